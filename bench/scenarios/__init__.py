@@ -1,0 +1,26 @@
+"""What is measured, one scenario a module. Each takes the bench and returns its figures."""
+
+from collections.abc import Callable, Mapping
+
+from bench.figures import Figure
+from bench.scenarios.bench import Bench
+from bench.scenarios.calls import calls
+from bench.scenarios.latency import latency
+from bench.scenarios.memory import memory
+from bench.scenarios.paced import paced
+from bench.scenarios.routes import passthrough, translated
+from bench.scenarios.startup import startup
+from bench.scenarios.streams import streams
+
+SCENARIOS: Mapping[str, Callable[[Bench], list[Figure]]] = {
+    "calls": calls,
+    "streams": streams,
+    "paced": paced,
+    "latency": latency,
+    "startup": startup,
+    "memory": memory,
+    "passthrough": passthrough,
+    "translated": translated,
+}
+
+__all__ = ["SCENARIOS", "Bench"]

@@ -1,0 +1,162 @@
+"""Two pools on one file: a writer of one connection, and readers whose connections refuse to write."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias, cast
+
+from sqlalchemy import URL, QueuePool, event
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from samovar.kernel.errors import Unavailable
+from samovar.ports.database import Engine, Tx
+
+Synchronous: TypeAlias = Literal["FULL", "NORMAL"]
+"""``FULL`` syncs the log at every commit: nothing that was committed is lost when the power goes. ``NORMAL`` syncs it at
+checkpoints: the file stays whole, but the last commits may be lost."""
+
+_PING_S: Final = 5.0
+# What SQLite says when the fault lies in its surroundings (another process, the disk), not in the statement.
+_OUTSIDE: Final = (
+    "database is locked",
+    "unable to open database file",
+    "disk i/o error",
+    "database or disk is full",
+    "connection closed",
+    "no active connection",
+)
+
+
+class SqliteDatabase:
+    """A :class:`samovar.ports.database.Database` in the file ``path``, whose folder must be there.
+
+    ``pool_size`` and ``max_overflow`` bound the readers; each of their connections is a thread. ``wait_s`` bounds the
+    wait for the write lock and for a reader's connection.
+    """
+
+    engine: Engine = "sqlite"
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        pool_size: int = 20,
+        max_overflow: int = 10,
+        recycle_s: int = 3600,
+        wait_s: float = 10.0,
+        synchronous: Synchronous = "FULL",
+    ) -> None:
+        self._path = path
+        self._wait_s = wait_s
+        # A lock and not only the pool of one: it wakes its waiters in order of arrival, so no writer starves.
+        self._write_lock = asyncio.Lock()
+        pragmas = (
+            f"PRAGMA busy_timeout = {int(wait_s * 1000)}",
+            "PRAGMA journal_mode = WAL",
+            f"PRAGMA synchronous = {synchronous}",
+            "PRAGMA foreign_keys = ON",
+        )
+        self._writer = self._pool(pragmas, size=1, overflow=0, recycle_s=recycle_s)
+        self._readers = self._pool(
+            (*pragmas, "PRAGMA query_only = ON"), size=pool_size, overflow=max_overflow, recycle_s=recycle_s
+        )
+
+    @property
+    def connections_active(self) -> int:
+        """Connections in use now, by readers and the writer."""
+        return sum(cast(QueuePool, engine.pool).checkedout() for engine in (self._writer, self._readers))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Tx]:
+        """See the port. Raises ``Unavailable`` when the write lock is not had in time."""
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await self._write_lock.acquire()
+        except TimeoutError as error:
+            raise Unavailable(
+                f"The database's write lock was not free within {self._wait_s:g} s. Try again.",
+                headers={"Retry-After": "1"},
+            ) from error
+        try:
+            async with self._connected(self._writer) as tx:
+                await tx.exec_driver_sql("BEGIN IMMEDIATE")
+                yield tx
+                await tx.commit()
+        finally:
+            self._write_lock.release()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Tx]:
+        """See the port. What is read in one block is one snapshot, from its first statement on."""
+        async with self._connected(self._readers) as tx:
+            await tx.exec_driver_sql("BEGIN")
+            yield tx
+
+    async def ping(self) -> None:
+        """See the port."""
+        try:
+            async with asyncio.timeout(_PING_S), self.reading() as tx:
+                # Not SELECT 1: that would not look at the file.
+                await tx.exec_driver_sql("PRAGMA schema_version")
+        except TimeoutError as error:
+            raise Unavailable(f"The database {self._path} did not answer within {_PING_S:g} s.") from error
+
+    async def close(self) -> None:
+        """See the port."""
+        await self._readers.dispose()
+        # The writer last: SQLite folds the log into the file when its last connection closes, which a reader may not.
+        await self._writer.dispose()
+
+    @asynccontextmanager
+    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[Tx]:
+        try:
+            tx = await engine.connect()
+        except PoolTimeout as error:
+            raise Unavailable(
+                f"All database connections stayed in use for {self._wait_s:g} s. Try again, or raise the pool's size.",
+                headers={"Retry-After": "1"},
+            ) from error
+        try:
+            yield tx
+        finally:
+            # Rolls back whatever was not committed.
+            await tx.close()
+
+    def _pool(self, pragmas: tuple[str, ...], *, size: int, overflow: int, recycle_s: int) -> AsyncEngine:
+        engine = create_async_engine(
+            URL.create("sqlite+aiosqlite", database=str(self._path)),
+            # The driver's own habit is to begin a transaction at the first write; ours begin where we say.
+            connect_args={"isolation_level": None},
+            pool_size=size,
+            max_overflow=overflow,
+            pool_timeout=self._wait_s,
+            pool_pre_ping=True,
+            pool_recycle=recycle_s,
+        )
+
+        def prepare(connection: Any, _record: object) -> None:
+            cursor = connection.cursor()
+            for pragma in pragmas:
+                cursor.execute(pragma)
+            cursor.close()
+
+        event.listen(engine.sync_engine, "connect", prepare)
+        event.listen(engine.sync_engine, "handle_error", self._translated, retval=True)
+        return engine
+
+    def _translated(self, context: ExceptionContext) -> BaseException | None:
+        """``Unavailable`` for what is no fault of the statement; ``None`` lets SQLAlchemy's own error pass."""
+        if context.is_pre_ping:
+            # Whatever went wrong: SQLAlchemy makes a new connection instead of this one.
+            context.is_disconnect = True
+            return None
+        error = context.sqlalchemy_exception
+        if isinstance(error, OperationalError) and any(words in str(error.orig).lower() for words in _OUTSIDE):
+            return Unavailable(
+                f"The database {self._path} cannot be used now: {error.orig}.", headers={"Retry-After": "1"}
+            )
+        return None

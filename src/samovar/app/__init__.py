@@ -1,0 +1,1 @@
+"""Composition: the only room that imports all the others. Settings in, a running application out."""

@@ -1,0 +1,86 @@
+"""URL scheme to adapter. Adapters are imported when they are chosen: an embedded start pays for no driver it does not use."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from samovar.adapters.memory import MemoryBus, MemoryCache, MemoryLimiter
+from samovar.app.settings import Settings, SettingsInvalid
+from samovar.ports.cache import Cache
+from samovar.ports.clock import Clock
+from samovar.ports.database import Database
+from samovar.ports.events import Bus
+from samovar.ports.limits import Limiter
+
+
+class RedisObserver(Protocol):
+    """Hears of each operation on Redis."""
+
+    def __call__(self, operation: str, outcome: str) -> None: ...
+
+
+class Shared(msgspec.Struct, frozen=True, kw_only=True):
+    """What processes share, or one process has to itself. ``ping`` raises ``Unavailable`` where it does not answer."""
+
+    cache: Cache
+    limiter: Limiter
+    bus: Bus
+    ping: Callable[[], Awaitable[None]] | None
+    close: Callable[[], Awaitable[None]] | None
+
+
+def database(settings: Settings) -> Database:
+    """The database that ``SAMOVAR_DATABASE_URL`` names."""
+    scheme, _, rest = settings.database.partition(":")
+    if scheme == "sqlite":
+        from samovar.adapters.sqlite import SqliteDatabase
+
+        prepare_folder(settings)
+        return SqliteDatabase(
+            sqlite_path(rest), pool_size=settings.database_pool_size, max_overflow=settings.database_pool_overflow
+        )
+    from samovar.adapters.postgres import PostgresDatabase
+
+    return PostgresDatabase(
+        settings.database,
+        pool_size=settings.database_pool_size,
+        max_overflow=settings.database_pool_overflow,
+        statement_cache=settings.database_statement_cache,
+    )
+
+
+def prepare_folder(settings: Settings) -> None:
+    """Make the folder of an SQLite database. Raises ``SettingsInvalid`` where it cannot be made."""
+    scheme, _, rest = settings.database.partition(":")
+    if scheme == "sqlite":
+        folder = sqlite_path(rest).parent
+        try:
+            # Usage and sealed secrets stand in it: other users of the machine have no business there.
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsInvalid([f"SAMOVAR_DATA_DIR: {folder} cannot be made: {error.strerror}"]) from error
+
+
+def sqlite_path(rest: str) -> Path:
+    """The file of ``sqlite:<rest>``: ``///relative`` or ``////absolute``, as SQLAlchemy writes it."""
+    return Path(rest.removeprefix("///") if rest.startswith("///") else rest.removeprefix("//"))
+
+
+def shared(settings: Settings, *, clock: Clock, observe: RedisObserver) -> Shared:
+    """Cache, limits and events: in this process, or on the Redis that ``SAMOVAR_REDIS_URL`` names."""
+    if not settings.redis_url:
+        return Shared(
+            cache=MemoryCache(clock=clock), limiter=MemoryLimiter(clock=clock), bus=MemoryBus(), ping=None, close=None
+        )
+    from samovar.adapters.redis import RedisBus, RedisCache, RedisLimiter, RedisLink
+
+    link = RedisLink(settings.redis_url, clock=clock, observe=observe)
+    return Shared(
+        cache=RedisCache(link=link),
+        limiter=RedisLimiter(link=link),
+        bus=RedisBus(link=link),
+        ping=link.ping,
+        close=link.close,
+    )

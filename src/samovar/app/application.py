@@ -1,0 +1,138 @@
+"""From settings to the ASGI app of one process."""
+
+from collections.abc import Iterator
+from ipaddress import ip_network
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, FastAPI
+
+from samovar import __version__
+from samovar.app.control import ControlPlane, control_app
+from samovar.app.http import SECURITY_HEADERS, Edge
+from samovar.app.openapi import describe, served_routes
+from samovar.app.roles import Part
+from samovar.app.services import Services
+from samovar.app.settings import Settings
+from samovar.app.telemetry import logs
+from samovar.app.telemetry.metrics import CONTENT_TYPE
+from samovar.domains.catalog import http as catalog_http
+from samovar.domains.gateway import http as gateway_http
+from samovar.domains.identity import http as identity_http
+from samovar.domains.operations import http as operations_http
+from samovar.ports.asgi import Route
+from samovar.ports.dialect import Dialect
+from samovar.providers.gemini import GeminiContent, StreamForm
+
+log = structlog.get_logger()
+
+
+def create_app(settings: Settings) -> Edge:
+    """The app that a worker serves. Logging is set up first, since each worker is a process of its own."""
+    logs.configure(json=settings.json_logs, level=settings.log_level)
+    return edge_of(Services(settings))
+
+
+def edge_of(services: Services) -> Edge:
+    """The app over a graph of services."""
+    settings = services.settings
+    routes = list(data_plane(services))
+    return Edge(
+        routes=routes,
+        control=ControlPlane(
+            control_of(services, routes),
+            ids=services.ids,
+            headers=SECURITY_HEADERS,
+            max_body_bytes=settings.max_body_bytes,
+            body_timeout_s=settings.body_timeout_s,
+        ),
+        lifespan=services.running,
+        meter=services.metrics,
+        clock=services.clock,
+        allowed_origins=settings.allowed_origins,
+        trusted_proxies=tuple(ip_network(network, strict=False) for network in settings.trusted_proxies),
+    )
+
+
+def data_plane(services: Services) -> Iterator[Route]:
+    """The raw endpoints of this process's roles."""
+    if Part.GATEWAY not in services.parts:
+        return
+    settings = gateway_http.EntranceSettings(
+        max_body_bytes=services.settings.max_body_bytes,
+        body_timeout_s=services.settings.body_timeout_s,
+        base_headers=SECURITY_HEADERS,
+    )
+
+    def entrance(dialect: Dialect, **differences: Any) -> gateway_http.ChatEntrance:
+        return gateway_http.ChatEntrance(
+            dialect=dialect,
+            service=services.gateway,
+            identity=services.identity,
+            clock=services.clock,
+            ids=services.ids,
+            settings=settings,
+            report=_report,
+            **differences,
+        )
+
+    dialects = services.dialects
+    gemini_array = GeminiContent(form=StreamForm.ARRAY)
+    models = gateway_http.ModelsEntrance(
+        openai=dialects["openai-chat"],
+        anthropic=dialects["anthropic-messages"],
+        service=services.gateway,
+        identity=services.identity,
+        ids=services.ids,
+        settings=settings,
+    )
+    yield from gateway_http.surfaces(
+        chat=entrance(dialects["openai-chat"]),
+        responses=entrance(dialects["openai-responses"]),
+        embeddings=entrance(
+            dialects["openai-chat"],
+            figures=gateway_http.FigureUse(surface=services.figures.embeddings, answer=services.gateway.embed),
+        ),
+        messages=entrance(dialects["anthropic-messages"]),
+        count_tokens=entrance(
+            dialects["anthropic-messages"],
+            figures=gateway_http.FigureUse(surface=services.figures.counts, answer=services.gateway.count_tokens),
+        ),
+        gemini=gateway_http.ModelInPath(
+            events=entrance(dialects["gemini"]),
+            array=entrance(gemini_array, stream_type=f"{StreamForm.ARRAY.value}; charset=utf-8"),
+        ),
+        models=models,
+    )
+
+
+def control_of(services: Services, routes: list[Route]) -> FastAPI:
+    """The FastAPI app of this process's roles, with the whole surface described in its OpenAPI."""
+    app = control_app(_routers(services), title="Samovar", version=__version__, description=_DESCRIPTION)
+    about = services.about(lambda: served_routes(app))
+    app.include_router(
+        operations_http.router(
+            service=services.operations,
+            about=about,
+            metrics=services.metrics.text,
+            metrics_type=CONTENT_TYPE,
+            now=services.clock.now,
+        )
+    )
+    describe(app, routes)
+    return app
+
+
+def _routers(services: Services) -> Iterator[APIRouter]:
+    if Part.ADMIN not in services.parts:
+        return
+    authenticate = identity_http.authenticated(services.identity)
+    yield identity_http.router(service=services.identity, authenticate=authenticate)
+    yield catalog_http.router(service=services.catalog, authenticate=authenticate)
+
+
+def _report(error: BaseException, request_id: str) -> None:
+    log.error("unexpected error", request_id=request_id, exc_info=error)
+
+
+_DESCRIPTION = "One self-hosted service between a team and every AI model it uses."

@@ -1,0 +1,70 @@
+"""One operation of a raw surface, as the OpenAPI document has it."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+_ANSWER_HEADERS: Final[Mapping[str, str]] = {
+    "x-request-id": "This request's id.",
+    "x-samovar-call-id": "The call in the usage log.",
+    "x-samovar-model": "The model that answered.",
+    "x-samovar-provider": "The provider that answered.",
+    "x-samovar-route": "Why this one.",
+    "x-samovar-attempts": "How many were tried.",
+    "x-samovar-cost-credits": "The cost; `unknown` where no price is known.",
+    "x-samovar-estimated": "`1` where the figures are our own guess.",
+    "x-samovar-overhead-ms": "What Samovar added to the provider's time.",
+}
+
+
+_EVENT: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "description": "One server-sent event, if `stream` is true. `data` is JSON, or the dialect's own last word.",
+    "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+    "required": ["data"],
+}
+
+
+class Described(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation. ``path`` differs from the route's where the document writes parameters in it."""
+
+    summary: str
+    response: Any
+    error: Any
+    request: Any = None
+    streams: bool = False
+    path: str | None = None
+    parameters: tuple[str, ...] = ()
+    statuses: tuple[int, ...] = (400, 401, 403, 404, 408, 413, 422, 429, 502, 503, 504)
+
+    def operation(self, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
+        """The OpenAPI operation object."""
+        content: dict[str, Any] = {"application/json": {"schema": schema_of[self.response]}}
+        if self.streams:
+            content["text/event-stream"] = {"schema": _EVENT}
+        headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in _ANSWER_HEADERS.items()}
+        error = {"application/json": {"schema": schema_of[self.error]}}
+        found: dict[str, Any] = {
+            "summary": self.summary,
+            "tags": ["gateway"],
+            "security": [{"key": []}],
+            "responses": {
+                "200": {"description": "The answer.", "content": content, "headers": headers if self.request else {}},
+                **{
+                    str(status): {"description": "Refused, in the vendor's error shape.", "content": error}
+                    for status in self.statuses
+                },
+            },
+        }
+        if self.request is not None:
+            found["requestBody"] = {
+                "required": True,
+                "content": {"application/json": {"schema": schema_of[self.request]}},
+            }
+        if self.parameters:
+            found["parameters"] = [
+                {"name": name, "in": "path", "required": True, "schema": {"type": "string", "maxLength": 512}}
+                for name in self.parameters
+            ]
+        return found

@@ -1,0 +1,207 @@
+"""The ASGI app: the edge around both planes.
+
+The data plane is a table of raw endpoints, looked up before anything else; all other paths go to the control plane. The
+edge counts and times every request, logs those worth a line, and is the last to see a cancellation or an exception.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Final, Protocol
+
+import structlog
+
+from samovar.app.cors import Cors
+from samovar.app.proxies import Network, believe
+from samovar.kernel.errors import Forbidden, SamovarError
+from samovar.ports.asgi import REQUEST_ID, Endpoint, Receive, Route, Scope, Send, send_whole
+from samovar.ports.clock import Clock
+
+log = structlog.get_logger()
+
+SECURITY_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"x-xss-protection", b"1; mode=block"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"strict-transport-security", b"max-age=31536000"),
+)
+"""The requirements' set. Browsers ignore the last over plain HTTP (RFC 6797, 7.2), so it may always stand."""
+
+UNEXPECTED: Final = "an internal error; the log has it under this request id"
+SLOW_S: Final = 60.0
+"""A data-plane request that took longer is worth a line even if it went well."""
+
+_GONE: Final = 499
+_UNMATCHED: Final = "unmatched"
+_ROUTE_OF: Final = "samovar.route"
+_PROBES: Final = frozenset({"/healthz", "/health", "/health/live", "/ready", "/health/ready", "/metrics"})
+_MAX_PATH_CHARS: Final = 512
+
+
+class MethodNotAllowed(SamovarError):
+    """The path exists, with another method."""
+
+    code = "method_not_allowed"
+    status = 405
+    title = "Method not allowed"
+
+
+class Meter(Protocol):
+    """Counts requests."""
+
+    def began(self) -> None:
+        """A request came in."""
+
+    def ended(self, method: str, route: str, status: int, seconds: float) -> None:
+        """It was answered. ``route`` is a template, never a raw path."""
+
+
+class Control(Endpoint, Protocol):
+    """The control plane: answers what is no route of the data plane, and speaks for the edge itself."""
+
+    async def refuse(self, error: SamovarError, scope: Scope, send: Send) -> int:
+        """Answer with the error, and return its status."""
+        ...
+
+
+class Edge:
+    """The outermost ASGI app. ``lifespan`` is entered for the life of the process."""
+
+    def __init__(
+        self,
+        *,
+        routes: Iterable[Route],
+        control: Control,
+        lifespan: Callable[[], AbstractAsyncContextManager[None]],
+        meter: Meter,
+        clock: Clock,
+        allowed_origins: tuple[str, ...],
+        trusted_proxies: tuple[Network, ...],
+    ) -> None:
+        table = list(routes)
+        self._exact = {(route.method, route.path): route for route in table if not route.is_prefix}
+        self._prefixes = [route for route in table if route.is_prefix]
+        self._control = control
+        self._lifespan = lifespan
+        self._meter = meter
+        self._clock = clock
+        self._trusted = trusted_proxies
+        self._cors = Cors(allowed_origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._live(receive, send) if scope["type"] == "lifespan" else None
+        started = self._clock.monotonic()
+        self._meter.began()
+        if self._trusted:
+            believe(scope, self._trusted)
+        status = _GONE
+        try:
+            status = await self._answered(scope, receive, send)
+        except asyncio.CancelledError:
+            # The server cancels a request whose client left. The task ends here either way.
+            pass
+        finally:
+            seconds = self._clock.monotonic() - started
+            self._meter.ended(scope["method"], _template(scope), status, seconds)
+            if status >= 400 or seconds > SLOW_S or _ROUTE_OF not in scope:
+                _log(scope, status, seconds)
+        return None
+
+    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> int:
+        origin = None
+        for name, value in scope["headers"]:
+            if name == b"origin":
+                origin = value
+        try:
+            if origin is None:
+                return await self._routed(scope, receive, send)
+            return await self._shared(origin, scope, receive, send)
+        except Exception as error:  # edge: a defect of ours must be answered and seen
+            log.exception("unexpected error", request_id=scope.get(REQUEST_ID), path=_path(scope))
+            try:
+                return await self._control.refuse(SamovarError(UNEXPECTED), scope, send)
+            except RuntimeError:
+                # The answer had begun: raised again, the server cuts it off, so that nobody takes it for whole.
+                raise error from None
+
+    async def _routed(self, scope: Scope, receive: Receive, send: Send) -> int:
+        method, path = scope["method"], scope["path"]
+        route = self._exact.get((method, path)) or self._below(method, path)
+        if route is not None:
+            scope[_ROUTE_OF] = route.template
+            return await route.endpoint(scope, receive, send)
+        if allowed := self._methods_of(path):
+            words = ", ".join(allowed)
+            error = MethodNotAllowed(f"{method} is not possible here; use {words}", headers={"Allow": words})
+            return await self._control.refuse(error, scope, send)
+        return await self._control(scope, receive, send)
+
+    async def _shared(self, origin: bytes, scope: Scope, receive: Receive, send: Send) -> int:
+        """A browser's request from another origin (or from ours, where it says so all the same)."""
+        asked = dict(scope["headers"])
+        if scope["method"] != "OPTIONS" or b"access-control-request-method" not in asked:
+            return await self._routed(scope, receive, self._cors.sending(origin, send))
+        if not self._cors.allows(origin):
+            error = Forbidden("pages of this origin may not call here; see ALLOWED_ORIGINS", headers={"Vary": "Origin"})
+            return await self._control.refuse(error, scope, send)
+        headers = [*SECURITY_HEADERS, *self._cors.preflight(origin, asked.get(b"access-control-request-headers"))]
+        await send_whole(send, 200, headers, b"")
+        return 200
+
+    def _below(self, method: str, path: str) -> Route | None:
+        if method == "HEAD":
+            # The server leaves the body out (RFC 9110, 9.3.2).
+            return self._exact.get(("GET", path)) or self._below("GET", path)
+        for route in self._prefixes:
+            if route.method == method and path.startswith(route.path):
+                return route
+        return None
+
+    def _methods_of(self, path: str) -> list[str]:
+        found = {route.method for route in self._prefixes if path.startswith(route.path)}
+        found.update(method for method, exact in self._exact if exact == path)
+        return sorted(found | {"HEAD"} if "GET" in found else found)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(self._lifespan())
+            except SamovarError as error:
+                await send({"type": "lifespan.startup.failed", "message": error.detail})
+                return
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def _template(scope: Scope) -> str:
+    """The route's template for metrics: what matched, never what was asked."""
+    template = scope.get(_ROUTE_OF)
+    if template is None:
+        template = getattr(scope.get("route"), "path", _UNMATCHED)
+    return str(template)
+
+
+def _path(scope: Scope) -> str:
+    """For the log: without the query, which may hold what is none of its business."""
+    path: str = scope["path"]
+    return path[:_MAX_PATH_CHARS]
+
+
+def _log(scope: Scope, status: int, seconds: float) -> None:
+    """The line of a request: each of the control plane's; of the data plane's those that failed or were slow, for the
+    others stand in the usage events."""
+    write = log.debug if scope["path"] in _PROBES and status < 500 else log.warning if status >= 500 else log.info
+    client = scope.get("client")
+    write(
+        "request",
+        method=scope["method"],
+        path=_path(scope),
+        status=status,
+        took_ms=round(seconds * 1000, 1),
+        request_id=scope.get(REQUEST_ID),
+        client=client[0] if client else None,
+    )

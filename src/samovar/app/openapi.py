@@ -1,0 +1,101 @@
+"""One OpenAPI document for both planes: FastAPI's own, and the raw surfaces described from their wire types."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from samovar.app.described import Described
+from samovar.app.surfaces import DOCUMENTED
+from samovar.ports.asgi import Route
+from samovar.ports.problems import PROBLEM_NAME, PROBLEM_SCHEMA, refusal
+
+_REF: Final = "#/components/schemas/{name}"
+_METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch")
+# What the edge may answer in any route's place.
+_OF_ALL: Final[Mapping[str, str]] = {
+    "400": "The request cannot be read",
+    "500": "A defect of ours; the log has it under the request's id",
+}
+_OF_BODIES: Final[Mapping[str, str]] = {
+    "408": "The body did not arrive in its time",
+    "413": "The body is too large",
+}
+
+
+def operation_id(route: APIRoute) -> str:
+    """Method and path as one word: unique, and the same for as long as the address is."""
+    return _named(min(route.methods or {"get"}), route.path)
+
+
+def _named(method: str, path: str) -> str:
+    return "_".join([method.lower(), *re.findall(r"[a-z0-9]+", path.lower())])
+
+
+def describe(app: FastAPI, routes: Iterable[Route]) -> None:
+    """Make ``app.openapi()`` describe ``routes`` as well; made once, at the first question."""
+    served = list(routes)
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            _add_problems(document)
+            _add_surfaces(document, served)
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def served_routes(app: FastAPI) -> tuple[str, ...]:
+    """Every method and path of the document, sorted."""
+    return tuple(sorted(f"{method.upper()} {path}" for path, method, _ in _operations(app.openapi())))
+
+
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, operations in document["paths"].items():
+        for method in _METHODS:
+            if method in operations:
+                yield path, method, operations[method]
+
+
+def _add_problems(document: dict[str, Any]) -> None:
+    """Say what the edge refuses in place of a route."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas[PROBLEM_NAME] = PROBLEM_SCHEMA
+    for _, _, operation in _operations(document):
+        words = dict(_OF_ALL)
+        if "requestBody" in operation:
+            words.update(_OF_BODIES)
+        for status, text in words.items():
+            operation["responses"].setdefault(status, refusal(text))
+
+
+def _add_surfaces(document: dict[str, Any], routes: list[Route]) -> None:
+    described: list[tuple[Route, Described]] = [
+        (route, DOCUMENTED[route.method, route.template])
+        for route in routes
+        if (route.method, route.template) in DOCUMENTED
+    ]
+    types = [kind for _, one in described for kind in (one.request, one.response, one.error) if kind is not None]
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    by_type: Mapping[Any, Any] = dict(zip(types, schemas, strict=True))
+    parts = document.setdefault("components", {})
+    both = components.keys() & parts.setdefault("schemas", {}).keys()
+    if both:
+        raise ValueError(f"types of both planes have one name: {', '.join(sorted(both))}")
+    parts["schemas"].update(components)
+    parts.setdefault("securitySchemes", {})["key"] = {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A gateway key.",
+    }
+    for route, one in described:
+        path = one.path or route.path
+        operation = one.operation(by_type)
+        operation["operationId"] = _named(route.method, path)
+        document["paths"].setdefault(path, {})[route.method.lower()] = operation

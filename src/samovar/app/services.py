@@ -1,0 +1,323 @@
+"""The object graph: typed, lazy, one of each. Reading a property makes the thing and what it needs."""
+
+import asyncio
+import platform
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import structlog
+
+from samovar import __version__
+from samovar.adapters.aesgcm import AesGcmBox, load_or_make_master_key, parse_master_key
+from samovar.adapters.http1 import Http1Transport
+from samovar.adapters.system import SystemClock, SystemIds
+from samovar.app import adapters
+from samovar.app.background import background, calm_the_collector, forever, until_done
+from samovar.app.configured import EmbeddedSandbox, configured_providers, wants_sandbox
+from samovar.app.roles import Part, parts_of
+from samovar.app.settings import NO_LIMIT, Settings
+from samovar.app.subscriptions import on_call_finished
+from samovar.app.telemetry.metrics import Metrics
+from samovar.domains.catalog.model import Provider
+from samovar.domains.catalog.service import CATALOG_CHANGED, CatalogService, bundled_families, bundled_prices
+from samovar.domains.gateway.model import CallFinished, GatewaySettings
+from samovar.domains.gateway.service import Figures, GatewayService
+from samovar.domains.identity.service import FirstStart, IdentityService
+from samovar.domains.operations.model import About
+from samovar.domains.operations.service import OperationsService
+from samovar.domains.usage.errors import EventsRefused
+from samovar.domains.usage.service import UsageService
+from samovar.kernel.errors import Unavailable
+from samovar.kernel.time import rfc3339
+from samovar.ports.database import Database
+from samovar.ports.dialect import Dialect, Vendor
+from samovar.ports.limits import parse_limits
+from samovar.ports.transport import Timeouts, Transport
+from samovar.providers.anthropic import AnthropicMessages
+from samovar.providers.anthropic.count import AnthropicCount
+from samovar.providers.gemini import GeminiContent
+from samovar.providers.gemini.embeddings import GeminiEmbeddings
+from samovar.providers.openai import OpenAIChat
+from samovar.providers.openai.embeddings import OpenAIEmbeddings
+from samovar.providers.openai_responses import OpenAIResponses
+from samovar.providers.vendors import GEMINI, VENDORS
+
+if TYPE_CHECKING:
+    from samovar.app.telemetry.traces import Traces
+
+log = structlog.get_logger()
+
+
+class Services:
+    """Everything that runs in one process. Making a property may make what
+    it needs on disk (the data directory, the master key) or bind the sandbox's socket; nothing is served before
+    :meth:`running` is entered."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.parts = parts_of(settings.roles)
+        self._transports: dict[tuple[str, str], Transport] = {}
+
+    # --- from outside
+
+    @cached_property
+    def clock(self) -> SystemClock:
+        return SystemClock()
+
+    @cached_property
+    def ids(self) -> SystemIds:
+        return SystemIds(clock=self.clock)
+
+    @cached_property
+    def database(self) -> Database:
+        return adapters.database(self.settings)
+
+    @cached_property
+    def shared(self) -> adapters.Shared:
+        return adapters.shared(self.settings, clock=self.clock, observe=self._observe_redis)
+
+    @cached_property
+    def box(self) -> AesGcmBox:
+        """Raises ``BadMasterKey``."""
+        given = self.settings.master_key
+        if given is not None:
+            return AesGcmBox(master_key=parse_master_key(given.get_secret_value()))
+        self.settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return AesGcmBox(master_key=load_or_make_master_key(self.settings.data_dir / "master.key"))
+
+    @cached_property
+    def _ca_pem(self) -> bytes | None:
+        path = self.settings.ca_file
+        return None if path is None else path.read_bytes()
+
+    @cached_property
+    def outbound(self) -> Transport:
+        """For calls that are no provider's own (discovery of models)."""
+        return self._make_transport()
+
+    def transport(self, provider: Provider) -> Transport:
+        """The provider's own pool, made at its first call and kept: closing one would cut the streams in it."""
+        key = (provider.id, provider.base_url)
+        transport = self._transports.get(key)
+        if transport is None:
+            transport = self._transports[key] = self._make_transport()
+        return transport
+
+    # --- domains
+
+    @cached_property
+    def vendors(self) -> Mapping[str, Vendor]:
+        return VENDORS
+
+    @cached_property
+    def dialects(self) -> Mapping[str, Dialect]:
+        found: tuple[Dialect, ...] = (OpenAIChat(), OpenAIResponses(), AnthropicMessages(), GeminiContent())
+        return {dialect.name: dialect for dialect in found}
+
+    @cached_property
+    def figures(self) -> Figures:
+        return Figures(embeddings=OpenAIEmbeddings(), languages={GEMINI: GeminiEmbeddings()}, counts=AnthropicCount())
+
+    @cached_property
+    def identity(self) -> IdentityService:
+        tries = self.settings.credential_tries
+        # On loopback without a proxy every caller is this machine's own; behind a proxy, loopback is the usual address.
+        only_local = self.settings.is_loopback and not self.settings.trusted_proxies
+        limited = tries != NO_LIMIT and not only_local
+        return IdentityService(
+            database=self.database,
+            clock=self.clock,
+            ids=self.ids,
+            bus=self.shared.bus,
+            box=self.box,
+            limiter=self.shared.limiter if limited else None,
+            wrong_limit=parse_limits(tries)[0] if limited else None,
+        )
+
+    @cached_property
+    def catalog(self) -> CatalogService:
+        return CatalogService(
+            database=self.database,
+            box=self.box,
+            bus=self.shared.bus,
+            ids=self.ids,
+            clock=self.clock,
+            transport=self.outbound,
+            vendors=self.vendors,
+            configured=configured_providers(self.settings, self.vendors, self.sandbox),
+            book=bundled_prices(),
+            families=bundled_families(),
+        )
+
+    @cached_property
+    def sandbox(self) -> EmbeddedSandbox | None:
+        """The built-in one, where it is wanted."""
+        return EmbeddedSandbox() if wants_sandbox(self.settings) else None
+
+    @cached_property
+    def usage(self) -> UsageService:
+        return UsageService(database=self.database, report=_report)
+
+    @cached_property
+    def gateway(self) -> GatewayService:
+        settings = self.settings
+        timeouts = Timeouts(
+            connect_s=settings.connect_timeout_s,
+            first_byte_s=settings.first_byte_timeout_s,
+            idle_s=settings.idle_timeout_s,
+        )
+        total_s = settings.json_timeout_s
+        return GatewayService(
+            catalog=self.catalog,
+            dialects=self.dialects,
+            figures=self.figures,
+            vendors=self.vendors,
+            transports=self.transport,
+            clock=self.clock,
+            jitter=random.random,
+            on_finished=on_call_finished(usage=self.usage, metrics=self.metrics, trace=self._trace),
+            settings=GatewaySettings(
+                json_timeouts=Timeouts(
+                    connect_s=settings.connect_timeout_s, first_byte_s=total_s, idle_s=total_s, total_s=total_s
+                ),
+                stream_timeouts=timeouts,
+            ),
+        )
+
+    @cached_property
+    def operations(self) -> OperationsService:
+        probes: dict[str, Callable[[], Awaitable[None]]] = {"database": self.database.ping}
+        if self.shared.ping is not None:
+            probes["redis"] = self.shared.ping
+        return OperationsService(probes=probes)
+
+    # --- being seen
+
+    @cached_property
+    def traces(self) -> "Traces | None":
+        """Imported only where they are wanted (see the module)."""
+        if not self.settings.otlp_endpoint:
+            return None
+        from samovar.app.telemetry.traces import Traces
+
+        return Traces(endpoint=self.settings.otlp_endpoint, version=__version__)
+
+    @property
+    def _trace(self) -> Callable[[CallFinished], None] | None:
+        return None if self.traces is None else self.traces.record
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        return Metrics(
+            connections=lambda: self.database.connections_active,
+            depths=lambda: {"usage_events": self.usage.waiting, "usage_events_dropped": self.usage.dropped},
+            breakers=lambda: self.gateway.breaker_states() if Part.GATEWAY in self.parts else {},
+            multiprocess=self.settings.workers > 1,
+        )
+
+    def about(self, routes: Callable[[], tuple[str, ...]]) -> Callable[[], About]:
+        """What ``/about`` says; ``routes`` is read at each request."""
+        started = self.clock.now()
+
+        def read() -> About:
+            return About(
+                name="samovar",
+                version=__version__,
+                environment=self.settings.profile.value,
+                roles=self.settings.roles,
+                python=platform.python_version(),
+                started_at=rfc3339(started),
+                uptime_s=round((self.clock.now() - started).total_seconds(), 1),
+                routes=routes(),
+                documentation=f"{self.settings.url}/docs",
+                prices=self.catalog.prices_version,
+            )
+
+        return read
+
+    # --- running
+
+    async def prepare(self) -> FirstStart | None:
+        """What must be so before the first request: tables, the first team and key, the master key's check. Several
+        processes may do it at once. Raises ``WrongMasterKey``, ``Unavailable``."""
+        token = self.settings.admin_token
+        return await self.identity.ensure_installed(token.get_secret_value() if token else None)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serve inside this block; leaving it writes what still waits and lets go of everything."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._close)
+            if self.sandbox is not None:
+                await stack.enter_async_context(self.sandbox.running())
+            await self.prepare()
+            await self.catalog.load()
+            self.shared.bus.subscribe(CATALOG_CHANGED, self.catalog.on_changed)
+            self.shared.bus.on_gap(self.catalog.on_gap)
+            await self._start_bus(stack)
+            await stack.enter_async_context(self.identity.running())
+            stack.push_async_callback(self._flush_usage)
+            await stack.enter_async_context(
+                background(
+                    forever("usage", self.usage.run),
+                    forever("catalog", self.catalog.watch),
+                    forever("metrics", self._refresh_metrics),
+                )
+            )
+            calm_the_collector()
+            log.info("ready", url=self.settings.url, roles=",".join(self.settings.roles), version=__version__)
+            yield
+            self.operations.stop()
+
+    async def _start_bus(self, stack: AsyncExitStack) -> None:
+        """With Redis away we serve all the same, with the staleness bounds of a bus that is silent, and keep trying."""
+        try:
+            await self.shared.bus.start()
+        except Unavailable as error:
+            log.warning("events from other processes do not arrive", reason=error.detail)
+            await stack.enter_async_context(background(until_done(self.shared.bus.start)))
+
+    async def _flush_usage(self) -> None:
+        try:
+            await self.usage.flush()
+        except (Unavailable, EventsRefused) as error:
+            _report(error, f"{self.usage.waiting} usage events are lost: the database does not answer")
+
+    async def _close(self) -> None:
+        await self.shared.bus.close()
+        for transport in self._transports.values():
+            await transport.close()
+        await self.outbound.close()
+        if self.shared.close is not None:
+            await self.shared.close()
+        await self.database.close()
+        if self.traces is not None:
+            await asyncio.to_thread(self.traces.close)
+        self.metrics.close()
+
+    async def _refresh_metrics(self) -> None:
+        while True:
+            self.metrics.refresh()
+            await asyncio.sleep(5)
+
+    def _observe_redis(self, operation: str, outcome: str) -> None:
+        self.metrics.redis(operation, outcome)
+
+    def _make_transport(self) -> Transport:
+        if self.settings.outbound_proxy:
+            # What lies behind a proxy is spoken to through Rust's reqwest, which knows tunnels (ADR 0002).
+            from samovar.adapters.reqwest import ReqwestTransport
+
+            return ReqwestTransport(
+                connect_s=self.settings.connect_timeout_s,
+                ca_pem=self._ca_pem,
+                proxy_url=self.settings.outbound_proxy,
+            )
+        return Http1Transport(ca_pem=self._ca_pem)
+
+
+def _report(error: BaseException, what: str) -> None:
+    log.error(what, error=str(error), kind=type(error).__name__)

@@ -1,0 +1,309 @@
+"""The installation's settings, and the only reader of the environment.
+
+Sources, the first that speaks wins: flags, environment, ``.env``, ``samovar.toml``, the defaults here. Frozen once read.
+"""
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from dotenv import dotenv_values
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from samovar.adapters.aesgcm import parse_master_key
+from samovar.app.roles import parts_of
+from samovar.ports.dialect import Vendor
+from samovar.ports.limits import parse_limits
+from samovar.providers.vendors import VENDORS
+
+_FILE = "samovar_toml"
+NO_LIMIT = "off"
+
+
+class Profile(StrEnum):
+    """``embedded`` needs nothing but this machine; ``scaled`` stands on PostgreSQL and Redis."""
+
+    EMBEDDED = "embedded"
+    SCALED = "scaled"
+
+
+class SettingsInvalid(Exception):
+    """All that is wrong with the settings, a sentence each."""
+
+    def __init__(self, flaws: list[str]) -> None:
+        super().__init__("\n".join(flaws))
+        self.flaws = flaws
+
+
+class Settings(BaseSettings):
+    """Every setting with its default. A field is read from ``SAMOVAR_<NAME>``, or from the names given with it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SAMOVAR_", env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    data_dir: Path = Field(Path("data"), description="Where the database, the master key and files live.")
+    profile: Profile = Field(Profile.EMBEDDED, description="embedded or scaled.")
+    roles: Annotated[tuple[str, ...], NoDecode] = Field(("all",), description="Roles of this process, comma separated.")
+    workers: int = Field(1, ge=1, le=256, description="Processes that serve, one a core. More than one needs Redis.")
+    database_url: str = Field(
+        "", description="sqlite:///path or postgresql://user@host/name; empty is SQLite in the data directory."
+    )
+    database_pool_size: int = Field(20, ge=1, le=500, description="Connections kept open.")
+    database_pool_overflow: int = Field(10, ge=0, le=500, description="Connections more, when busy.")
+    database_statement_cache: bool = Field(True, description="Switch off behind PgBouncer.")
+    redis_url: str = Field("", description="redis://host:6379/0; empty keeps cache, limits and events in this process.")
+    master_key: SecretStr | None = Field(
+        None, description="32 bytes, base64 or hex; without it a file is made in the data directory."
+    )
+    auto_migrate: bool = Field(True, description="Bring the database up to date at start.")
+
+    admin_token: SecretStr | None = Field(
+        None,
+        min_length=8,
+        validation_alias=AliasChoices("ADMIN_TOKEN", "SAMOVAR_ADMIN_TOKEN", "admin_token"),
+        description="The installation's administrator; made and shown at the first start if not given.",
+    )
+    default_model: str = Field(
+        "",
+        validation_alias=AliasChoices("DEFAULT_MODEL", "SAMOVAR_DEFAULT_MODEL", "default_model"),
+        description="The model of `samovar chat` when none is named.",
+    )
+    app_url: str = Field(
+        "",
+        validation_alias=AliasChoices("APP_URL", "SAMOVAR_APP_URL", "app_url"),
+        description="The address people use, if it is not http://host:port.",
+    )
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        validation_alias=AliasChoices("ALLOWED_ORIGINS", "SAMOVAR_ALLOWED_ORIGINS", "allowed_origins"),
+        description="Origins of web pages that may call us, comma separated; empty is the same origin only.",
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Networks whose X-Forwarded-For is believed."
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
+    log_format: Literal["", "console", "json"] = Field(
+        "",
+        validation_alias=AliasChoices("SAMOVAR_LOG_FORMAT", "LOG_FORMAT", "log_format"),
+        description="console or json; empty is console when embedded, json when scaled.",
+    )
+    otlp_endpoint: str = Field(
+        "",
+        validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT", "SAMOVAR_OTLP_ENDPOINT", "otlp_endpoint"),
+        description="Where traces go (OTLP over HTTP); empty sends none.",
+    )
+
+    max_body_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="Largest body taken.")
+    body_timeout_s: float = Field(30.0, gt=0, description="A body must be here within this.")
+    connect_timeout_s: float = Field(10.0, gt=0, description="To connect to a provider.")
+    json_timeout_s: float = Field(
+        30.0, gt=0, description="A whole answer that is not streamed; raise it for reasoning models."
+    )
+    first_byte_timeout_s: float = Field(120.0, gt=0, description="The first byte of a stream.")
+    idle_timeout_s: float = Field(300.0, gt=0, description="Between two chunks of a stream.")
+    stop_timeout_s: float = Field(
+        30.0, ge=0, description="How long calls under way may go on when we are told to stop."
+    )
+    outbound_proxy: str = Field("", description="A proxy for calls to providers.")
+    ca_file: Path | None = Field(None, description="Certificates to trust besides the system's, PEM.")
+    sandbox: Literal["auto", "on", "off"] = Field(
+        "auto", description="The built-in sandbox provider: auto runs it when no other is configured."
+    )
+    credential_tries: str = Field("20/minute", description="Wrong keys an address may send; off is no limit.")
+
+    provider_keys: Mapping[str, SecretStr] = Field({}, exclude=True, description="<VENDOR>_API_KEY of the environment.")
+    provider_base_urls: Mapping[str, str] = Field({}, exclude=True, description="<VENDOR>_BASE_URL of the environment.")
+
+    @field_validator("roles", "allowed_origins", "trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ip_network(network, strict=False)
+        return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _all_or_some(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "*" in value and len(value) > 1:
+            raise ValueError("is either * or a list of origins")
+        return value
+
+    @field_validator("master_key")
+    @classmethod
+    def _is_a_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parse_master_key(value.get_secret_value())
+        return value
+
+    @field_validator("roles")
+    @classmethod
+    def _known_roles(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        parts_of(value)
+        return value
+
+    @field_validator("credential_tries")
+    @classmethod
+    def _readable_limit(cls, value: str) -> str:
+        if value != NO_LIMIT and len(parse_limits(value)) != 1:
+            raise ValueError("must be one limit, such as 20/minute")
+        return value
+
+    @field_validator("ca_file")
+    @classmethod
+    def _is_there(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError(f"there is no file {value}")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if value and not value.startswith(("sqlite:", "postgresql:", "postgres:")):
+            raise ValueError("must begin with sqlite: or postgresql:")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_redis(cls, value: str) -> str:
+        if value and not value.startswith(("redis:", "rediss:", "unix:", "memory:")):
+            raise ValueError("must begin with redis:, rediss:, unix: or memory:")
+        return "" if value.startswith("memory:") else value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.workers > 1 and not self.redis_url:
+            raise ValueError(
+                f"SAMOVAR_WORKERS={self.workers} needs SAMOVAR_REDIS_URL: several processes cannot share limits and news kept"
+                " in the memory of one"
+            )
+        if self.profile is Profile.SCALED and not (self.redis_url and self.database_url.startswith("postgres")):
+            raise ValueError("SAMOVAR_PROFILE=scaled needs SAMOVAR_DATABASE_URL=postgresql://... and SAMOVAR_REDIS_URL")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # What `load` read from samovar.toml comes in beside the flags, and speaks last.
+        file = dict(init_settings.init_kwargs.get(_FILE, {})) if isinstance(init_settings, InitSettingsSource) else {}
+        return (init_settings, env_settings, dotenv_settings, InitSettingsSource(settings_cls, file))
+
+    @property
+    def database(self) -> str:
+        """The database's URL, the default filled in."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'samovar.db'}"
+
+    @property
+    def url(self) -> str:
+        """Where people find us."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
+        return self.app_url or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Only this machine can reach us."""
+        return self.host in ("127.0.0.1", "::1", "localhost")
+
+    @property
+    def json_logs(self) -> bool:
+        """Whether logs are JSON."""
+        return self.log_format == "json" or (not self.log_format and self.profile is Profile.SCALED)
+
+
+def load(flags: Mapping[str, object] | None = None, *, folder: Path | None = None) -> Settings:
+    """Read the settings; ``flags`` that are ``None`` were not given. Raises :class:`SettingsInvalid` with all the flaws."""
+    folder = folder or Path.cwd()
+    dotenv = {name: value for name, value in dotenv_values(folder / ".env").items() if value is not None}
+    environment = {**dotenv, **os.environ}
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    values: dict[str, Any] = {
+        "_env_file": folder / ".env",
+        _FILE: _read_toml(Path(environment.get("SAMOVAR_CONFIG", folder / "samovar.toml"))),
+        "provider_keys": _by_vendor(environment, lambda vendor: vendor.key_env),
+        "provider_base_urls": _by_vendor(environment, lambda vendor: vendor.base_url_env),
+        **given,
+    }
+    flaws = _without_address(values["provider_keys"], values["provider_base_urls"])
+    if flaws:
+        raise SettingsInvalid(flaws)
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        # Without the input: it may be a secret.
+        raise SettingsInvalid([_plain(flaw) for flaw in error.errors(include_input=False)]) from None
+
+
+def _read_toml(path: Path) -> dict[str, object]:
+    if not path.exists():
+        return {}
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsInvalid([f"{path.name}: {error}"]) from error
+    # What is excluded comes from the environment alone: taken here, it would be passed over in silence.
+    known = {name for name, field in Settings.model_fields.items() if not field.exclude}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise SettingsInvalid([f"{path.name}: there is no setting {name!r}" for name in unknown])
+    return values
+
+
+def environment_name(field: str) -> str:
+    """The variable that sets a field, as a person would write it."""
+    alias = Settings.model_fields[field].validation_alias
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"SAMOVAR_{field.upper()}"
+
+
+def _by_vendor(environment: Mapping[str, str], name_of: Callable[[Vendor], str | None]) -> dict[str, str]:
+    found = {vendor.name: environment.get(name_of(vendor) or "", "").strip() for vendor in VENDORS.values()}
+    return {name: value for name, value in found.items() if value}
+
+
+def _without_address(keys: Mapping[str, str], urls: Mapping[str, str]) -> list[str]:
+    """Some vendors have no address of their own: each customer has another."""
+    homeless = [VENDORS[name] for name in keys if name not in urls and not VENDORS[name].base_url]
+    return [
+        f"{vendor.base_url_env}: {vendor.title} is configured by its key and needs its address too"
+        for vendor in homeless
+    ]
+
+
+_WORDS: Final = {
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "bool_parsing": "must be true or false",
+}
+
+
+def _plain(flaw: Any) -> str:
+    message = _WORDS.get(flaw["type"]) or str(flaw["msg"]).removeprefix("Value error, ")
+    if not flaw["loc"]:
+        return message
+    field = str(flaw["loc"][0])
+    name = environment_name(field) if field in Settings.model_fields else field
+    return f"{name}: {message}"

@@ -1,0 +1,183 @@
+"""The command and its subcommands. Each imports what it needs when it runs: ``samovar version`` shall not load a server."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from samovar import __version__
+from samovar.cli import keys, providers
+from samovar.cli.output import AsJson
+from samovar.cli.targets import AdminToken, Key, Url
+
+app = typer.Typer(
+    name="samovar",
+    help="One self-hosted service between a team and every AI model it uses.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_ERR = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def run() -> None:
+    """Run the command; what the user can mend is said in a sentence, without a traceback.
+
+    Exit status 0 is done, 1 failed, 2 wrong settings or arguments.
+    """
+    from samovar.app.settings import SettingsInvalid
+    from samovar.cli.output import CannotDo
+    from samovar.kernel.errors import SamovarError
+
+    app.add_typer(keys.app, name="keys")
+    app.add_typer(providers.app, name="providers")
+    try:
+        app()
+    except SettingsInvalid as error:
+        _ERR.print("[red]The settings are not right:[/red]")
+        for flaw in error.flaws:
+            _ERR.print(f"  - {flaw}", markup=False)
+        sys.exit(2)
+    except (CannotDo, SamovarError, ValueError, OSError) as error:
+        if not _is_plain(error):
+            raise
+        _ERR.print(f"[red]samovar:[/red] {escape(_words(error))}")
+        sys.exit(1)
+
+
+def _is_plain(error: Exception) -> bool:
+    """Of values that are wrong only the master key's is the user's to mend; any other is a defect of ours."""
+    from samovar.adapters.aesgcm import BadMasterKey
+
+    return isinstance(error, BadMasterKey) or not isinstance(error, ValueError)
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+@app.command()
+def version(as_json: AsJson = False) -> None:
+    """Print the version."""
+    import platform
+
+    from samovar.cli.output import say_json
+
+    if as_json:
+        say_json({"samovar": __version__, "python": platform.python_version()})
+    else:
+        typer.echo(__version__)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where the database and the master key live.")] = None,
+    roles: Annotated[str | None, typer.Option(help="Roles of this process, comma separated.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that serve.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    reload: Annotated[bool, typer.Option(help="Restart when the source changes.")] = False,
+) -> None:
+    """Start Samovar."""
+    from samovar.app.settings import load
+    from samovar.cli.serve import serve as start
+
+    flags = {
+        "host": host,
+        "port": port,
+        "data_dir": data_dir,
+        "roles": roles,
+        "workers": workers,
+        "log_level": log_level,
+    }
+    start(load(flags), reload=reload)
+
+
+@app.command()
+def sandbox(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 picks a free one.")] = 8090,
+) -> None:
+    """Run the sandbox alone: a server that speaks the vendors' wire formats, without keys or network."""
+    from samovar.cli.sandbox import serve_sandbox
+
+    serve_sandbox(host, port)
+
+
+@app.command()
+def models(
+    search: Annotated[str, typer.Option(help="Only those whose name, title or abilities hold these words.")] = "",
+    as_json: AsJson = False,
+    url: Url = None,
+    admin_token: AdminToken = None,
+    key: Key = None,
+) -> None:
+    """List the models that can be called, with their prices."""
+    from samovar.cli.api import Credential
+    from samovar.cli.models import show_models
+
+    credential = Credential.admin_token(admin_token) if admin_token else Credential.key(key) if key else None
+    show_models(search=search, as_json=as_json, url=url, credential=credential)
+
+
+@app.command()
+def chat(
+    model: Annotated[str | None, typer.Argument(help="Without it DEFAULT_MODEL, else sandbox/echo.")] = None,
+    prompt: Annotated[str | None, typer.Argument(help="Without it standard input, or a conversation.")] = None,
+    system: Annotated[str | None, typer.Option(help="What the model is told first.")] = None,
+    as_json: AsJson = False,
+    url: Annotated[str | None, typer.Option(envvar="SAMOVAR_URL", help="Where Samovar runs.")] = None,
+    key: Key = None,
+) -> None:
+    """Talk to a model through a Samovar that runs."""
+    from samovar.cli.chat import chat as talk
+
+    talk(model=model, prompt=prompt, system=system, as_json=as_json, url=url, key=key)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Check the set-up, and say what to do."""
+    from samovar.cli.doctor import examine
+
+    if not examine(as_json=as_json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def migrate(as_json: AsJson = False) -> None:
+    """Bring the database up to date."""
+    import asyncio
+
+    from samovar.app.settings import load
+    from samovar.app.upkeep import migrated
+    from samovar.cli.output import say_json
+
+    applied = asyncio.run(migrated(load()))
+    if as_json:
+        say_json({"applied": applied})
+    else:
+        typer.echo(f"applied {', '.join(applied)}" if applied else "the database is up to date")
+
+
+@app.command()
+def openapi(
+    check: Annotated[bool, typer.Option("--check", help="Fail if the file is not what the code says.")] = False,
+    output: Annotated[Path, typer.Option(help="The file.")] = Path("openapi.json"),
+) -> None:
+    """Write openapi.json, or check it."""
+    from samovar.cli.openapi import document
+
+    text = document()
+    if not check:
+        output.write_text(text, "utf-8")
+        typer.echo(f"wrote {output}")
+    elif not output.exists() or output.read_text("utf-8") != text:
+        _ERR.print(f"{output} is stale: run `samovar openapi`")
+        raise typer.Exit(1)

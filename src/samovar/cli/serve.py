@@ -1,0 +1,103 @@
+"""``samovar serve``: bind, bring the database up to date, say where to look, serve."""
+
+import asyncio
+import atexit
+import errno
+import os
+import shutil
+import socket
+import sys
+from functools import partial
+from pathlib import Path
+from tempfile import mkdtemp
+
+from rich.console import Console
+
+from samovar.app.settings import Settings
+from samovar.cli.output import CannotDo
+
+_OUT = Console(highlight=False, soft_wrap=True)
+
+
+def serve(settings: Settings, *, reload: bool) -> None:
+    """Serve until told to stop. Raises :class:`CannotDo`."""
+    if settings.workers > 1:
+        folder = mkdtemp(prefix="samovar-metrics-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        # prometheus_client reads this once, when it is imported, in every worker.
+        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+    from uvicorn.server import Server
+    from uvicorn.supervisors import ChangeReload, Multiprocess
+
+    from samovar.app.application import create_app
+    from samovar.app.server import config_of
+    from samovar.app.telemetry import logs
+
+    logs.configure(json=settings.json_logs, level=settings.log_level)
+    listening = _bind(settings.host, settings.port)
+    settings = settings.model_copy(update={"port": listening.getsockname()[1]})
+    asyncio.run(_prepare(settings))
+    config = config_of(
+        partial(create_app, settings),
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        stop_timeout_s=settings.stop_timeout_s,
+        factory=True,
+        reload_dirs=[str(Path(__file__).parents[1])] if reload else None,
+    )
+    server = Server(config)
+    if reload:
+        ChangeReload(config, target=server.run, sockets=[listening]).run()
+    elif settings.workers > 1:
+        Multiprocess(config, sockets=[listening]).run()
+    else:
+        server.run(sockets=[listening])
+        if not server.started:
+            raise CannotDo("the server did not start; the log above says why")
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        remedy = "stop what listens there, or choose another port with --port or SAMOVAR_PORT"
+        if error.errno != errno.EADDRINUSE:
+            remedy = "choose another address with --host or SAMOVAR_HOST, or a port above 1023 with --port"
+        raise CannotDo(f"{host}:{port} cannot be listened on ({error.strerror}): {remedy}") from error
+    listening.set_inheritable(True)
+    return listening
+
+
+async def _prepare(settings: Settings) -> None:
+    """Everything that is done once and not by each worker."""
+    from samovar.app.services import Services
+    from samovar.app.upkeep import migrated
+
+    if settings.auto_migrate:
+        await migrated(settings)
+    services = Services(settings)
+    try:
+        first = await services.prepare()
+    finally:
+        await services.database.close()
+    _OUT.print(f"[bold]Samovar[/bold] on {settings.url}   docs: {settings.url}/docs   data: {settings.data_dir}")
+    if first is not None:
+        _say_first(settings, first.admin_token, first.key.secret if first.key else None)
+    sys.stdout.flush()
+
+
+def _say_first(settings: Settings, admin_token: str | None, key: str | None) -> None:
+    if admin_token:
+        _OUT.print(f"\n  admin token  {admin_token}   (shown once; send it as X-Admin-Token)")
+    if key:
+        _OUT.print(f"  first key    {key}   (shown once; `samovar keys create` makes another)")
+        _OUT.print(
+            f"\n  Try it:\n  curl {settings.url}/v1/chat/completions -H 'Authorization: Bearer {key}'"
+            " -H 'Content-Type: application/json'"
+            ' -d \'{"model": "sandbox/echo", "messages": [{"role": "user", "content": "Hello, Samovar!"}]}\'\n'
+        )

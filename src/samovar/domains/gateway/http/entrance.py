@@ -1,0 +1,224 @@
+"""The entrance of every chat-like surface: sign in, read, call the service, answer in the caller's dialect."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from samovar.domains.gateway.http.envelope import Envelope, read_envelope, refusal_headers, told
+from samovar.domains.gateway.http.keepalive import KeepAlive
+from samovar.domains.gateway.http.sign_in import signed_in
+from samovar.domains.gateway.model import Call
+from samovar.domains.gateway.service import Answer, GatewayService, LiveStream
+from samovar.domains.identity.service import IdentityService
+from samovar.kernel.errors import Malformed, SamovarError
+from samovar.kernel.ids import ULID_CHARS, hex_of_ulid
+from samovar.kernel.principal import Principal
+from samovar.ports.asgi import REQUEST_ID, Receive, Scope, Send, read_body, send_whole
+from samovar.ports.clock import Clock, Ids
+from samovar.ports.dialect import Dialect, Head, StreamWriter
+from samovar.ports.embeddings import FigureSurface
+from samovar.ports.llm import ChatRequest
+
+_UNEXPECTED: Final = "an internal error; the log has it under this request id"
+
+
+class EntranceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds on what comes in, and the headers that stand on every answer."""
+
+    max_body_bytes: int = 10 * 1024 * 1024
+    body_timeout_s: float = 30.0
+    base_headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Address(msgspec.Struct, frozen=True):
+    """What a surface says in the path instead of the body."""
+
+    model: str
+    stream: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureUse:
+    """What is asked for instead of chat: the language of its requests, and who answers them (always whole)."""
+
+    surface: FigureSurface
+    answer: Callable[[Call], Awaitable[Answer]]
+
+
+class ChatEntrance:
+    """An :class:`~samovar.ports.asgi.Endpoint` for one dialect; with ``figures``, for figures in its
+    family of languages. ``report`` takes unexpected exceptions (to log them)."""
+
+    def __init__(
+        self,
+        *,
+        dialect: Dialect,
+        service: GatewayService,
+        identity: IdentityService,
+        clock: Clock,
+        ids: Ids,
+        settings: EntranceSettings,
+        report: Callable[[BaseException, str], None],
+        stream_type: str = "text/event-stream; charset=utf-8",
+        figures: FigureUse | None = None,
+    ) -> None:
+        self._dialect = dialect
+        self._service = service
+        self._figures = figures
+        self._read_head = dialect.read_head if figures is None else figures.surface.read_head
+        self._whole = service.answer if figures is None else figures.answer
+        self._identity = identity
+        self._clock = clock
+        self._ids = ids
+        self._settings = settings
+        self._report = report
+        self._json_headers = (*settings.base_headers, (b"content-type", b"application/json"))
+        self._stream_headers = (
+            *settings.base_headers,
+            (b"content-type", stream_type.encode()),
+            (b"cache-control", b"no-cache"),
+            (b"x-accel-buffering", b"no"),
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
+        return await self.serve(scope, receive, send, None)
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send, address: Address | None) -> int:
+        """Answer; ``address`` is what the path said, for surfaces that put it there."""
+        started, started_at = self._clock.monotonic(), self._clock.now()
+        envelope = read_envelope(scope["headers"], self._dialect.forwarded_headers)
+        call_id = self._ids.new("call")
+        scope[REQUEST_ID] = request_id = envelope.request_id or call_id
+        try:
+            principal = await signed_in(envelope, scope, self._identity)
+            body = await read_body(
+                receive,
+                declared=envelope.content_length,
+                max_bytes=self._settings.max_body_bytes,
+                timeout_s=self._settings.body_timeout_s,
+            )
+            call = self._call(envelope, principal, self._head(body, address), body, call_id, started, started_at)
+            if call.head.stream:
+                return await self._stream(call, send)
+            return await self._answer(call, send)
+        except SamovarError as error:
+            return await self.refuse(error, request_id, send)
+        except Exception as error:  # noqa: BLE001  # edge: a defect of ours must answer in the caller's shape, and be logged
+            return await self.refuse(self._as_told(error, request_id), request_id, send)
+
+    def _head(self, body: bytes, address: Address | None) -> Head:
+        head = self._read_head(body)
+        return head if address is None else msgspec.structs.replace(head, model=address.model, stream=address.stream)
+
+    def _call(
+        self,
+        envelope: Envelope,
+        principal: Principal,
+        head: Head,
+        body: bytes,
+        call_id: str,
+        started: float,
+        started_at: datetime,
+    ) -> Call:
+        # The call's own id is a trace where the caller began none, and always the span.
+        figures = self._figures
+        own = hex_of_ulid(call_id[-ULID_CHARS:])
+        trace_id = envelope.trace_id or own
+        return Call(
+            id=call_id,
+            request_id=envelope.request_id or call_id,
+            principal=principal,
+            surface=self._dialect,
+            head=head,
+            body=body,
+            started=started,
+            started_at=started_at,
+            forwarded=envelope.forwarded,
+            wants_cost=envelope.wants_cost,
+            trace_id=trace_id,
+            parent_span_id=envelope.parent_span_id,
+            traceparent=f"00-{trace_id}-{own[16:]}-01",
+            surface_name="" if figures is None else figures.surface.name,
+            as_prompt=None if figures is None else figures.surface.as_prompt,
+        )
+
+    async def _answer(self, call: Call, send: Send) -> int:
+        answer = await self._whole(call)
+        headers = (*self._json_headers, *told(answer.trail, answer.plan))
+        await send_whole(send, 200, headers, answer.body)
+        return 200
+
+    async def _stream(self, call: Call, send: Send) -> int:
+        settings = self._service.settings
+        alive = KeepAlive(
+            send=send,
+            headers=self._stream_headers,
+            beat=self._dialect.keep_alive(),
+            after_s=settings.keep_alive_after_s,
+            every_s=settings.keep_alive_every_s,
+            request_id=call.request_id,
+        )
+        try:
+            live = await self._opened(call, alive, send)
+            if live is not None:
+                try:
+                    await self._passed_on(live, alive, send)
+                finally:
+                    await live.close()
+        finally:
+            await alive.stop()
+        return 200
+
+    async def _opened(self, call: Call, alive: KeepAlive, send: Send) -> LiveStream | None:
+        """The stream, or ``None`` once its failure was told in the stream. Raises while a status can still be given."""
+        try:
+            return await self._service.stream(call)
+        except Exception as error:  # edge: after the first beat, any failure must be told in the stream
+            if not await alive.stop():
+                raise
+            # The status went out with the first keep-alive: the dialect's error event is all that is left to say.
+            told_error = self._as_told(error, call.request_id)
+            await send({"type": "http.response.body", "body": self._writer(call).fail(told_error)})
+            return None
+
+    async def _passed_on(self, live: LiveStream, alive: KeepAlive, send: Send) -> None:
+        if not await alive.stop():
+            headers = [*self._stream_headers, *told(live.trail, live.plan)]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": live.first, "more_body": True})
+        alive.watch(live.first)
+        try:
+            async for block in live.blocks():
+                await alive.send(block)
+        except Exception as error:  # noqa: BLE001  # edge: a defect of ours must end the stream in its shape
+            await alive.send(live.fail(self._as_told(error, live.trail.call.request_id)))
+        await alive.stop()
+        await send({"type": "http.response.body", "body": b""})
+
+    def _writer(self, call: Call) -> StreamWriter:
+        try:
+            request = self._dialect.read_request(call.body)
+        except SamovarError:
+            # A body that passes through to a vendor of the same dialect is not read by us, and need not be readable.
+            request = ChatRequest(model=call.head.model, messages=())
+        return self._dialect.stream_writer(request)
+
+    def _as_told(self, error: Exception, request_id: str) -> SamovarError:
+        if isinstance(error, SamovarError):
+            return error
+        if isinstance(error, RecursionError):
+            # Dialects refuse this too, but a part of a body may be read where less of the stack is left.
+            return Malformed("the request is nested too deeply")
+        self._report(error, request_id)
+        return SamovarError(_UNEXPECTED)
+
+    async def refuse(self, error: SamovarError, request_id: str, send: Send) -> int:
+        """Answer with an error in the surface's own shape."""
+        status = error.http_status
+        body = self._dialect.write_error(error, status=status, request_id=request_id)
+        headers = [*self._settings.base_headers, *refusal_headers(error, request_id)]
+        await send_whole(send, status, headers, body)
+        return status

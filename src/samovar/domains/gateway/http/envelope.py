@@ -1,0 +1,113 @@
+"""What stands in a request's headers and matters to a call, found in one pass; and the headers of an answer."""
+
+import re
+from typing import Final
+
+import msgspec
+
+from samovar.domains.gateway.model import Plan
+from samovar.domains.gateway.service.trail import Trail
+from samovar.kernel.errors import SamovarError
+from samovar.kernel.money import credits_text
+from samovar.ports.asgi import RawHeaders, sane_request_id
+
+_TRACEPARENT: Final = re.compile(
+    rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-|\Z)"
+)
+
+
+class Envelope(msgspec.Struct):
+    """The headers of a request, as text where they are ours and as pairs where they go on to the vendor."""
+
+    secret: str | None = None
+    content_length: bytes | None = None
+    request_id: str | None = None
+    trace_id: str = ""
+    parent_span_id: str = ""
+    wants_cost: bool = False
+    forwarded: list[tuple[str, str]] = []
+
+
+def read_envelope(headers: RawHeaders, forwarded: frozenset[bytes]) -> Envelope:
+    """One pass over the headers; names are lower case already (ASGI)."""
+    found = Envelope()
+    for name, value in headers:
+        reader = _READERS.get(name)
+        if reader is not None:
+            reader(found, value)
+        elif name in forwarded:
+            found.forwarded.append((name.decode("latin-1"), value.decode("latin-1")))
+    return found
+
+
+def _authorization(found: Envelope, value: bytes) -> None:
+    if value[:7].lower() == b"bearer ":
+        found.secret = value[7:].strip().decode("latin-1")
+
+
+def _vendor_key(found: Envelope, value: bytes) -> None:
+    # An SDK may send both; the explicit Authorization wins.
+    if found.secret is None:
+        found.secret = value.strip().decode("latin-1")
+
+
+def _content_length(found: Envelope, value: bytes) -> None:
+    found.content_length = value
+
+
+def _request_id(found: Envelope, value: bytes) -> None:
+    found.request_id = sane_request_id(value)
+
+
+def _traceparent(found: Envelope, value: bytes) -> None:
+    # W3C Trace Context: version "-" trace-id "-" parent-id "-" flags. What is not that, or all zeros, is no parent.
+    match = _TRACEPARENT.match(value)
+    if match is not None:
+        found.trace_id, found.parent_span_id = match[1].decode("ascii"), match[2].decode("ascii")
+
+
+def _wants_cost(found: Envelope, value: bytes) -> None:
+    found.wants_cost = value == b"1"
+
+
+_READERS = {
+    b"authorization": _authorization,
+    b"x-api-key": _vendor_key,
+    b"x-goog-api-key": _vendor_key,
+    b"content-length": _content_length,
+    b"x-request-id": _request_id,
+    b"traceparent": _traceparent,
+    b"x-samovar-usage": _wants_cost,
+}
+
+
+def told(trail: Trail, planned: Plan) -> list[tuple[bytes, bytes]]:
+    """The ``x-samovar-*`` headers: what answered, why, at what cost, and how long we ourselves took. A cost is there
+    once it is known: not at the start of a stream. ``x-samovar-estimated`` marks figures that are our guess."""
+    attempt = trail.attempt
+    assert attempt is not None
+    overhead_ms = trail.overhead_ms()
+    headers = [
+        (b"x-request-id", trail.call.request_id.encode()),
+        (b"traceparent", trail.call.traceparent.encode()),
+        (b"x-samovar-call-id", trail.call.id.encode()),
+        (b"x-samovar-model", attempt.target.model.id.encode()),
+        (b"x-samovar-provider", attempt.target.provider.name.encode()),
+        (b"x-samovar-route", planned.why.encode()),
+        (b"x-samovar-attempts", b"%d" % len(trail.notes)),
+        (b"x-samovar-overhead-ms", b"%.3f" % overhead_ms),
+        (b"server-timing", b"provider;dur=%.1f, samovar;dur=%.3f" % (trail.upstream_s * 1000, overhead_ms)),
+    ]
+    if trail.usage is not None:
+        cost = trail.cost_nano_usd
+        headers.append((b"x-samovar-cost-credits", b"unknown" if cost is None else credits_text(cost).encode()))
+    if trail.is_estimate or (trail.usage is not None and trail.usage.estimated):
+        headers.append((b"x-samovar-estimated", b"1"))
+    return headers
+
+
+def refusal_headers(error: SamovarError, request_id: str) -> list[tuple[bytes, bytes]]:
+    """The headers of an error: JSON, the request's id, and the error's own (``Retry-After``)."""
+    headers = [(b"content-type", b"application/json"), (b"x-request-id", request_id.encode())]
+    headers.extend((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in error.headers.items())
+    return headers

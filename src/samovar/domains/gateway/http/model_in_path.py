@@ -1,0 +1,32 @@
+"""Gemini's surface: the model and whether to stream stand in the path, and the form of a stream in the query."""
+
+from typing import Final
+from urllib.parse import parse_qs, unquote
+
+from samovar.domains.gateway.http.entrance import Address, ChatEntrance
+from samovar.kernel.errors import NotFound
+from samovar.ports.asgi import REQUEST_ID, Receive, Scope, Send
+
+PREFIX: Final = "/gemini/v1beta/models/"
+_WHOLE: Final = "generateContent"
+_STREAM: Final = "streamGenerateContent"
+
+
+class ModelInPath:
+    """An :class:`~samovar.ports.asgi.Endpoint` for ``{PREFIX}{model}:{action}``. A stream is events where ``alt=sse`` asks
+    for them, else one JSON array, as Google's API has it."""
+
+    def __init__(self, *, events: ChatEntrance, array: ChatEntrance) -> None:
+        self._events = events
+        self._array = array
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
+        model, _, action = scope["path"][len(PREFIX) :].rpartition(":")
+        if action == _WHOLE and model:
+            return await self._events.serve(scope, receive, send, Address(unquote(model), stream=False))
+        if action == _STREAM and model:
+            form = parse_qs(scope["query_string"].decode("latin-1")).get("alt", [""])[-1]
+            entrance = self._events if form == "sse" else self._array
+            return await entrance.serve(scope, receive, send, Address(unquote(model), stream=True))
+        error = NotFound(f"there is no {action or 'action'!r} here; ask for {PREFIX}<model>:{_WHOLE} or :{_STREAM}")
+        return await self._events.refuse(error, scope.get(REQUEST_ID, ""), send)

@@ -1,0 +1,26 @@
+"""Who calls a vendor-compatible surface."""
+
+from samovar.domains.gateway.http.envelope import Envelope
+from samovar.domains.identity.model import Permission, require
+from samovar.domains.identity.service import IdentityService
+from samovar.kernel.errors import Unauthenticated
+from samovar.kernel.principal import Principal
+from samovar.ports.asgi import Scope
+
+
+async def signed_in(
+    envelope: Envelope, scope: Scope, identity: IdentityService, *, needs: Permission = Permission.GATEWAY_CALL
+) -> Principal:
+    """The principal behind the key. Raises ``Unauthenticated`` with the challenge of RFC 9110 (section 11.6.1),
+    ``Forbidden`` for one without the permission."""
+    if not envelope.secret:
+        raise Unauthenticated(
+            "send a key as `Authorization: Bearer sk-samovar-...` (or in the header your SDK uses)",
+            headers={"WWW-Authenticate": 'Bearer realm="samovar"'},
+        )
+    principal = identity.recall(envelope.secret)
+    if principal is None:
+        client = scope.get("client")
+        principal = await identity.authenticate(envelope.secret, address=client[0] if client else None)
+    require(principal, needs)
+    return principal

@@ -1,0 +1,35 @@
+"""A call as data: what is asked, the plan for it, what became of it, and the pure rules between them."""
+
+from samovar.domains.gateway.model.breaker import Breaker, BreakerState
+from samovar.domains.gateway.model.call import (
+    Attempt,
+    AttemptNote,
+    Call,
+    CallFinished,
+    CallStatus,
+    GatewaySettings,
+    Plan,
+)
+from samovar.domains.gateway.model.plan import counts_tokens, plan, plan_count, plan_embeddings
+from samovar.domains.gateway.model.retry import Again, GiveUp, Next, NextTarget, next_step
+
+__all__ = [
+    "Again",
+    "Attempt",
+    "AttemptNote",
+    "Breaker",
+    "BreakerState",
+    "Call",
+    "CallFinished",
+    "CallStatus",
+    "GatewaySettings",
+    "GiveUp",
+    "Next",
+    "NextTarget",
+    "Plan",
+    "counts_tokens",
+    "next_step",
+    "plan",
+    "plan_count",
+    "plan_embeddings",
+]

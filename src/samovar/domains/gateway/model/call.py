@@ -1,0 +1,124 @@
+"""The data of a call, in the order in which it comes to be: Call, Plan of Attempts, CallFinished."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from samovar.domains.catalog.model import Target
+from samovar.kernel.principal import Principal
+from samovar.ports.dialect import Dialect, Head, Vendor
+from samovar.ports.llm import ChatRequest, Usage
+from samovar.ports.transport import Timeouts
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds on every call (settled.md, *Times*). A JSON call has a total, a stream has none."""
+
+    json_timeouts: Timeouts = Timeouts(first_byte_s=30.0, idle_s=30.0, total_s=30.0)
+    stream_timeouts: Timeouts = Timeouts()
+    max_attempts: int = 3
+    retry_base_s: float = 1.0
+    retry_max_s: float = 10.0
+    max_answer_bytes: int = 64 * 1024 * 1024
+    keep_alive_after_s: float = 10.0
+    keep_alive_every_s: float = 15.0
+    breaker_failures: int = 5
+    breaker_rest_s: float = 60.0
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One request as it came in. ``started`` is the monotonic second of its first byte; ``forwarded`` are the caller's
+    headers that mean something to a vendor of the same dialect; ``wants_cost`` asks for the cost in a stream's last
+    event. ``traceparent`` (W3C Trace Context) names this call as the parent of what the vendor does for it. Where
+    figures are asked for instead of chat, ``surface_name`` is the log's name for that and ``as_prompt`` reads what is said in
+    the body."""
+
+    id: str
+    request_id: str
+    principal: Principal
+    surface: Dialect
+    head: Head
+    body: bytes
+    started: float
+    started_at: datetime
+    forwarded: Sequence[tuple[str, str]] = ()
+    wants_cost: bool = False
+    trace_id: str = ""
+    parent_span_id: str = ""
+    traceparent: str = ""
+    surface_name: str = ""
+    as_prompt: Callable[[bytes], ChatRequest] | None = None
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One target in the plan and the language we will speak to it. ``native``: it is the caller's own, so bytes pass
+    through."""
+
+    target: Target
+    vendor: Vendor
+    dialect: Dialect
+    native: bool
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Attempts, best first; never empty. ``why`` explains the order to the caller (``x-samovar-route``)."""
+
+    attempts: tuple[Attempt, ...]
+    why: str
+
+
+class AttemptNote(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How one attempt went. ``error`` is the code of its failure, ``None`` for the one that answered."""
+
+    model: str
+    provider: str
+    took_ms: float
+    error: str | None = None
+    status: int | None = None
+
+
+class CallStatus(StrEnum):
+    """How a call ended, from the caller's side."""
+
+    OK = "ok"
+    ERROR = "error"
+    BROKEN = "broken"
+    """It failed after content had been sent."""
+    CANCELLED = "cancelled"
+    """The caller went away first."""
+
+
+class CallFinished(msgspec.Struct, frozen=True, kw_only=True):
+    """The one wide event of each call: who, what, how long, how much, how it ended. Units last in the names.
+
+    ``cost_nano_usd`` is ``None`` where no price is known. ``overhead_ms`` is what we added to the provider's own time.
+    """
+
+    id: str
+    request_id: str
+    team_id: str
+    principal_id: str
+    principal_kind: str
+    surface: str
+    requested_model: str
+    model: str
+    provider: str
+    vendor: str
+    native: bool
+    stream: bool
+    status: CallStatus
+    http_status: int
+    error_code: str | None
+    started_at: datetime
+    duration_ms: float
+    first_content_ms: float | None
+    overhead_ms: float
+    usage: Usage | None
+    cost_nano_usd: int | None
+    price_source: str | None
+    stop: str | None
+    attempts: tuple[AttemptNote, ...]
+    trace_id: str
+    parent_span_id: str

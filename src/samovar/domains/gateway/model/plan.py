@@ -1,0 +1,67 @@
+"""From targets to a plan. Pure; strategies of issue *money, limits and routing* extend it here."""
+
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
+from typing import Final
+
+from samovar.domains.catalog.model import Target
+from samovar.domains.gateway.model.call import Attempt, Plan
+from samovar.ports.dialect import Dialect, Unsupported, Vendor
+
+_WHY: Final = {True: "only target", False: "in the group's order"}
+
+
+def plan(
+    targets: Sequence[Target], *, surface: Dialect, vendors: Mapping[str, Vendor], dialects: Mapping[str, Dialect]
+) -> Plan:
+    """An attempt for each target, in the order given (an admin's order of a group is a wish).
+
+    A vendor that speaks the caller's dialect is spoken to in it, so that nothing is translated; else in its own best one.
+    Raises ``Unsupported`` where no target speaks a language of chat that we know.
+    """
+    found = [_attempt(target, surface, vendors[target.provider.vendor], dialects) for target in targets]
+    attempts = tuple([attempt for attempt in found if attempt is not None])
+    if not attempts:
+        names = ", ".join(sorted({target.provider.name for target in targets}))
+        raise Unsupported(f"the provider {names} offers no chat; choose a model of another one")
+    return Plan(attempts, _WHY[len(attempts) == 1])
+
+
+def plan_embeddings(
+    targets: Sequence[Target], *, surface: Dialect, vendors: Mapping[str, Vendor], dialects: Mapping[str, Dialect]
+) -> Plan:
+    """As :func:`plan`, for vectors. ``surface`` is the dialect whose family the caller's embeddings belong to."""
+    found: list[Attempt] = []
+    for target in targets:
+        vendor = vendors[target.provider.vendor]
+        spoken = [name for name in vendor.embedding_paths if name in dialects]
+        if surface.name in spoken:
+            found.append(Attempt(target, vendor, surface, native=True))
+        elif spoken:
+            found.append(Attempt(target, vendor, dialects[spoken[0]], native=False))
+    if not found:
+        names = ", ".join(sorted({target.provider.name for target in targets}))
+        raise Unsupported(f"the provider {names} offers no embeddings; choose a model of another one")
+    return Plan(tuple(found), _WHY[len(found) == 1])
+
+
+def plan_count(planned: Plan) -> Plan:
+    """Who can count tokens: the group's first members whose vendor does, up to one that cannot. Where the first cannot, it
+    stays alone, and what it would count is for us to estimate."""
+    attempts = tuple(takewhile(counts_tokens, planned.attempts)) or planned.attempts[:1]
+    return Plan(attempts, _WHY[len(attempts) == 1])
+
+
+def counts_tokens(attempt: Attempt) -> bool:
+    """Whether the vendor counts tokens in the caller's own language."""
+    return attempt.native and attempt.dialect.name in attempt.vendor.count_paths
+
+
+def _attempt(target: Target, surface: Dialect, vendor: Vendor, dialects: Mapping[str, Dialect]) -> Attempt | None:
+    if surface.name in vendor.paths:
+        return Attempt(target, vendor, surface, native=True)
+    spoken = [name for name in vendor.paths if name in dialects]
+    if not spoken:
+        return None
+    preferred = next((name for start, name in vendor.preferred if target.model.name.startswith(start)), None)
+    return Attempt(target, vendor, dialects[preferred if preferred in spoken else spoken[0]], native=False)

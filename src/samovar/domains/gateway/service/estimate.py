@@ -1,0 +1,86 @@
+"""Usage where the provider's own word is missing: the one policy, for whole answers and for streams.
+
+* The provider's last word stands once it has said why it stopped.
+* Where an answer ended without usage, or before its end, its own count of the input stands if it gave one, else it is
+  estimated from the request; of the output, the larger of its count and of what went through.
+* A caller who left while a provider was at work is charged the input: providers count it from the moment they take a
+  request.
+* Four characters are a token, an image or another file a thousand. Such usage is marked ``estimated``.
+"""
+
+from typing import Final
+
+import msgspec
+
+from samovar.domains.gateway.model import Call
+from samovar.kernel.errors import SamovarError
+from samovar.ports.llm import (
+    ChatRequest,
+    ChatResponse,
+    Media,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+
+CHARS_A_TOKEN: Final = 4
+TOKENS_A_FILE: Final = 1_000
+
+
+def settled(seen: Usage | None, *, call: Call, output_chars: int, ended: bool) -> Usage:
+    """The usage to account for. ``ended`` is whether the provider said why it stopped."""
+    if seen is not None and ended and not seen.estimated:
+        return seen
+    seen = seen or Usage()
+    return msgspec.structs.replace(
+        seen,
+        input_tokens=seen.input_tokens or _input_tokens(call),
+        output_tokens=max(seen.output_tokens, -(-output_chars // CHARS_A_TOKEN)),
+        estimated=True,
+    )
+
+
+def answer_chars(response: ChatResponse) -> int:
+    """Characters of everything the model said."""
+    return sum(_chars(part) for part in response.parts)
+
+
+def prompt_tokens(request: ChatRequest) -> int:
+    """An estimate of the tokens of everything that is said to a model."""
+    chars, files = _weigh(request)
+    return -(-chars // CHARS_A_TOKEN) + files * TOKENS_A_FILE
+
+
+def _input_tokens(call: Call) -> int:
+    read = call.as_prompt or call.surface.read_request
+    try:
+        return prompt_tokens(read(call.body))
+    except SamovarError:
+        # A provider of the caller's own dialect takes what we cannot read: then its bytes are all there is to count.
+        return -(-len(call.body) // CHARS_A_TOKEN)
+
+
+def _weigh(request: ChatRequest) -> tuple[int, int]:
+    parts = [part for message in request.messages for part in message.parts]
+    parts.extend(inner for part in list(parts) if isinstance(part, ToolResult) for inner in part.content)
+    chars = sum(_chars(part) for part in parts)
+    for tool in request.tools:
+        chars += len(tool.name) + len(tool.description or "") + len(tool.schema or b"")
+    return chars, sum(isinstance(part, Media) for part in parts)
+
+
+def _chars(part: Part) -> int:
+    match part:
+        case Text() | Refusal() | Reasoning():
+            return len(part.text)
+        case ToolCall():
+            return len(part.name) + len(part.arguments)
+        case Opaque():
+            return len(part.raw)
+        case Media() | ToolResult():
+            return 0

@@ -1,0 +1,181 @@
+"""A stream under way: opened with its first content, carried on until either side ends it, accounted for exactly once."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol
+
+from samovar.domains.gateway.model import Attempt, CallStatus, GatewaySettings, Plan
+from samovar.domains.gateway.service.estimate import settled
+from samovar.domains.gateway.service.outbound import upstream_request
+from samovar.domains.gateway.service.pipe import Translation
+from samovar.domains.gateway.service.trail import Trail
+from samovar.kernel.errors import SamovarError
+from samovar.kernel.money import credits_text
+from samovar.ports.clock import Clock
+from samovar.ports.dialect import Relay, UpstreamError
+from samovar.ports.transport import Exchange, HttpAnswer, Transport
+
+
+class Finish(Protocol):
+    """Takes the end of a call."""
+
+    def __call__(self, trail: Trail, status: CallStatus, http_status: int, error_code: str | None) -> None: ...
+
+
+class LiveStream:
+    """``first`` is to be sent first, then what :meth:`blocks` gives. :meth:`close` in every case."""
+
+    def __init__(
+        self,
+        *,
+        exchange: Exchange,
+        source: AsyncIterator[bytes],
+        pipe: Relay,
+        first: bytes,
+        ended: bool,
+        trail: Trail,
+        planned: Plan,
+        finish: Finish,
+    ) -> None:
+        self.first = first
+        self.trail = trail
+        self.plan = planned
+        self._exchange = exchange
+        self._source = source
+        self._pipe = pipe
+        self._ended = ended
+        self._finish = finish
+        self._status = CallStatus.CANCELLED
+        self._error_code: str | None = "client_gone"
+        self._closed = False
+
+    async def blocks(self) -> AsyncIterator[bytes]:
+        """What is left of the stream, in the caller's dialect. Never raises for the vendor's faults: they become the
+        dialect's error event, since the status is long sent."""
+        pipe = self._pipe
+        try:
+            if not self._ended:
+                feed = pipe.feed
+                async for block in self._source:
+                    out = feed(block)
+                    if out:
+                        yield out
+            if not self._ended:
+                yield self._end()
+            self._settle()
+        except SamovarError as error:
+            yield self.fail(error)
+
+    async def close(self) -> None:
+        """End the exchange (cancelling what the vendor still does) and account for the call."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            await self._exchange.__aexit__(None, None, None)
+        finally:
+            self._account()
+            http_status = 499 if self._status is CallStatus.CANCELLED else 200
+            self._finish(self.trail, self._status, http_status, self._error_code)
+
+    def fail(self, error: SamovarError) -> bytes:
+        """The dialect's error event, for a stream that cannot go on; it counts as broken."""
+        self._status, self._error_code = CallStatus.BROKEN, error.code
+        return self._pipe.fail(error)
+
+    def _end(self) -> bytes:
+        if not self.trail.call.wants_cost:
+            return self._pipe.end(None)
+        self._account()
+        return self._pipe.end(_told(self.trail))
+
+    def _account(self) -> None:
+        pipe = self._pipe
+        ended = pipe.stop is not None
+        usage = settled(pipe.usage, call=self.trail.call, output_chars=pipe.output_chars, ended=ended)
+        self.trail.used(usage, pipe.stop)
+
+    def _settle(self) -> None:
+        failed = self._pipe.failed
+        if failed is None:
+            self._status, self._error_code = CallStatus.OK, None
+        else:
+            self._status, self._error_code = CallStatus.BROKEN, failed.code
+
+
+async def open_live(
+    attempt: Attempt,
+    trail: Trail,
+    *,
+    planned: Plan,
+    transport: Transport,
+    clock: Clock,
+    settings: GatewaySettings,
+    read_error: Callable[[Attempt, HttpAnswer], Awaitable[UpstreamError]],
+    finish: Finish,
+) -> LiveStream:
+    """Send, and wait for the first content. Raises a ``SamovarError`` while nothing has been promised to the caller."""
+    request = upstream_request(attempt, trail.call)
+    pipe = _pipe(attempt, trail)
+    exchange = transport.send(request, timeouts=settings.stream_timeouts)
+    sent = trail.sent()
+    answer = None
+    try:
+        answer = await exchange.__aenter__()
+        if answer.status >= 300:
+            raise await read_error(attempt, answer)
+        source = answer.blocks()
+        first, ended = await _until_content(source, pipe)
+        live = LiveStream(
+            exchange=exchange,
+            source=source,
+            pipe=pipe,
+            first=first,
+            ended=ended,
+            trail=trail,
+            planned=planned,
+            finish=finish,
+        )
+        if ended:
+            live.first += live._end()
+    except BaseException:
+        trail.waited_since(sent)
+        if answer is not None:
+            await exchange.__aexit__(None, None, None)
+        raise
+    trail.waited_since(sent)
+    trail.first_content_s = clock.monotonic()
+    return live
+
+
+def _pipe(attempt: Attempt, trail: Trail) -> Relay:
+    call = trail.call
+    if attempt.native:
+        return attempt.dialect.relay(vendor=attempt.vendor, wants_usage=call.head.wants_usage)
+    return Translation(
+        reader=attempt.dialect.stream_reader(vendor=attempt.vendor),
+        writer=call.surface.stream_writer(call.surface.read_request(call.body)),
+        estimate=lambda chars: settled(None, call=call, output_chars=chars, ended=True),
+    )
+
+
+async def _until_content(source: AsyncIterator[bytes], pipe: Relay) -> tuple[bytes, bool]:
+    """Bytes up to the first content, and whether the stream ended before there was any."""
+    held: list[bytes] = []
+    async for block in source:
+        held.append(pipe.feed(block))
+        if pipe.started:
+            return b"".join(held), False
+    return b"".join(held), True
+
+
+def _told(trail: Trail) -> dict[str, object]:
+    """The ``samovar`` field of a stream's last event."""
+    assert trail.attempt is not None
+    cost = trail.cost_nano_usd
+    return {
+        "call_id": trail.call.id,
+        "model": trail.attempt.target.model.id,
+        "provider": trail.attempt.target.provider.name,
+        "cost_credits": None if cost is None else credits_text(cost),
+        "overhead_ms": round(trail.overhead_ms(), 3),
+    }

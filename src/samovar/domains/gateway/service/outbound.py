@@ -1,0 +1,52 @@
+"""The request that goes out to a vendor."""
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+import msgspec
+
+from samovar.domains.gateway.model import Attempt, Call
+from samovar.ports.dialect import Dialect
+from samovar.ports.transport import HttpRequest
+
+
+def upstream_request(attempt: Attempt, call: Call) -> HttpRequest:
+    """The vendor's bytes at the vendor's address, signed in as ourselves. Raises ``Unsupported`` or ``Malformed``."""
+    vendor, model = attempt.vendor, attempt.target.model
+    dialect = attempt.dialect
+    if attempt.native:
+        body = dialect.splice(call.body, model=model.name, vendor=vendor)
+    else:
+        request = call.surface.read_request(call.body)
+        renamed = msgspec.structs.replace(request, model=model.name, stream=call.head.stream)
+        body = dialect.write_request(renamed, vendor=vendor, drop_params=call.head.drop_params)
+    path = vendor.paths[dialect.name]
+    if call.head.stream and vendor.stream_paths:
+        path = vendor.stream_paths.get(dialect.name, path)
+    return addressed(attempt, call, path=path, body=body)
+
+
+def addressed(attempt: Attempt, call: Call, *, path: str, body: bytes) -> HttpRequest:
+    """``body`` for a path of the vendor's API, with the vendor's headers and our key."""
+    vendor, provider, model = attempt.vendor, attempt.target.provider, attempt.target.model
+    if "{model}" in path:
+        # Callers choose names: one must not lead to another place of the vendor's API.
+        path = path.replace("{model}", quote(model.name, safe=""))
+    headers = [("content-type", "application/json"), *vendor.headers]
+    if call.head.stream:
+        headers.append(("accept", "text/event-stream"))
+    if provider.api_key is not None:
+        headers.append((vendor.key_header, vendor.key_prefix + provider.api_key.reveal()))
+    headers.extend(_dialect_headers(attempt.dialect, call.forwarded if attempt.native else ()))
+    if vendor.idempotency_header is not None:
+        # The same on each retry of this call, so that a vendor that takes it answers once.
+        headers.append((vendor.idempotency_header, call.id))
+    return HttpRequest("POST", provider.base_url + path, headers, body, streamed=call.head.stream)
+
+
+def _dialect_headers(dialect: Dialect, forwarded: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+    """The caller's own where it sent some, the dialect's defaults for the rest."""
+    if not forwarded:
+        return dialect.default_headers
+    given = {name for name, _ in forwarded}
+    return [*forwarded, *(pair for pair in dialect.default_headers if pair[0] not in given)]

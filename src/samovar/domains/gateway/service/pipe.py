@@ -1,0 +1,93 @@
+"""The way of a stream from the vendor's bytes to the caller's, when the two speak different dialects.
+
+Where they speak the same one, the dialect's own relay does this without taking anything apart.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from samovar.kernel.errors import SamovarError
+from samovar.kernel.sse import SseOverflow, SseParser
+from samovar.ports.dialect import BadAnswer, StreamReader, StreamWriter, UpstreamError
+from samovar.ports.llm import (
+    ArgumentsDelta,
+    Delta,
+    Failed,
+    KeepAlive,
+    Opened,
+    Stop,
+    Stopped,
+    TextDelta,
+    Usage,
+    UsageSeen,
+)
+
+
+class Translation:
+    """A :class:`~samovar.ports.dialect.Relay` made of a parser, the vendor's reader and the surface's writer.
+    ``estimate`` gives the usage of so many characters, for a vendor that says none."""
+
+    def __init__(self, *, reader: StreamReader, writer: StreamWriter, estimate: Callable[[int], Usage]) -> None:
+        self._parser = SseParser()
+        self._reader = reader
+        self._writer = writer
+        self._estimate = estimate
+        self.started = False
+        self.usage: Usage | None = None
+        self.stop: Stop | None = None
+        self.failed: UpstreamError | None = None
+        self.output_chars = 0
+
+    def feed(self, block: bytes) -> bytes:
+        """See :meth:`samovar.ports.dialect.Relay.feed`."""
+        try:
+            events = self._parser.feed(block)
+        except SseOverflow as error:
+            raise BadAnswer(f"the provider's stream holds {error}") from error
+        out = [self._write(self._reader.read(event)) for event in events]
+        return out[0] if len(out) == 1 else b"".join(out)
+
+    def end(self, extra: Mapping[str, object] | None = None) -> bytes:
+        """See :meth:`samovar.ports.dialect.Relay.end`."""
+        out = [self._write(self._reader.read(event)) for event in self._parser.end()]
+        out.append(self._write(self._reader.end()))
+        if self.failed is None:
+            if self.usage is None:
+                out.append(self._write((UsageSeen(self._estimate(self.output_chars)),)))
+            out.append(self._writer.end(extra))
+        return b"".join(out)
+
+    def fail(self, error: SamovarError) -> bytes:
+        """See :meth:`samovar.ports.dialect.Relay.fail`."""
+        return self._writer.fail(error)
+
+    def _write(self, deltas: Iterable[Delta]) -> bytes:
+        out = []
+        for delta in deltas:
+            if self.failed is not None:
+                break
+            self._watch(delta)
+            out.append(self._writer.write(delta) if self.failed is None else self._writer.fail(self.failed))
+        return b"".join(out)
+
+    def _watch(self, delta: Delta) -> None:
+        match delta:
+            case TextDelta():
+                self.started = True
+                self.output_chars += len(delta.text)
+            case ArgumentsDelta():
+                self.started = True
+                self.output_chars += len(delta.json)
+            case UsageSeen():
+                self.usage = delta.usage
+            case Stopped():
+                self.started = True
+                self.stop = delta.stop
+            case Failed():
+                error = UpstreamError(delta.message, upstream_status=delta.status, upstream_code=delta.code)
+                if not self.started:
+                    raise error
+                self.failed = error
+            case Opened() | KeepAlive():
+                pass
+            case _:
+                self.started = True

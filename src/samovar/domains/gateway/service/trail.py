@@ -1,0 +1,120 @@
+"""What is noted of a call while it runs, and the one event it becomes."""
+
+from samovar.domains.billing.model import price
+from samovar.domains.gateway.model import Attempt, AttemptNote, Call, CallFinished, CallStatus
+from samovar.kernel.errors import SamovarError
+from samovar.ports.clock import Clock
+from samovar.ports.dialect import UpstreamError
+from samovar.ports.llm import Stop, Usage
+
+
+class Trail:
+    """One for each call. ``upstream_s`` is time spent waiting for providers: the rest is our overhead. ``in_flight`` is
+    whether a provider has our request and has not answered it yet; ``is_estimate`` whether the answer itself is our guess."""
+
+    __slots__ = (
+        "_attempt_started",
+        "_clock",
+        "attempt",
+        "call",
+        "cost_nano_usd",
+        "first_content_s",
+        "in_flight",
+        "is_estimate",
+        "notes",
+        "price_source",
+        "stop",
+        "upstream_s",
+        "usage",
+    )
+
+    def __init__(self, call: Call, clock: Clock) -> None:
+        self.call = call
+        self._clock = clock
+        self.attempt: Attempt | None = None
+        self.notes: list[AttemptNote] = []
+        self.upstream_s = 0.0
+        self.first_content_s: float | None = None
+        self.usage: Usage | None = None
+        self.stop: Stop | None = None
+        self.cost_nano_usd: int | None = None
+        self.price_source: str | None = None
+        self.in_flight = False
+        self.is_estimate = False
+        self._attempt_started = 0.0
+
+    def begin(self, attempt: Attempt) -> None:
+        """An attempt goes out."""
+        self.attempt = attempt
+        self._attempt_started = self._clock.monotonic()
+
+    def sent(self) -> float:
+        """The attempt's request goes to the provider. Returns the monotonic second."""
+        self.in_flight = True
+        return self._clock.monotonic()
+
+    def waited_since(self, sent: float) -> None:
+        """The provider's part of the attempt is over."""
+        self.upstream_s += self._clock.monotonic() - sent
+
+    def succeeded(self) -> None:
+        """The attempt under way answered (a stream: with its first content)."""
+        self._note(None, None)
+
+    def failed(self, error: SamovarError) -> None:
+        """The attempt under way failed."""
+        self._note(error.code, error.upstream_status if isinstance(error, UpstreamError) else None)
+
+    def used(self, usage: Usage | None, stop: Stop | None) -> None:
+        """The provider's last word on tokens, priced at once with the card of the target that answered."""
+        self.stop = stop or self.stop
+        if usage is None or self.attempt is None:
+            return
+        self.usage = usage
+        charge = price(usage, self.attempt.target.model.price, at=self.call.started_at)
+        self.cost_nano_usd, self.price_source = charge.nano_usd, charge.source
+
+    def overhead_ms(self) -> float:
+        """Milliseconds since the call began that were not spent waiting for a provider."""
+        return max(0.0, (self._clock.monotonic() - self.call.started - self.upstream_s) * 1000)
+
+    def finished(self, status: CallStatus, *, http_status: int, error_code: str | None) -> CallFinished:
+        """The event. Call it once."""
+        call, attempt = self.call, self.attempt
+        principal = call.principal
+        model = attempt.target.model if attempt else None
+        return CallFinished(
+            id=call.id,
+            request_id=call.request_id,
+            team_id=principal.team_id,
+            principal_id=principal.id,
+            principal_kind=principal.kind.value,
+            surface=call.surface_name or call.surface.name,
+            requested_model=call.head.model,
+            model=model.id if model else "",
+            provider=attempt.target.provider.name if attempt else "",
+            vendor=attempt.vendor.name if attempt else "",
+            native=attempt.native if attempt else False,
+            stream=call.head.stream,
+            status=status,
+            http_status=http_status,
+            error_code=error_code,
+            started_at=call.started_at,
+            duration_ms=(self._clock.monotonic() - call.started) * 1000,
+            first_content_ms=None if self.first_content_s is None else (self.first_content_s - call.started) * 1000,
+            overhead_ms=self.overhead_ms(),
+            usage=self.usage,
+            cost_nano_usd=self.cost_nano_usd,
+            price_source=self.price_source,
+            stop=self.stop.kind.value if self.stop else None,
+            attempts=tuple(self.notes),
+            trace_id=call.trace_id,
+            parent_span_id=call.parent_span_id,
+        )
+
+    def _note(self, error: str | None, status: int | None) -> None:
+        assert self.attempt is not None
+        self.in_flight = False
+        took_ms = (self._clock.monotonic() - self._attempt_started) * 1000
+        target = self.attempt.target
+        self.notes.append(AttemptNote(target.model.id, target.provider.name, took_ms, error, status))

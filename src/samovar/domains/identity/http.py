@@ -1,0 +1,242 @@
+"""Gateway keys over HTTP (``/api/keys``), and the dependency that tells every control-plane route who is asking."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response, Security
+from fastapi.security import APIKeyHeader, HTTPBearer
+from pydantic import AwareDatetime, ConfigDict, Field
+
+from samovar.domains.identity.errors import NoCredential
+from samovar.domains.identity.model import (
+    DEFAULT_SCOPES,
+    MODEL_PATTERN,
+    IssuedKey,
+    Key,
+    KeyState,
+    Scope,
+)
+from samovar.domains.identity.service import (
+    DEFAULT_GRACE_S,
+    MAX_GRACE_S,
+    MAX_MODEL_PATTERNS,
+    MAX_NAME_CHARS,
+    MAX_PAGE,
+    MAX_PATTERN_CHARS,
+    IdentityService,
+)
+from samovar.kernel.principal import Principal
+from samovar.ports.problems import refusals
+
+Authenticate = Callable[[Request], Awaitable[Principal]]
+
+_MAX_CREDENTIAL_CHARS: Final = 512
+
+
+def authenticated(service: IdentityService) -> Authenticate:
+    """A dependency: the principal of ``X-Admin-Token``, or else of ``Authorization: Bearer`` (a key or the admin token).
+
+    It raises ``NoCredential`` and whatever ``service.authenticate`` raises. The address for the limit on wrong
+    credentials is the connection's; behind trusted proxies the app's middleware has put the client's there.
+    """
+
+    async def authenticate(request: Request) -> Principal:
+        address = None if request.client is None else request.client.host
+        admin_token = request.headers.get("x-admin-token")
+        if admin_token is not None:
+            return await service.authenticate_admin(admin_token[:_MAX_CREDENTIAL_CHARS], address=address)
+        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+        secret = secret.strip()[:_MAX_CREDENTIAL_CHARS]
+        if scheme.lower() != "bearer" or not secret:
+            raise NoCredential(
+                "Send a key as 'Authorization: Bearer sk-samovar-…', or the admin token as 'X-Admin-Token'."
+            )
+        return service.recall(secret) or await service.authenticate(secret, address=address)
+
+    return authenticate
+
+
+# --- what goes in and out -------------------------------------------------------------------------------------------
+
+KeyName = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_NAME_CHARS, description="For people, to tell keys apart.", examples=["laptop"]),
+]
+ModelPattern = Annotated[str, Field(max_length=MAX_PATTERN_CHARS, pattern=MODEL_PATTERN, examples=["openai/*"])]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyOrder:
+    """The key that is wanted. A field that is not here is refused, so that nothing asked for is silently left out."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    name: KeyName
+    scopes: Annotated[
+        tuple[Scope, ...],
+        Field(min_length=1, max_length=len(Scope), description="What the key is for; none beyond your own rights."),
+    ] = DEFAULT_SCOPES
+    allowed_models: Annotated[
+        tuple[ModelPattern, ...] | None,
+        Field(
+            min_length=1,
+            max_length=MAX_MODEL_PATTERNS,
+            description="Models by name, or by the name's beginning and a star; null allows every model.",
+        ),
+    ] = None
+    expires_at: Annotated[
+        AwareDatetime | None, Field(description="RFC 3339, in the future; null for a key that does not expire.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotation:
+    """How to rotate."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    grace_s: Annotated[
+        int, Field(ge=0, le=MAX_GRACE_S, description="Seconds for which the old key goes on working.")
+    ] = DEFAULT_GRACE_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyAnswer:
+    """A key as anybody with ``keys:read`` sees it. ``hint`` is how its secret begins."""
+
+    id: str
+    team_id: str
+    name: str
+    hint: str
+    state: KeyState
+    scopes: tuple[Scope, ...]
+    allowed_models: tuple[str, ...] | None
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    grace_until: datetime | None
+    replaced_by: str | None
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewKeyAnswer(KeyAnswer):
+    """A key that was just made. ``key`` is the secret: it is shown here and never again."""
+
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyList:
+    """Newest first; ``next_cursor`` is ``null`` on the last page."""
+
+    items: tuple[KeyAnswer, ...]
+    next_cursor: str | None
+
+
+def _fields(service: IdentityService, key: Key) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "team_id": key.team_id,
+        "name": key.name,
+        "hint": key.hint,
+        "state": service.key_state(key),
+        "scopes": key.scopes,
+        "allowed_models": key.allowed_models,
+        "created_at": key.created_at,
+        "created_by": key.created_by,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+        "grace_until": key.grace_until,
+        "replaced_by": key.replaced_by,
+        "last_used_at": key.last_used_at,
+    }
+
+
+def _new_key(service: IdentityService, issued: IssuedKey, response: Response) -> NewKeyAnswer:
+    response.headers["Cache-Control"] = "no-store"
+    return NewKeyAnswer(**_fields(service, issued.key), key=issued.secret)
+
+
+# --- how refusals look in the description ---------------------------------------------------------------------------
+
+_REFUSALS: Final = {
+    400: "The body is not JSON",
+    401: "No credential, or one that is not good",
+    403: "The credential lacks the permission, or the key would go beyond its maker's rights",
+    404: "Your team has no such key",
+    409: "The key is not active",
+    422: "A field or parameter breaks a rule; `errors` names each",
+    429: "Too many requests, or too many wrong credentials from one address; see Retry-After",
+    503: "The database does not answer",
+}
+
+
+def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI entries for these statuses and for those that every route here may answer."""
+    return refusals(_REFUSALS, 401, 403, 429, 503, *statuses)
+
+
+_bearer = HTTPBearer(auto_error=False, description="A gateway key, or the admin token.")
+_admin_token = APIKeyHeader(name="X-Admin-Token", auto_error=False, description="The installation's admin token.")
+
+
+# --- routes ---------------------------------------------------------------------------------------------------------
+
+
+def router(*, service: IdentityService, authenticate: Authenticate) -> APIRouter:
+    """``/api/keys``: create, list, show, rotate, revoke."""
+    routes = APIRouter(prefix="/api/keys", tags=["keys"], dependencies=[Security(_bearer), Security(_admin_token)])
+    caller = Annotated[Principal, Depends(authenticate)]
+    key_id_in_path = Annotated[str, Path(max_length=64, description="The key's `id`, not its secret.")]
+
+    @routes.post("", status_code=201, summary="Make a gateway key", responses=_refusals(400, 422))
+    async def create(principal: caller, order: KeyOrder, response: Response) -> NewKeyAnswer:
+        """The secret (`key`) stands in this answer and nowhere else, ever: keep it now."""
+        issued = await service.create_key(
+            principal,
+            name=order.name,
+            scopes=order.scopes,
+            allowed_models=order.allowed_models,
+            expires_at=order.expires_at,
+        )
+        return _new_key(service, issued, response)
+
+    @routes.get("", summary="List the team's gateway keys", responses=_refusals(422))
+    async def listing(
+        principal: caller,
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+        cursor: Annotated[str | None, Query(max_length=64, description="`next_cursor` of the page before.")] = None,
+    ) -> KeyList:
+        """The newest first, revoked and expired ones too."""
+        page = await service.list_keys(principal, limit=limit, cursor=cursor)
+        return KeyList(
+            items=tuple(KeyAnswer(**_fields(service, key)) for key in page.items), next_cursor=page.next_cursor
+        )
+
+    @routes.get("/{key_id}", summary="Show a gateway key", responses=_refusals(404, 422))
+    async def show(principal: caller, key_id: key_id_in_path) -> KeyAnswer:
+        return KeyAnswer(**_fields(service, await service.get_key(principal, key_id)))
+
+    @routes.delete("/{key_id}", status_code=204, summary="Revoke a gateway key", responses=_refusals(404, 422))
+    async def revoke(principal: caller, key_id: key_id_in_path) -> None:
+        """It stops working here at once and in every process within seconds, for good. Again is harmless."""
+        await service.revoke_key(principal, key_id)
+
+    @routes.post(
+        "/{key_id}/rotate", status_code=201, summary="Rotate a gateway key", responses=_refusals(400, 404, 409, 422)
+    )
+    async def rotate(
+        principal: caller,
+        key_id: key_id_in_path,
+        response: Response,
+        rotation: Annotated[Rotation | None, Body()] = None,
+    ) -> NewKeyAnswer:
+        """A new key with the same rights and end, which works at once; the old one works until its grace is over."""
+        grace_s = DEFAULT_GRACE_S if rotation is None else rotation.grace_s
+        return _new_key(service, await service.rotate_key(principal, key_id, grace_s=grace_s), response)
+
+    return routes

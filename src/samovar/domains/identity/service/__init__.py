@@ -1,0 +1,133 @@
+"""Identity's use cases: signing in, gateway keys, the first start."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Final
+
+from samovar.domains.identity.model import DEFAULT_SCOPES, KEYS_CHANGED, IssuedKey, Key, KeyPage, KeyState, Scope
+from samovar.domains.identity.service.installation import FirstStart, Installation
+from samovar.domains.identity.service.keys import (
+    DEFAULT_GRACE_S,
+    MAX_GRACE_S,
+    MAX_MODEL_PATTERNS,
+    MAX_NAME_CHARS,
+    MAX_PAGE,
+    MAX_PATTERN_CHARS,
+    Keys,
+)
+from samovar.domains.identity.service.sign_in import SignIn
+from samovar.domains.identity.service.warm import SignInBounds
+from samovar.kernel.principal import Principal
+from samovar.ports.clock import Clock, Ids
+from samovar.ports.database import Database
+from samovar.ports.events import Bus
+from samovar.ports.limits import Limit, Limiter
+from samovar.ports.secrets import SecretBox
+
+__all__ = [
+    "DEFAULT_GRACE_S",
+    "MAX_GRACE_S",
+    "MAX_MODEL_PATTERNS",
+    "MAX_NAME_CHARS",
+    "MAX_PAGE",
+    "MAX_PATTERN_CHARS",
+    "WRONG_CREDENTIALS",
+    "FirstStart",
+    "IdentityService",
+    "SignInBounds",
+]
+
+WRONG_CREDENTIALS: Final = Limit(amount=20, window_s=60)
+"""Unknown credentials from one address (settled.md: an address without sign-in, 20 a minute)."""
+
+
+class IdentityService:
+    """The face of identity.
+
+    Make it before ``bus.start()`` (it subscribes to the news of changed keys), call :meth:`ensure_installed` before the
+    first request, and serve inside ``async with service.running()``. ``limiter`` or ``wrong_limit`` ``None`` switches the
+    limit on wrong credentials off.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        ids: Ids,
+        bus: Bus,
+        box: SecretBox,
+        limiter: Limiter | None = None,
+        wrong_limit: Limit | None = WRONG_CREDENTIALS,
+        bounds: SignInBounds | None = None,
+    ) -> None:
+        self._sign_in = SignIn(
+            database=database, clock=clock, limiter=limiter, wrong_limit=wrong_limit, bounds=bounds or SignInBounds()
+        )
+        self._keys = Keys(database=database, clock=clock, ids=ids, bus=bus, forget=self._sign_in.forget)
+        self._installation = Installation(database=database, clock=clock, ids=ids, box=box, keys=self._keys)
+        bus.subscribe(KEYS_CHANGED, self._sign_in.on_key_changed)
+        bus.on_gap(self._sign_in.on_gap)
+        # The method itself, not one around it: each gateway call takes this path.
+        self.recall = self._sign_in.recall
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """See :meth:`SignIn.running`."""
+        return self._sign_in.running()
+
+    async def authenticate(self, secret: str, *, address: str | None = None) -> Principal:
+        """See :meth:`SignIn.authenticate`."""
+        return await self._sign_in.authenticate(secret, address=address)
+
+    async def authenticate_admin(self, secret: str, *, address: str | None = None) -> Principal:
+        """See :meth:`SignIn.authenticate_admin`."""
+        return await self._sign_in.authenticate_admin(secret, address=address)
+
+    async def write_uses(self) -> None:
+        """See :meth:`SignIn.write_uses`; also done every half minute while running, and at the end."""
+        await self._sign_in.write_uses()
+
+    async def ensure_installed(self, admin_token: str | None) -> FirstStart | None:
+        """Set the database up if nobody did, and take the admin token into force: ``admin_token`` (the environment's)
+        where given, else the one that the first start made. The answer holds secrets only where this call made them.
+
+        Raises ``WrongMasterKey``.
+        """
+        installed = await self._installation.ensure(admin_token)
+        self._sign_in.trust_admin(installed.admin_digest)
+        return installed.first_start
+
+    async def create_key(
+        self,
+        principal: Principal,
+        *,
+        name: str,
+        scopes: Sequence[Scope] = DEFAULT_SCOPES,
+        allowed_models: Sequence[str] | None = None,
+        expires_at: datetime | None = None,
+    ) -> IssuedKey:
+        """See :meth:`Keys.create`."""
+        return await self._keys.create(
+            principal, name=name, scopes=scopes, allowed_models=allowed_models, expires_at=expires_at
+        )
+
+    async def list_keys(self, principal: Principal, *, limit: int = 50, cursor: str | None = None) -> KeyPage:
+        """See :meth:`Keys.page`."""
+        return await self._keys.page(principal, limit=limit, cursor=cursor)
+
+    async def get_key(self, principal: Principal, key_id: str) -> Key:
+        """See :meth:`Keys.get`."""
+        return await self._keys.get(principal, key_id)
+
+    async def revoke_key(self, principal: Principal, key_id: str) -> None:
+        """See :meth:`Keys.revoke`."""
+        await self._keys.revoke(principal, key_id)
+
+    async def rotate_key(self, principal: Principal, key_id: str, *, grace_s: float = DEFAULT_GRACE_S) -> IssuedKey:
+        """See :meth:`Keys.rotate`."""
+        return await self._keys.rotate(principal, key_id, grace_s=grace_s)
+
+    def key_state(self, key: Key) -> KeyState:
+        """See :meth:`Keys.state`."""
+        return self._keys.state(key)

@@ -1,0 +1,219 @@
+"""Making, showing, rotating and revoking gateway keys. Every use case takes the principal first."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import structlog
+
+from samovar.domains.identity import store
+from samovar.domains.identity.errors import KeyNotActive, KeyNotFound
+from samovar.domains.identity.model import (
+    DEFAULT_SCOPES,
+    KEY_ENTROPY_BYTES,
+    KEYS_CHANGED,
+    IssuedKey,
+    Key,
+    KeyPage,
+    KeyState,
+    Permission,
+    Scope,
+    check_within_rights,
+    digest_of,
+    is_model_pattern,
+    key_hint,
+    key_text,
+    require,
+)
+from samovar.kernel.errors import Flaw, Invalid, Unavailable
+from samovar.kernel.principal import Principal
+from samovar.ports.clock import Clock, Ids
+from samovar.ports.database import Database, Tx
+from samovar.ports.events import Bus
+
+MAX_NAME_CHARS: Final = 100
+MAX_MODEL_PATTERNS: Final = 100
+MAX_PATTERN_CHARS: Final = 200
+MAX_PAGE: Final = 100
+DEFAULT_GRACE_S: Final = 7 * 86_400
+MAX_GRACE_S: Final = 90 * 86_400
+_MAX_LIFE: Final = timedelta(days=3653)
+_KEY_ID: Final = re.compile(r"key_[0-9A-Z]{26}", re.ASCII)
+
+
+class Keys:
+    """The gateway keys of a team. ``forget`` is told the id of each key that changed, before the bus is."""
+
+    def __init__(self, *, database: Database, clock: Clock, ids: Ids, bus: Bus, forget: Callable[[str], None]) -> None:
+        self._log = structlog.get_logger("samovar.identity")
+        self._database = database
+        self._clock = clock
+        self._ids = ids
+        self._bus = bus
+        self._forget = forget
+
+    async def create(
+        self,
+        principal: Principal,
+        *,
+        name: str,
+        scopes: Sequence[Scope] = DEFAULT_SCOPES,
+        allowed_models: Sequence[str] | None = None,
+        expires_at: datetime | None = None,
+    ) -> IssuedKey:
+        """A new key of the principal's team. Raises ``Forbidden``, ``BeyondOwnRights``, ``Invalid``."""
+        require(principal, Permission.KEYS_WRITE)
+        _check(name, scopes, allowed_models)
+        issued = self.draft(
+            team_id=principal.team_id,
+            created_by=principal.id,
+            name=name.strip(),
+            scopes=scopes,
+            allowed_models=allowed_models,
+            expires_at=self._checked_end(expires_at),
+        )
+        check_within_rights(principal, issued.key)
+        async with self._database.transaction() as tx:
+            await store.add_key(tx, issued.key, key_hash=digest_of(issued.secret).hex())
+        return issued
+
+    async def page(self, principal: Principal, *, limit: int, cursor: str | None) -> KeyPage:
+        """The team's keys, the newest first. ``cursor`` is what the page before gave. Raises ``Forbidden``, ``Invalid``."""
+        require(principal, Permission.KEYS_READ)
+        if not 1 <= limit <= MAX_PAGE:
+            raise _invalid("limit", f"must be from 1 to {MAX_PAGE}")
+        if cursor is not None and not _KEY_ID.fullmatch(cursor):
+            raise _invalid("cursor", "is not one that a page before this gave")
+        async with self._database.reading() as tx:
+            found = await store.keys(tx, principal.team_id, before_id=cursor, limit=limit + 1)
+        more = len(found) > limit
+        return KeyPage(items=tuple(found[:limit]), next_cursor=found[limit - 1].id if more else None)
+
+    async def get(self, principal: Principal, key_id: str) -> Key:
+        """Raises ``Forbidden``; ``KeyNotFound`` for another team's key too."""
+        require(principal, Permission.KEYS_READ)
+        async with self._database.reading() as tx:
+            return await self._mine(tx, principal, key_id)
+
+    async def revoke(self, principal: Principal, key_id: str) -> None:
+        """Stop a key for good; again is harmless. Raises ``Forbidden``, ``KeyNotFound``."""
+        require(principal, Permission.KEYS_WRITE)
+        async with self._database.transaction() as tx:
+            await self._mine(tx, principal, key_id)
+            await store.revoke(tx, principal.team_id, key_id, at=self._clock.now())
+        await self._tell(key_id)
+
+    async def rotate(self, principal: Principal, key_id: str, *, grace_s: float = DEFAULT_GRACE_S) -> IssuedKey:
+        """A new secret under a new id with the old key's rights and end. It works at once; the old one ``grace_s`` more.
+
+        Of rotations that race one wins. Raises ``Forbidden``, ``BeyondOwnRights``, ``KeyNotFound``, ``KeyNotActive``,
+        ``Invalid``.
+        """
+        require(principal, Permission.KEYS_WRITE)
+        if not 0 <= grace_s <= MAX_GRACE_S:
+            raise _invalid("grace_s", f"must be from 0 to {MAX_GRACE_S} seconds")
+        async with self._database.transaction() as tx:
+            old = await self._mine(tx, principal, key_id)
+            now = self._clock.now()
+            if old.state(now) is not KeyState.ACTIVE:
+                raise _not_active(old.state(now))
+            check_within_rights(principal, old)
+            issued = self.draft(
+                team_id=principal.team_id,
+                created_by=principal.id,
+                name=old.name,
+                scopes=old.scopes,
+                allowed_models=old.allowed_models,
+                expires_at=old.expires_at,
+            )
+            await store.add_key(tx, issued.key, key_hash=digest_of(issued.secret).hex())
+            until = now + timedelta(seconds=grace_s)
+            if not await store.replace(tx, principal.team_id, key_id, by=issued.key.id, grace_until=until):
+                raise _not_active(KeyState.REPLACED)
+        await self._tell(key_id)
+        return issued
+
+    def draft(
+        self,
+        *,
+        team_id: str,
+        created_by: str,
+        name: str,
+        scopes: Sequence[Scope] = DEFAULT_SCOPES,
+        allowed_models: Sequence[str] | None = None,
+        expires_at: datetime | None = None,
+    ) -> IssuedKey:
+        """A key that stands nowhere yet."""
+        secret = key_text(self._ids.token(KEY_ENTROPY_BYTES))
+        key = Key(
+            id=self._ids.new("key"),
+            team_id=team_id,
+            name=name,
+            hint=key_hint(secret),
+            scopes=tuple(dict.fromkeys(scopes)),
+            allowed_models=None if allowed_models is None else tuple(dict.fromkeys(allowed_models)),
+            created_at=self._clock.now(),
+            created_by=created_by,
+            expires_at=expires_at,
+        )
+        return IssuedKey(key=key, secret=secret)
+
+    def state(self, key: Key) -> KeyState:
+        """Where ``key`` stands now."""
+        return key.state(self._clock.now())
+
+    async def _mine(self, tx: Tx, principal: Principal, key_id: str) -> Key:
+        found = await store.key(tx, principal.team_id, key_id) if _KEY_ID.fullmatch(key_id) else None
+        if found is None:
+            raise KeyNotFound("Your team has no key with this id. GET /api/keys lists those it has.")
+        return found
+
+    def _checked_end(self, expires_at: datetime | None) -> datetime | None:
+        if expires_at is None:
+            return None
+        if expires_at.tzinfo is None:
+            raise _invalid("expires_at", "needs a time zone, such as 2027-01-31T00:00:00Z")
+        now = self._clock.now()
+        if not now < expires_at <= now + _MAX_LIFE:
+            raise _invalid("expires_at", "must lie in the future, at most ten years ahead")
+        return expires_at.astimezone(UTC)
+
+    async def _tell(self, key_id: str) -> None:
+        self._forget(key_id)
+        try:
+            await self._bus.publish(KEYS_CHANGED, key_id.encode())
+        except Unavailable:
+            # The change is committed. Without the news other processes notice when what they remember is stale: 10 s.
+            self._log.warning(
+                "bus away: other processes notice a changed key within seconds, not at once", key_id=key_id
+            )
+
+
+def _check(name: str, scopes: Sequence[Scope], allowed_models: Sequence[str] | None) -> None:
+    if not 1 <= len(name.strip()) <= MAX_NAME_CHARS:
+        raise _invalid("name", f"must have from 1 to {MAX_NAME_CHARS} characters")
+    if any(unicodedata.category(char) in ("Cc", "Cs") for char in name):
+        raise _invalid("name", "must not hold control characters")
+    if not scopes:
+        raise _invalid("scopes", "must name at least one scope")
+    if allowed_models is None:
+        return
+    if not 1 <= len(allowed_models) <= MAX_MODEL_PATTERNS:
+        raise _invalid(
+            "allowed_models", f"must have from 1 to {MAX_MODEL_PATTERNS} patterns; leave it out to allow all"
+        )
+    for place, pattern in enumerate(allowed_models):
+        if len(pattern) > MAX_PATTERN_CHARS or not is_model_pattern(pattern):
+            raise _invalid(
+                f"allowed_models[{place}]", "must be a model's name, or its beginning and one '*' at the end"
+            )
+
+
+def _invalid(where: str, what: str) -> Invalid:
+    return Invalid(f"{where} {what}.", flaws=[Flaw(where=where, what=what)])
+
+
+def _not_active(state: KeyState) -> KeyNotActive:
+    return KeyNotActive(f"Only an active key can be rotated, and this one is {state.value}. Make a new one instead.")

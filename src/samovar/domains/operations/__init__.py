@@ -1,0 +1,1 @@
+"""Whether the installation is well, and what it is: health, readiness, about."""

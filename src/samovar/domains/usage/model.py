@@ -1,0 +1,107 @@
+"""A usage event as a row."""
+
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+import msgspec
+
+from samovar.domains.gateway.model import CallFinished
+from samovar.ports.llm import Usage
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MAX_INT: Final = 2**63 - 1
+_json = msgspec.json.Encoder()
+
+
+class UsageRow(NamedTuple):
+    """The columns of ``usage_events`` in their order. ``started_at`` is microseconds since 1970."""
+
+    id: str
+    team_id: str
+    started_at: int
+    principal_id: str
+    principal_kind: str
+    request_id: str
+    surface: str
+    requested_model: str
+    model: str
+    provider: str
+    vendor: str
+    native: bool
+    stream: bool
+    status: str
+    http_status: int
+    error_code: str | None
+    stop: str | None
+    duration_ms: float
+    first_content_ms: float | None
+    overhead_ms: float
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_input_tokens: int | None
+    cache_write_tokens: int | None
+    reasoning_tokens: int | None
+    usage: str | None
+    usage_estimated: bool
+    cost_nano_usd: int | None
+    price_source: str | None
+    attempts: str
+    trace_id: str
+
+
+def row_of(event: CallFinished) -> UsageRow:
+    """The row of one event. What a caller wrote is cut to its column's width: a long model name is no reason to lose
+    the event."""
+    usage = event.usage
+    span = event.started_at - _EPOCH
+    return UsageRow(
+        event.id,
+        event.team_id,
+        (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds,
+        event.principal_id,
+        event.principal_kind,
+        event.request_id[:128],
+        event.surface,
+        _column_text(event.requested_model, 255),
+        _column_text(event.model, 320),
+        event.provider,
+        event.vendor,
+        event.native,
+        event.stream,
+        event.status.value,
+        event.http_status,
+        event.error_code,
+        event.stop,
+        event.duration_ms,
+        event.first_content_ms,
+        event.overhead_ms,
+        *_tokens(usage),
+        usage.estimated if usage else False,
+        None if event.cost_nano_usd is None else _column_int(event.cost_nano_usd),
+        event.price_source,
+        _json.encode(event.attempts).decode(),
+        event.trace_id,
+    )
+
+
+def _tokens(usage: Usage | None) -> tuple[int | None, int | None, int | None, int | None, int | None, str | None]:
+    if usage is None:
+        return (None, None, None, None, None, None)
+    return (
+        _column_int(usage.input_tokens),
+        _column_int(usage.output_tokens),
+        _column_int(usage.cached_input_tokens),
+        _column_int(usage.cache_write_tokens),
+        _column_int(usage.reasoning_tokens),
+        _json.encode(usage).decode(),
+    )
+
+
+def _column_int(number: int) -> int:
+    # Providers say what they like; a column holds 64 bits.
+    return min(max(number, -_MAX_INT), _MAX_INT)
+
+
+def _column_text(text: str, chars: int) -> str:
+    # PostgreSQL's text holds no NUL, and a caller may well send one.
+    return text[:chars].replace("\x00", "\ufffd")

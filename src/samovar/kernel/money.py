@@ -1,0 +1,29 @@
+"""Money as whole numbers. Inside, an amount is an ``int`` of nano-dollars (1e-9 USD); outside, credits as a decimal string.
+
+One dollar is 100 credits (requirements, *routing and billing*), so one credit is 10,000,000 nano-dollars.
+"""
+
+from decimal import Decimal
+from typing import Final
+
+NANO_USD_PER_USD: Final = 1_000_000_000
+NANO_USD_PER_CREDIT: Final = 10_000_000
+_PLACES: Final = 7
+
+
+def credits_text(nano_usd: int) -> str:
+    """``12_345_678`` nano-dollars as credits, exact and without trailing zeros: ``"1.2345678"``."""
+    sign = "-" if nano_usd < 0 else ""
+    whole, rest = divmod(abs(nano_usd), NANO_USD_PER_CREDIT)
+    return f"{sign}{whole}.{rest:0{_PLACES}d}".rstrip("0").rstrip(".") if rest else f"{sign}{whole}"
+
+
+def nano_usd_of_credits(text: str) -> int:
+    """The amount that ``credits_text`` wrote. Raises ``ValueError`` for what is no decimal or is finer than a nano-dollar."""
+    try:
+        amount = Decimal(text) * NANO_USD_PER_CREDIT
+    except ArithmeticError as error:
+        raise ValueError(f"{text!r} is not a decimal number of credits") from error
+    if not amount.is_finite() or amount != amount.to_integral_value():
+        raise ValueError(f"{text!r} is not a number of credits with at most {_PLACES} decimal places")
+    return int(amount)

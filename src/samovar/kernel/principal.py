@@ -1,0 +1,31 @@
+"""Who is asking. Every request has exactly one principal, and every row it touches has the principal's team."""
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+
+class PrincipalKind(StrEnum):
+    """What sort of caller this is."""
+
+    ADMIN = "admin"
+    KEY = "key"
+    PERSON = "person"
+    SERVICE = "service"
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """A caller whose credential was checked.
+
+    ``permissions`` come from the one table in ``identity/model.py``. ``allowed_models`` are patterns such as
+    ``openai/*``; ``None`` allows every model. ``expires_at`` is when the credential ends, ``None`` for never.
+    """
+
+    id: str
+    kind: PrincipalKind
+    team_id: str
+    name: str
+    permissions: frozenset[str]
+    allowed_models: tuple[str, ...] | None = None
+    expires_at: datetime | None = None

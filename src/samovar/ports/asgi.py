@@ -1,0 +1,105 @@
+"""Raw ASGI for the data plane: the types, and how a body is read within its bounds.
+
+An :class:`Endpoint` answers on ``send`` itself and returns the status it gave, so that the edge can count it without
+wrapping ``send`` (which would cost every chunk of every stream).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+
+from samovar.kernel.errors import BodyTooLarge, BodyTooSlow, Malformed
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
+
+REQUEST_ID: Final = "samovar.request_id"
+"""Where an endpoint leaves the request's id in the scope, for the edge's log."""
+_MAX_REQUEST_ID_BYTES: Final = 128
+_REQUEST_ID_BYTES: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+
+
+_UNREAD: Final = {"Connection": "close"}
+"""What of the body was not read cannot be told from the next request: the connection ends with the answer."""
+
+
+class Endpoint(Protocol):
+    """One route of the data plane."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """Answer the request and return the status given (499: the client went away before there was one)."""
+        ...
+
+
+async def read_body(receive: Receive, *, declared: bytes | None, max_bytes: int, timeout_s: float) -> bytes:
+    """The whole body. ``declared`` is the ``Content-Length`` header.
+
+    Raises ``BodyTooLarge`` (before reading, where the length is declared), ``BodyTooSlow`` when it is not here within
+    ``timeout_s``, ``Malformed`` for a length that is no number.
+    """
+    if declared is not None:
+        if not declared.isdigit():
+            raise Malformed("the Content-Length header is not a number")
+        if int(declared) > max_bytes:
+            raise BodyTooLarge(
+                f"the body has {int(declared)} bytes; at most {max_bytes} are taken here", headers=_UNREAD
+            )
+    message = await receive()
+    if not message.get("more_body"):
+        if message["type"] == "http.disconnect":
+            raise asyncio.CancelledError
+        body: bytes = message.get("body", b"")
+        if len(body) > max_bytes:
+            raise BodyTooLarge(f"the body is larger than the {max_bytes} bytes that are taken here", headers=_UNREAD)
+        return body
+    # Only a body that did not come in one piece pays for a timer.
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await _rest(receive, message["body"], max_bytes)
+    except TimeoutError as error:
+        raise BodyTooSlow(f"the body did not arrive within {timeout_s:g} s", headers=_UNREAD) from error
+
+
+async def _rest(receive: Receive, first: bytes, max_bytes: int) -> bytes:
+    pieces = [first]
+    size = len(first)
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            # The server cancels the task of a client that left; this is for servers that only say so.
+            raise asyncio.CancelledError
+        piece: bytes = message.get("body", b"")
+        size += len(piece)
+        if size > max_bytes:
+            raise BodyTooLarge(f"the body is larger than the {max_bytes} bytes that are taken here", headers=_UNREAD)
+        pieces.append(piece)
+        if not message.get("more_body"):
+            return b"".join(pieces)
+
+
+def sane_request_id(value: bytes) -> str | None:
+    """The caller's ``X-Request-Id``, if it may stand in a log and in a header: letters, digits and ``-_.``, at most 128."""
+    if not value or len(value) > _MAX_REQUEST_ID_BYTES or value.translate(None, _REQUEST_ID_BYTES):
+        return None
+    return value.decode("ascii")
+
+
+async def send_whole(send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+    """A whole answer; ``content-length`` is added."""
+    full = [*headers, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": full})
+    await send({"type": "http.response.body", "body": body})
+
+
+class Route(NamedTuple):
+    """A place of the data plane. With ``is_prefix`` every path below ``path`` leads there too; ``template`` is what
+    metrics call it."""
+
+    method: str
+    path: str
+    endpoint: Endpoint
+    template: str
+    is_prefix: bool = False

@@ -1,0 +1,1 @@
+"""Streams that are translated: a vendor's events read, a caller's events written."""

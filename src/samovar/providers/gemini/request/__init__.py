@@ -1,0 +1,1 @@
+"""A request, read from a caller and written for a vendor."""

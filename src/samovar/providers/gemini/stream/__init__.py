@@ -1,0 +1,1 @@
+"""A stream, read from a vendor and written for a caller."""

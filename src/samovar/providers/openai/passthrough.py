@@ -1,0 +1,99 @@
+"""Calls whose caller and vendor both speak OpenAI chat: the body is routed, touched up and tapped, never translated."""
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from samovar.ports.dialect import BadAnswer, Head, Tapped, Vendor
+from samovar.ports.json_requests import decode, flawed
+from samovar.providers.openai.errors import error_event, is_error
+from samovar.providers.openai.usage import stop_of, usage_of
+from samovar.providers.openai.wire import ABSENT, OWN_FIELDS, AnswerBody, HeadBody, encode, is_null
+
+_TRUE: Final = b"true"
+
+
+def read_head(body: bytes) -> Head:
+    """Raises ``Malformed``."""
+    if not body.isascii():
+        check_text(body)
+    head = decode(body, HeadBody)
+    options = head.stream_options
+    return Head(
+        model=head.model,
+        stream=head.stream is True,
+        wants_usage=options is not None and options.include_usage is True,
+        max_output_tokens=head.max_completion_tokens or head.max_tokens,
+        drop_params=head.drop_params is True,
+    )
+
+
+def check_text(body: bytes) -> None:
+    """Raises ``Malformed`` for bytes that are not UTF-8."""
+    # What is skipped is not checked by the decoder, and must not reach a vendor as bytes that are no text.
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise flawed("$", f"the body is not UTF-8: {error.reason} at byte {error.start}") from error
+
+
+def splice(body: bytes, *, model: str, vendor: Vendor) -> bytes:
+    """The caller's fields byte for byte, but for the few that must change."""
+    fields = decode(body, dict[str, Raw])
+    changed: dict[str, object] = {**fields, "model": model}
+    drop = bytes(fields.get("drop_params", b"")) == _TRUE
+    for name in OWN_FIELDS:
+        changed.pop(name, None)
+    quirks = vendor.quirks
+    if drop:
+        for name in quirks.rejects:
+            changed.pop(name, None)
+    if quirks.stream_usage_option and bytes(fields.get("stream", b"")) == _TRUE:
+        changed["stream_options"] = _with_usage(fields.get("stream_options", ABSENT))
+    if quirks.max_tokens_field == "max_tokens" and "max_completion_tokens" in changed:
+        # An older server ignores the newer name, and the answer would have no bound.
+        bound = changed.pop("max_completion_tokens")
+        if is_null(fields.get("max_tokens", ABSENT)):
+            changed["max_tokens"] = bound
+    if not quirks.developer_role and b'"developer"' in bytes(fields.get("messages", b"")):
+        changed["messages"] = [_plain_role(message) for message in decode(fields["messages"], list[Raw])]
+    return encode(changed)
+
+
+def _with_usage(options: Raw) -> dict[str, object]:
+    said = {} if is_null(options) else decode(options, dict[str, Raw], where="$.stream_options")
+    return {**said, "include_usage": True}
+
+
+def _plain_role(message: Raw) -> object:
+    fields = decode(message, dict[str, Raw], where="$.messages")
+    return {**fields, "role": "system"} if bytes(fields.get("role", b"")) == b'"developer"' else message
+
+
+def read_answer(body: bytes) -> AnswerBody:
+    """Raises :class:`BadAnswer`, and ``UpstreamError`` for an error in a 200 (OpenRouter)."""
+    try:
+        answer = msgspec.json.decode(body, type=AnswerBody)
+    except (ValueError, RecursionError) as error:
+        raise BadAnswer(f"the provider's answer is no chat completion: {error}") from error
+    if is_error(error=answer.error, kind=answer.object):
+        raise error_event(body)
+    if not answer.choices:
+        raise BadAnswer("the provider's answer has no choices")
+    first = answer.choices[0]
+    if not is_null(first.error):
+        raise error_event(first.error)
+    return answer
+
+
+def tap(body: bytes, *, vendor: Vendor) -> Tapped:
+    """The model, usage and stop reason of an answer that passes through."""
+    answer = read_answer(body)
+    assert answer.choices  # read_answer saw to it
+    first = answer.choices[0]
+    return Tapped(
+        model=answer.model or "",
+        usage=usage_of(answer.usage, quirks=vendor.quirks, service_tier=answer.service_tier),
+        stop=stop_of(first.finish_reason, matched=first.stop_reason),
+    )

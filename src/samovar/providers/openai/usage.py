@@ -1,0 +1,163 @@
+"""Tokens, prices and stop reasons: OpenAI's words and ours."""
+
+from collections.abc import Mapping
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from samovar.kernel.money import NANO_USD_PER_USD
+from samovar.ports.dialect import Quirks
+from samovar.ports.llm import Stop, StopKind, Usage
+from samovar.providers.openai.wire import is_null
+
+_TICKS_PER_NANO_USD: Final = 10  # xAI: one tick is 1e-10 USD
+
+
+class _InputDetails(Struct, frozen=True):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+class _OutputDetails(Struct, frozen=True):
+    reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+class _ServerTools(Struct, frozen=True):
+    web_search_requests: int | None = None
+
+
+class _UsageBody(Struct, frozen=True):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _InputDetails | None = None
+    completion_tokens_details: _OutputDetails | None = None
+    prompt_cache_hit_tokens: int | None = None
+    """DeepSeek's name for cached tokens."""
+    server_tool_use: _ServerTools | None = None
+    cost: Decimal | None = None
+    """OpenRouter: dollars."""
+    cost_in_usd_ticks: Decimal | None = None
+
+
+def usage_of(raw: Raw, *, quirks: Quirks, service_tier: str | None = None) -> Usage | None:
+    """The vendor's usage, made inclusive; ``None`` where there is none or it makes no sense (it is then estimated)."""
+    if is_null(raw):
+        return None
+    try:
+        body = msgspec.json.decode(raw, type=_UsageBody, strict=False)
+    except ValueError:
+        return None
+    inputs = body.prompt_tokens_details or _InputDetails()
+    outputs = body.completion_tokens_details or _OutputDetails()
+    reasoning = _count(outputs.reasoning_tokens)
+    output = _count(body.completion_tokens) + (reasoning if quirks.output_excludes_reasoning else 0)
+    return Usage(
+        input_tokens=_count(body.prompt_tokens),
+        output_tokens=output,
+        cached_input_tokens=_count(inputs.cached_tokens or body.prompt_cache_hit_tokens),
+        cache_write_tokens=_count(inputs.cache_write_tokens),
+        reasoning_tokens=reasoning,
+        audio_input_tokens=_count(inputs.audio_tokens),
+        audio_output_tokens=_count(outputs.audio_tokens),
+        image_input_tokens=_count(inputs.image_tokens),
+        image_output_tokens=_count(outputs.image_tokens),
+        web_searches=_count(body.server_tool_use.web_search_requests if body.server_tool_use else None),
+        reported_cost_nano_usd=_cost(body),
+        service_tier=service_tier,
+    )
+
+
+def _count(tokens: int | None) -> int:
+    return tokens if tokens is not None and tokens > 0 else 0
+
+
+def _cost(body: _UsageBody) -> int | None:
+    if body.cost_in_usd_ticks is not None:
+        return _whole(body.cost_in_usd_ticks, by=Decimal(1) / _TICKS_PER_NANO_USD)
+    if body.cost is not None:
+        return _whole(body.cost, by=Decimal(NANO_USD_PER_USD))
+    return None
+
+
+def _whole(amount: Decimal, *, by: Decimal) -> int | None:
+    # A price beyond a million dollars a call is a vendor's mistake, and huge exponents would cost us seconds.
+    if not amount.is_finite() or amount < 0 or amount.adjusted() > 16:
+        return None
+    return int((amount * by).to_integral_value(ROUND_HALF_UP))
+
+
+def usage_json(usage: Usage) -> dict[str, object]:
+    """Our usage as OpenAI says it: inclusive on both sides, like the core."""
+    inputs: dict[str, object] = {"cached_tokens": usage.cached_input_tokens, "audio_tokens": usage.audio_input_tokens}
+    if usage.cache_write_tokens:
+        inputs["cache_write_tokens"] = usage.cache_write_tokens
+    if usage.image_input_tokens:
+        inputs["image_tokens"] = usage.image_input_tokens
+    outputs: dict[str, object] = {
+        "reasoning_tokens": usage.reasoning_tokens,
+        "audio_tokens": usage.audio_output_tokens,
+        "accepted_prediction_tokens": 0,
+        "rejected_prediction_tokens": 0,
+    }
+    if usage.image_output_tokens:
+        outputs["image_tokens"] = usage.image_output_tokens
+    body: dict[str, object] = {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": inputs,
+        "completion_tokens_details": outputs,
+    }
+    if usage.web_searches:
+        body["server_tool_use"] = {"web_search_requests": usage.web_searches}
+    if usage.reported_cost_nano_usd is not None:
+        body["cost"] = Decimal(usage.reported_cost_nano_usd) / NANO_USD_PER_USD
+    return body
+
+
+_KINDS: Final[Mapping[str, StopKind]] = {
+    "stop": StopKind.END,
+    "length": StopKind.MAX_TOKENS,
+    "tool_calls": StopKind.TOOL_CALLS,
+    "function_call": StopKind.TOOL_CALLS,
+    "content_filter": StopKind.CONTENT_FILTER,
+    "sensitive": StopKind.CONTENT_FILTER,  # BigModel
+    "model_context_window_exceeded": StopKind.CONTEXT_WINDOW,  # BigModel
+    "network_error": StopKind.ERROR,  # BigModel
+    "insufficient_system_resource": StopKind.ERROR,  # DeepSeek
+    "error": StopKind.ERROR,  # OpenRouter
+}
+_WORDS: Final[Mapping[StopKind, str]] = {
+    StopKind.END: "stop",
+    StopKind.STOP_SEQUENCE: "stop",
+    StopKind.PAUSE: "stop",
+    StopKind.OTHER: "stop",
+    StopKind.MAX_TOKENS: "length",
+    StopKind.CONTEXT_WINDOW: "length",
+    # The answer is incomplete: of OpenAI's five words this one says so.
+    StopKind.ERROR: "length",
+    StopKind.TOOL_CALLS: "tool_calls",
+    StopKind.CONTENT_FILTER: "content_filter",
+    StopKind.REFUSAL: "content_filter",
+}
+_OFFICIAL: Final = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
+
+
+def stop_of(reason: str | None, *, matched: str | int | None = None) -> Stop:
+    """``matched`` is vLLM's ``stop_reason``: the stop sequence that was met."""
+    if reason == "stop" and isinstance(matched, str):
+        return Stop(kind=StopKind.STOP_SEQUENCE, sequence=matched, raw=reason)
+    return Stop(kind=_KINDS.get(reason or "", StopKind.OTHER), raw=reason)
+
+
+def finish_reason(stop: Stop) -> str:
+    """The nearest of OpenAI's five words; the vendor's own where it is one of them and means the same."""
+    if stop.raw in _OFFICIAL and _KINDS[stop.raw or ""] is stop.kind:
+        return stop.raw or "stop"
+    return _WORDS[stop.kind]

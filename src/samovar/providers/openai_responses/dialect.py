@@ -1,0 +1,90 @@
+"""OpenAI's Responses API as a :class:`samovar.ports.dialect.Dialect`."""
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from samovar.kernel.errors import SamovarError
+from samovar.ports.dialect import Head, Tapped, UpstreamError, Vendor
+from samovar.ports.json_requests import bounded_nesting
+from samovar.ports.llm import ChatRequest, ChatResponse
+from samovar.ports.vendor_errors import openai_error_fields
+from samovar.providers.openai_responses import errors, passthrough
+from samovar.providers.openai_responses import response as answers
+from samovar.providers.openai_responses.relay import ResponsesRelay
+from samovar.providers.openai_responses.request.read import read_head, read_request
+from samovar.providers.openai_responses.request.write import write_request
+from samovar.providers.openai_responses.stream.read import ResponsesStreamReader
+from samovar.providers.openai_responses.stream.write import KEEP_ALIVE, ResponsesStreamWriter
+from samovar.providers.openai_responses.wire import DIALECT
+
+
+class OpenAIResponses:
+    """Both a surface and a vendor's language."""
+
+    name = DIALECT
+    # openai-organization and openai-project name the caller's own account; ours is another.
+    forwarded_headers: frozenset[bytes] = frozenset()
+    default_headers: tuple[tuple[str, str], ...] = ()
+
+    # -- as a surface
+
+    @bounded_nesting
+    def read_head(self, body: bytes) -> Head:
+        """Raises ``Malformed`` with the path of the flaw."""
+        return read_head(body)
+
+    @bounded_nesting
+    def read_request(self, body: bytes) -> ChatRequest:
+        """Raises ``Malformed`` with the path of the flaw."""
+        return read_request(body)
+
+    def write_response(self, response: ChatResponse, *, extra: Mapping[str, object] | None = None) -> bytes:
+        """Raises ``Unsupported`` for sound and video, which an answer here cannot hold."""
+        return answers.write_response(response, extra=extra)
+
+    def stream_writer(self, request: ChatRequest) -> ResponsesStreamWriter:
+        """One for each stream."""
+        return ResponsesStreamWriter(request=request)
+
+    def write_error(self, error: SamovarError, *, status: int, request_id: str) -> bytes:
+        """``{"error": {"message", "type", "param", "code"}}``."""
+        return msgspec.json.encode({"error": openai_error_fields(error, status=status), "request_id": request_id})
+
+    def keep_alive(self) -> bytes:
+        """A comment: the SDKs skip it."""
+        return KEEP_ALIVE
+
+    # -- as a vendor's language
+
+    @bounded_nesting
+    def write_request(self, request: ChatRequest, *, vendor: Vendor, drop_params: bool) -> bytes:
+        """Raises ``Unsupported`` with a flaw for each thing that this API cannot say."""
+        return write_request(request, vendor=vendor, drop_params=drop_params)
+
+    def read_response(self, body: bytes, *, vendor: Vendor) -> ChatResponse:
+        """Raises ``BadAnswer``, or ``UpstreamError`` for a failed answer in a 200."""
+        return answers.read_response(body, vendor=vendor)
+
+    def stream_reader(self, *, vendor: Vendor) -> ResponsesStreamReader:
+        """One for each stream."""
+        return ResponsesStreamReader(vendor=vendor)
+
+    def read_error(self, status: int, body: bytes, *, header: Callable[[str], str | None]) -> UpstreamError:
+        """Never raises."""
+        return errors.read_error(status, body, header=header)
+
+    # -- as both at once
+
+    @bounded_nesting
+    def splice(self, body: bytes, *, model: str, vendor: Vendor) -> bytes:
+        """Raises ``Malformed``, and ``Unsupported`` for what this vendor cannot be given."""
+        return passthrough.splice(body, model=model, vendor=vendor)
+
+    def tap(self, body: bytes, *, vendor: Vendor) -> Tapped:
+        """Raises as :meth:`read_response`, but for an answer that is still in progress."""
+        return answers.tap(body)
+
+    def relay(self, *, vendor: Vendor, wants_usage: bool) -> ResponsesRelay:
+        """One for each stream. Usage is part of every stream of this dialect, so ``wants_usage`` changes nothing."""
+        return ResponsesRelay()

@@ -1,0 +1,1 @@
+"""Requests: read as a surface, written as a vendor's language."""

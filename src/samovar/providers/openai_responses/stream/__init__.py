@@ -1,0 +1,1 @@
+"""Event streams: read as a vendor's, written as a surface's."""

@@ -1,0 +1,126 @@
+"""Fixtures for all tests: real databases, real Redis, a clock that stands still."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import text
+
+from samovar.adapters.aesgcm import AesGcmBox
+from samovar.adapters.alembic import migrate
+from samovar.adapters.postgres import PostgresDatabase
+from samovar.adapters.sqlite import SqliteDatabase
+from samovar.adapters.system import SystemIds
+from samovar.ports.database import Database
+from tests.support.clock import ManualClock
+from tests.support.servers import POSTGRES_URL, REDIS_URL, missing, on_postgres
+from tests.support.tables import all_tables
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Noon of 21 November 2026, until a test moves it."""
+    return ManualClock()
+
+
+@pytest.fixture
+def ids(clock: ManualClock) -> SystemIds:
+    """Real ids, dated by the test's clock."""
+    return SystemIds(clock=clock)
+
+
+@pytest.fixture
+def box() -> AesGcmBox:
+    """A secret box under a key of its own."""
+    return AesGcmBox(master_key=os.urandom(32))
+
+
+@pytest.fixture(scope="session")
+def run_name() -> str:
+    """Tells this worker of this run from all others; fit for a database's name."""
+    return f"samovar_test_{os.getpid()}_{os.urandom(4).hex()}"
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with all tables, made once and copied for each test."""
+    path = tmp_path_factory.mktemp("template") / "samovar.db"
+    asyncio.run(migrate(f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def empty_postgres_url(run_name: str) -> Iterator[str]:
+    """A PostgreSQL database without tables, dropped after the run."""
+    try:
+        on_postgres(f'CREATE DATABASE "{run_name}"')
+    except OSError as error:
+        missing("PostgreSQL", error)
+    yield f"{POSTGRES_URL}/{run_name}"
+    on_postgres(f'DROP DATABASE IF EXISTS "{run_name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def postgres_url(empty_postgres_url: str) -> str:
+    """A PostgreSQL database with all tables."""
+    asyncio.run(migrate(empty_postgres_url))
+    return empty_postgres_url
+
+
+@pytest.fixture
+async def sqlite_database(tmp_path: Path, sqlite_template: Path) -> AsyncIterator[SqliteDatabase]:
+    """An SQLite database with empty tables."""
+    path = tmp_path / "samovar.db"
+    shutil.copyfile(sqlite_template, path)
+    database = SqliteDatabase(path)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def postgres_database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
+    """A PostgreSQL database with empty tables."""
+    database = PostgresDatabase(postgres_url)
+    async with database.transaction() as tx:
+        # As a replica: neither foreign keys nor triggers stand in the way. DELETE beats TRUNCATE on tables this small.
+        await tx.execute(text("SET LOCAL session_replication_role = replica"))
+        for table in all_tables().sorted_tables:
+            await tx.execute(table.delete())
+    yield database
+    await database.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Database:
+    """The database port over each of its adapters, with empty tables."""
+    name = "sqlite_database" if request.param == "sqlite" else "postgres_database"
+    found: Database = request.getfixturevalue(name)
+    return found
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> str:
+    """The URL of a Redis that answers."""
+    client = Redis.from_url(REDIS_URL, socket_connect_timeout=2, socket_timeout=2)
+    try:
+        client.ping()
+    except RedisError as error:
+        missing("Redis", error)
+    finally:
+        client.close()
+    return REDIS_URL
+
+
+@pytest.fixture
+def redis_prefix(redis_server: str, run_name: str) -> Iterator[str]:
+    """A key prefix that no other test has; its keys are deleted afterwards."""
+    prefix = f"{run_name}:{os.urandom(4).hex()}:"
+    yield prefix
+    with Redis.from_url(redis_server) as client:
+        for key in client.scan_iter(match=prefix + "*", count=1000):
+            client.delete(key)

@@ -1,0 +1,1 @@
+"""The transport port, over both adapters and both event loops."""

@@ -1,0 +1,99 @@
+"""Health, readiness, about, and the documentation page."""
+
+import asyncio
+import re
+
+import pytest
+
+from samovar.domains.operations.service import OperationsService
+from samovar.kernel.errors import Unavailable
+from tests.app.conftest import Serve, Served
+from tests.support.sockets import closed_port
+
+
+async def _well() -> None:
+    return None
+
+
+async def _ill() -> None:
+    raise Unavailable("PostgreSQL does not answer")
+
+
+async def _hangs() -> None:
+    await asyncio.sleep(60)
+
+
+async def test_what_answers_is_ready() -> None:
+    state = await OperationsService(probes={"database": _well}).readiness()
+    assert (state.ready, state.checks, dict(state.failing)) == (True, ("database",), {})
+
+
+async def test_what_does_not_answer_is_named_with_its_reason() -> None:
+    state = await OperationsService(probes={"database": _well, "redis": _ill}).readiness()
+    assert (state.ready, dict(state.failing)) == (False, {"redis": "PostgreSQL does not answer"})
+
+
+async def test_a_probe_that_hangs_is_not_waited_for() -> None:
+    service = OperationsService(probes={"database": _well, "redis": _hangs}, probe_timeout_s=0.05)
+    assert dict((await service.readiness()).failing) == {"redis": "no answer within 0.05 s"}
+
+
+async def test_a_defect_in_a_probe_is_a_reason_too() -> None:
+    async def broken() -> None:
+        raise OSError("no route to host")
+
+    assert "redis" in (await OperationsService(probes={"redis": broken}).readiness()).failing
+
+
+async def test_a_process_that_stops_is_not_ready() -> None:
+    service = OperationsService(probes={})
+    service.stop()
+    assert dict((await service.readiness()).failing) == {"process": "stopping"}
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/health", "/health/live", "/ready", "/health/ready"])
+async def test_a_healthy_installation_says_so(served: Served, path: str) -> None:
+    answer = await served.ask("GET", path)
+    assert answer.status == 200
+    said = answer.json
+    assert said.get("ok") or said.get("status") == "ok" or said.get("ready")
+
+
+@pytest.mark.parametrize("path", ["/ready", "/health/ready"])
+async def test_without_its_redis_it_is_not_ready_and_says_what_fails(serve: Serve, path: str) -> None:
+    served = await serve(redis_url=f"redis://127.0.0.1:{closed_port()}/0")
+    answer = await served.ask("GET", path)
+    assert answer.status == 503
+    assert answer.json["ready"] is False
+    assert set(answer.json["failing"]) == {"redis"}
+    assert (await served.ask("GET", "/healthz")).status == 200
+
+
+async def test_about_says_what_this_is(served: Served) -> None:
+    about = (await served.ask("GET", "/about")).json
+    assert about["name"] == "samovar"
+    assert about["environment"] == "embedded"
+    assert about["roles"] == ["all"]
+    assert about["uptime_s"] >= 0
+    assert "POST /v1/chat/completions" in about["routes"]
+
+
+async def test_the_documentation_page_needs_no_other_host(served: Served) -> None:
+    page = await served.ask("GET", "/docs")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    text = page.body.decode()
+    assert "//" not in text.replace("<!doctype", "")
+    parts = re.findall(r'(?:src|href)="([^"]+)"', text)
+    assert len(parts) == 4
+    for part in parts:
+        answer = await served.ask("GET", part)
+        assert answer.status == 200, part
+        assert answer.body
+        assert answer.headers["content-type"].split(";")[0] in ("text/javascript", "text/css", "image/png")
+
+
+async def test_a_part_that_the_page_has_not_is_a_problem(served: Served) -> None:
+    answer = await served.ask("GET", "/docs/assets/..%2f..%2fsecrets")
+    assert answer.status == 404
+    assert answer.headers["content-type"] == "application/problem+json"

@@ -1,0 +1,171 @@
+"""The usage log: nothing is lost, nothing twice, and one bad event holds nobody up."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import pytest
+from sqlalchemy import text
+
+from samovar.adapters.postgres import PostgresDatabase
+from samovar.domains.gateway.model import AttemptNote, CallFinished, CallStatus
+from samovar.domains.usage.errors import EventsRefused
+from samovar.domains.usage.service import BATCH, UsageService
+from samovar.ports.database import Database
+from samovar.ports.llm import Usage
+from tests.support.sockets import Relay
+
+EVENT = CallFinished(
+    id="call_0",
+    request_id="req_0",
+    team_id="team_default",
+    principal_id="key_1",
+    principal_kind="key",
+    surface="openai-chat",
+    requested_model="echo",
+    model="sandbox/echo",
+    provider="sandbox",
+    vendor="sandbox",
+    native=True,
+    stream=False,
+    status=CallStatus.OK,
+    http_status=200,
+    error_code=None,
+    started_at=datetime(2026, 11, 21, 12, tzinfo=UTC),
+    duration_ms=12.5,
+    first_content_ms=None,
+    overhead_ms=0.5,
+    usage=Usage(input_tokens=3, output_tokens=5, estimated=True),
+    cost_nano_usd=1234,
+    price_source="test",
+    stop="end",
+    attempts=(AttemptNote("sandbox/echo", "sandbox", 12.0),),
+    trace_id="0" * 32,
+    parent_span_id="",
+)
+
+
+def event(number: int, **changes: Any) -> CallFinished:
+    return msgspec.structs.replace(EVENT, id=f"call_{number}", **changes)
+
+
+def service_on(database: Database, reports: list[str] | None = None, **settings: Any) -> UsageService:
+    said = reports if reports is not None else []
+    return UsageService(database=database, report=lambda _, what: said.append(what), **settings)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110  # what is waited for tells nobody
+        await asyncio.sleep(0.02)
+
+
+async def rows(database: Database, columns: str = "id") -> list[Any]:
+    async with database.transaction() as tx:
+        return list((await tx.execute(text(f"SELECT {columns} FROM usage_events ORDER BY id"))).all())
+
+
+async def test_more_than_a_batch_is_written_once_each(database: Database) -> None:
+    usage = service_on(database)
+    count = 2 * BATCH + 7
+    for number in range(count):
+        usage.record(event(number))
+    usage.record(event(0))
+    await usage.flush()
+    assert usage.waiting == 0
+    assert {row.id for row in await rows(database)} == {f"call_{number}" for number in range(count)}
+
+
+async def test_a_row_says_what_the_event_said(database: Database) -> None:
+    usage = service_on(database)
+    usage.record(event(1))
+    await usage.flush()
+    columns = "status, input_tokens, output_tokens, usage_estimated, cost_nano_usd, started_at, attempts"
+    (row,) = await rows(database, columns)
+    assert (row.status, row.input_tokens, row.output_tokens, bool(row.usage_estimated)) == ("ok", 3, 5, True)
+    assert row.cost_nano_usd == 1234
+    assert row.started_at == int(EVENT.started_at.timestamp()) * 1_000_000
+    assert msgspec.json.decode(row.attempts) == [{"model": "sandbox/echo", "provider": "sandbox", "took_ms": 12.0}]
+
+
+async def test_odd_words_and_numbers_are_kept_within_their_columns(database: Database) -> None:
+    usage = service_on(database)
+    usage.record(event(1, requested_model="a\x00b" * 1000, model="\x00" * 400, request_id="r" * 500))
+    usage.record(event(2, usage=Usage(input_tokens=2**70, output_tokens=-(2**70)), cost_nano_usd=2**80))
+    await usage.flush()
+    assert len(await rows(database)) == 2
+    assert usage.dropped == 0
+
+
+async def test_an_event_that_is_refused_is_dropped_alone(database: Database) -> None:
+    reports: list[str] = []
+    usage = service_on(database, reports)
+    async with database.transaction() as tx:
+        # No caller can make such an event today; the rule must hold for the one that we did not think of.
+        await tx.execute(text("CREATE UNIQUE INDEX planted ON usage_events (trace_id)"))
+    try:
+        for number in range(3):
+            usage.record(event(number, trace_id=str(number % 2) * 32))
+        await usage.flush()
+        assert [row.id for row in await rows(database)] == ["call_0", "call_1"]
+        assert (usage.dropped, usage.written, usage.waiting) == (1, 2, 0)
+        assert any("call_2" in what for what in reports)
+    finally:
+        async with database.transaction() as tx:
+            await tx.execute(text("DROP INDEX planted"))
+
+
+async def test_where_no_event_is_taken_all_of_them_wait(database: Database) -> None:
+    usage = service_on(database)
+    for number in range(3):
+        usage.record(event(number))
+    async with database.transaction() as tx:
+        await tx.execute(text("ALTER TABLE usage_events RENAME TO elsewhere"))
+    try:
+        with pytest.raises(EventsRefused):
+            await usage.flush()
+        assert (usage.waiting, usage.dropped) == (3, 0)
+    finally:
+        async with database.transaction() as tx:
+            await tx.execute(text("ALTER TABLE elsewhere RENAME TO usage_events"))
+    await usage.flush()
+    assert len(await rows(database)) == 3
+
+
+async def test_past_the_bound_the_oldest_are_dropped_and_counted(database: Database) -> None:
+    usage = service_on(database, max_waiting=10)
+    for number in range(15):
+        usage.record(event(number))
+    assert (usage.waiting, usage.dropped) == (10, 5)
+    await usage.flush()
+    assert {row.id for row in await rows(database)} == {f"call_{number}" for number in range(5, 15)}
+
+
+async def test_postgresql_may_go_and_come_back(postgres_database: PostgresDatabase, postgres_url: str) -> None:
+    place = urlsplit(postgres_url)
+    relay = Relay(place.hostname or "", place.port or 5432)
+    await relay.start()
+    away = PostgresDatabase(postgres_url.replace(f":{place.port}/", f":{relay.port}/"))
+    reports: list[str] = []
+    usage = service_on(away, reports, every_s=0.05)
+    writing = asyncio.create_task(usage.run())
+    try:
+        usage.record(event(1))
+        async with asyncio.timeout(10):
+            await until(lambda: usage.written == 1)
+            await relay.cut()
+            usage.record(event(2))
+            await until(lambda: bool(reports))
+            assert usage.waiting == 1
+            await relay.start()
+            usage.record(event(3))
+            await until(lambda: usage.written == 3)
+        assert [row.id for row in await rows(postgres_database)] == ["call_1", "call_2", "call_3"]
+        assert usage.dropped == 0
+    finally:
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+        await away.close()
+        await relay.cut()
