@@ -1,7 +1,9 @@
 """The database port, over SQLite and PostgreSQL."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -30,6 +32,9 @@ POTS = sa.Table(
 LIDS = sa.Table(
     "contract_lids", TABLES, sa.Column("pot_id", sa.Text, sa.ForeignKey("contract_pots.id"), primary_key=True)
 )
+
+# Counts for about a second.
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000000) SELECT count(*) FROM n"
 
 
 @pytest.fixture
@@ -267,6 +272,26 @@ async def test_a_folder_that_is_not_there_is_unavailable(tmp_path: Path) -> None
     with pytest.raises(Unavailable, match="unable to open"):
         await database.ping()
     await database.close()
+
+
+async def test_no_thread_of_sqlite_outlives_its_database(tmp_path: Path) -> None:
+    # One that did would call a closed loop and die with a traceback.
+    before = {*threading.enumerate()}
+
+    def left() -> list[str]:
+        return [t.name for t in {*threading.enumerate()} - before if "_connection_worker_thread" in t.name]
+
+    for folder in (tmp_path / "nowhere", tmp_path):
+        database = SqliteDatabase(folder / "x.db")
+        with suppress(Unavailable):
+            async with database.reading() as one, database.reading() as other:
+                long = asyncio.create_task(one.exec_driver_sql(ENDLESS), name="long")
+                await other.exec_driver_sql("SELECT 1")
+                await asyncio.sleep(0.05)
+                long.cancel()
+                await asyncio.wait({long})
+        await database.close()
+        assert left() == []
 
 
 async def test_after_killed_connections_the_next_transactions_work(postgres_database: PostgresDatabase) -> None:

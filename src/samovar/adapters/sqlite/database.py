@@ -1,11 +1,14 @@
 """Two pools on one file: a writer of one connection, and readers whose connections refuse to write."""
 
 import asyncio
+import threading
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, cast
 
+import aiosqlite
 from sqlalchemy import URL, QueuePool, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError
@@ -20,6 +23,7 @@ Synchronous: TypeAlias = Literal["FULL", "NORMAL"]
 checkpoints: the file stays whole, but the last commits may be lost."""
 
 _PING_S: Final = 5.0
+_THREAD_END_S: Final = 2.0
 # What SQLite says when the fault lies in its surroundings (another process, the disk), not in the statement.
 _OUTSIDE: Final = (
     "database is locked",
@@ -52,6 +56,7 @@ class SqliteDatabase:
     ) -> None:
         self._path = path
         self._wait_s = wait_s
+        self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         # A lock and not only the pool of one: it wakes its waiters in order of arrival, so no writer starves.
         self._write_lock = asyncio.Lock()
         pragmas = (
@@ -110,6 +115,26 @@ class SqliteDatabase:
         await self._readers.dispose()
         # The writer last: SQLite folds the log into the file when its last connection closes, which a reader may not.
         await self._writer.dispose()
+        # Who still holds a connection has its thread, too: there is nothing to wait for.
+        if self.connections_active == 0:
+            await asyncio.to_thread(_ended, [*self._threads])
+
+    async def _opened(self, *where: Any, **how: Any) -> aiosqlite.Connection:
+        """A connection of the driver's, its thread noted.
+
+        The driver tells the loop from that thread when it has closed a connection, and in two cases nobody waits for
+        it: a file that does not open, and a connection dropped by a cancelled call. Were the loop closed by then, the
+        thread would die with a traceback.
+        """
+        connection = aiosqlite.connect(*where, **how)
+        thread = connection._thread
+        thread.daemon = True
+        self._threads.add(thread)
+        try:
+            return await connection
+        except BaseException:
+            await asyncio.to_thread(_ended, [thread])
+            raise
 
     @asynccontextmanager
     async def _connected(self, engine: AsyncEngine) -> AsyncIterator[Tx]:
@@ -130,7 +155,7 @@ class SqliteDatabase:
         engine = create_async_engine(
             URL.create("sqlite+aiosqlite", database=str(self._path)),
             # The driver's own habit is to begin a transaction at the first write; ours begin where we say.
-            connect_args={"isolation_level": None},
+            connect_args={"isolation_level": None, "async_creator_fn": self._opened},
             pool_size=size,
             max_overflow=overflow,
             pool_timeout=self._wait_s,
@@ -160,3 +185,8 @@ class SqliteDatabase:
                 f"The database {self._path} cannot be used now: {error.orig}.", headers={"Retry-After": "1"}
             )
         return None
+
+
+def _ended(threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join(_THREAD_END_S)
