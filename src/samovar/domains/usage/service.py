@@ -8,15 +8,16 @@ from typing import Final
 from samovar.domains.gateway.model import CallFinished
 from samovar.domains.usage import store
 from samovar.domains.usage.errors import EventsRefused
+from samovar.domains.usage.model import UsageRow, row_of
 from samovar.kernel.errors import Unavailable
 from samovar.ports.database import Database
 
-BATCH: Final = 5_000
+BATCH: Final = 1_000
 
 
 class UsageService:
-    """``record`` is called on the path of each call and only appends; :meth:`run` writes until it is cancelled, and then
-    writes what is left.
+    """``record`` is called on the path of each call and only makes a row and appends it; :meth:`run` writes until it is
+    cancelled, and then writes what is left.
 
     Bounded: past ``max_waiting`` events (the database has been away for long) the oldest are dropped and counted in
     ``dropped``. ``report`` takes failures, to log them.
@@ -34,7 +35,7 @@ class UsageService:
         self._report = report
         self._max_waiting = max_waiting
         self._every_s = every_s
-        self._waiting: deque[CallFinished] = deque()
+        self._waiting: deque[UsageRow] = deque()
         self.dropped = 0
         self.written = 0
 
@@ -48,7 +49,7 @@ class UsageService:
         if len(self._waiting) >= self._max_waiting:
             self._waiting.popleft()
             self.dropped += 1
-        self._waiting.append(event)
+        self._waiting.append(row_of(event))
 
     async def run(self) -> None:
         """Write batches until cancelled; call :meth:`flush` after the last call has ended."""
@@ -69,7 +70,7 @@ class UsageService:
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
             try:
                 async with self._database.transaction() as tx:
-                    await store.add_events(tx, batch)
+                    await store.add_rows(tx, batch)
             except EventsRefused as error:
                 await self._write_singly(batch, error)
             except BaseException:
@@ -79,18 +80,18 @@ class UsageService:
             else:
                 self.written += len(batch)
 
-    async def _write_singly(self, batch: list[CallFinished], refusal: EventsRefused) -> None:
+    async def _write_singly(self, batch: list[UsageRow], refusal: EventsRefused) -> None:
         """One event that the database refuses must not hold up all others for ever: it alone is dropped. Where none is
         taken the fault is not the events' (a disk that is full, say): then all wait, and ``refusal`` is raised again."""
-        refused: list[CallFinished] = []
+        refused: list[UsageRow] = []
         position = 0
         try:
-            for position, event in enumerate(batch):  # noqa: B007  # read in `finally`
+            for position, row in enumerate(batch):  # noqa: B007  # read in `finally`
                 try:
                     async with self._database.transaction() as tx:
-                        await store.add_events(tx, [event])
+                        await store.add_rows(tx, [row])
                 except EventsRefused:
-                    refused.append(event)
+                    refused.append(row)
             position = len(batch)
         finally:
             self.written += position - len(refused)
@@ -98,10 +99,10 @@ class UsageService:
         if len(refused) == len(batch):
             raise refusal
         self.dropped += len(refused)
-        for event in refused:
-            self._report(refusal, f"the usage event of call {event.id} is refused and lost")
+        for row in refused:
+            self._report(refusal, f"the usage event of call {row.id} is refused and lost")
 
-    def _put_back(self, batch: list[CallFinished]) -> None:
+    def _put_back(self, batch: list[UsageRow]) -> None:
         room = self._max_waiting - len(self._waiting)
         self.dropped += max(0, len(batch) - room)
         self._waiting.extendleft(reversed(batch[max(0, len(batch) - room) :]))

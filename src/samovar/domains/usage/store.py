@@ -1,17 +1,13 @@
 """The table of usage events: append only, one row a call, keyed by the call so that a batch sent twice counts once."""
 
 from collections.abc import Sequence
-from functools import cache
-from itertools import chain
-from typing import Final
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, String, Table, Text
 from sqlalchemy.exc import DBAPIError
 
-from samovar.domains.gateway.model import CallFinished
 from samovar.domains.usage.errors import EventsRefused
-from samovar.domains.usage.model import UsageRow, row_of
-from samovar.ports.database import Instant, Tx, metadata
+from samovar.domains.usage.model import UsageRow
+from samovar.ports.database import Instant, Tx, insert_rows, metadata
 
 usage_events = Table(
     "usage_events",
@@ -50,42 +46,18 @@ usage_events = Table(
     Index("ix_usage_events_team_id_started_at", "team_id", "started_at"),
 )
 
-_NAMES: Final = tuple(column.name for column in usage_events.columns)
 
-SQLITE_ROWS: Final = (1000, 100, 10, 1)
-"""Rows a statement, a few sizes only: SQLite keeps each text compiled, and a compiled insert of many rows is large. Times
-the columns the first stays under SQLite's 32,766 parameters."""
+async def add_rows(tx: Tx, rows: Sequence[UsageRow]) -> None:
+    """Append; those that are there already are left alone.
+    Raises ``EventsRefused`` where the database is well and does not take a row.
 
-
-async def add_events(tx: Tx, events: Sequence[CallFinished]) -> None:
-    """Append; events that are there already are left alone. Raises ``EventsRefused`` where the database is well and does
-    not take a row.
-
-    Bound straight to the driver: SQLAlchemy's processing of 31 columns costs more than the whole rest of a call. On SQLite
-    many rows go in one statement, because the driver lets the interpreter's lock go and takes it back at each: next to a
-    busy event loop that is the slowest part by far.
+    Not by way of SQLAlchemy's parameters: its processing of 31 columns costs more than the whole rest of a call.
     """
     try:
-        if tx.dialect.name == "postgresql":
-            await tx.exec_driver_sql(_insert(1, "${}"), [row_of(event) for event in events])
-            return
-        done = 0
-        while done < len(events):
-            size = next(size for size in SQLITE_ROWS if size <= len(events) - done)
-            rows = [row_of(event) for event in events[done : done + size]]
-            await tx.exec_driver_sql(_insert(size, "?"), tuple(chain.from_iterable(rows)))
-            done += size
+        await insert_rows(tx, usage_events, rows, keys=("id",))
     except DBAPIError as error:
         # Without the statement, which holds what callers wrote.
         raise EventsRefused(f"{type(error.orig).__name__}: {error.orig}"[:500]) from error
 
 
-@cache
-def _insert(rows: int, mark: str) -> str:
-    one = ", ".join(mark.format(position) for position in range(1, len(_NAMES) + 1))
-    marks = ", ".join([f"({one})"] * rows)
-    # Names come from the table above, values go as parameters: nothing of a caller's stands in this text.
-    return f"INSERT INTO usage_events ({', '.join(_NAMES)}) VALUES {marks} ON CONFLICT (id) DO NOTHING"  # noqa: S608
-
-
-assert UsageRow._fields == _NAMES
+assert UsageRow._fields == tuple(usage_events.columns.keys())
