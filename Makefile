@@ -50,7 +50,7 @@ $(WITH_DEV): pyproject.toml uv.lock | $(UV)
 # ---- targets --------------------------------------------------------------------------------------------------------
 
 .PHONY: help run dev test check lint format install-dev bench soak chaos db-migrate openapi clean
-.PHONY: check-format check-lint check-types check-imports check-house check-spelling check-dependencies check-lock check-openapi check-prices check-env
+.PHONY: check-format check-lint check-types check-imports check-house check-spelling check-dependencies check-lock check-openapi check-prices check-env check-models
 
 help: ## list these commands
 	@echo "make <target> [ARGS='...']"; echo
@@ -65,7 +65,7 @@ dev: $(WITH_DEV) ## the same, started again whenever a source file changes
 test: $(WITH_DEV) ## all tests but the soak; PostgreSQL and Redis are used where they answer
 	@$(BIN)/python -m pytest -n 2 -m "not soak" $(ARGS)
 
-check: check-format check-lint check-types check-imports check-house check-spelling check-dependencies check-lock check-openapi check-prices check-env ## every check that needs no running of the program
+check: check-format check-lint check-types check-imports check-house check-spelling check-dependencies check-lock check-openapi check-prices check-env check-models ## every check that needs no running of the program
 	@echo "All checks passed."
 
 check-format: $(WITH_DEV)
@@ -101,6 +101,9 @@ check-prices: $(WITH_DEV)
 
 check-env: $(WITH_DEV)
 	@$(BIN)/python tools/env_example.py --check
+
+check-models: $(WITH_DEV)
+	@$(BIN)/python tools/models_table.py --check
 
 lint: check-format check-lint check-types check-imports check-house ## the quick half of check: format, lint, types, imports, house rules
 
