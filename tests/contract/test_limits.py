@@ -14,7 +14,7 @@ from samovar.adapters.memory import MemoryLimiter
 from samovar.adapters.redis import RedisLimiter, RedisLink
 from samovar.adapters.system import SystemClock
 from samovar.kernel.errors import Unavailable
-from samovar.ports.limits import FULL, Limit, Limiter, parse_limits, spend
+from samovar.ports.limits import FULL, Held, Limit, SharedLimits, parse_limits, spend
 from tests.support.clock import ManualClock
 from tests.support.sockets import silent_server
 
@@ -22,8 +22,8 @@ HOUR = 3600
 
 
 @pytest.fixture(params=["memory", "redis"])
-async def limiter(request: pytest.FixtureRequest) -> AsyncIterator[Limiter]:
-    made: Limiter
+async def limiter(request: pytest.FixtureRequest) -> AsyncIterator[SharedLimits]:
+    made: SharedLimits
     if request.param == "memory":
         made = MemoryLimiter(clock=SystemClock())
     else:
@@ -33,7 +33,7 @@ async def limiter(request: pytest.FixtureRequest) -> AsyncIterator[Limiter]:
     await made.close()
 
 
-async def test_the_amount_is_allowed_and_no_more(limiter: Limiter) -> None:
+async def test_the_amount_is_allowed_and_no_more(limiter: SharedLimits) -> None:
     verdicts = [await limiter.hit("key", Limit(3, HOUR)) for _ in range(5)]
     assert [verdict.allowed for verdict in verdicts] == [True, True, True, False, False]
     assert [verdict.remaining for verdict in verdicts] == [2, 1, 0, 0, 0]
@@ -42,19 +42,19 @@ async def test_the_amount_is_allowed_and_no_more(limiter: Limiter) -> None:
     assert verdicts[3].reset_s == pytest.approx(HOUR, abs=1)
 
 
-async def test_of_a_hundred_racing_hits_exactly_the_amount_pass(limiter: Limiter) -> None:
+async def test_of_a_hundred_racing_hits_exactly_the_amount_pass(limiter: SharedLimits) -> None:
     verdicts = await asyncio.gather(*(limiter.hit("key", Limit(17, HOUR)) for _ in range(100)))
     assert sum(verdict.allowed for verdict in verdicts) == 17
 
 
-async def test_burst_bounds_what_a_full_bucket_gives(limiter: Limiter) -> None:
+async def test_burst_bounds_what_a_full_bucket_gives(limiter: SharedLimits) -> None:
     more = [await limiter.hit("key", Limit(2, HOUR, burst=4)) for _ in range(6)]
     assert [verdict.allowed for verdict in more] == [True] * 4 + [False] * 2
     less = [await limiter.hit("key", Limit(1000, HOUR, burst=1)) for _ in range(2)]
     assert [verdict.allowed for verdict in less] == [True, False]
 
 
-async def test_waiting_as_long_as_told_is_enough(limiter: Limiter) -> None:
+async def test_waiting_as_long_as_told_is_enough(limiter: SharedLimits) -> None:
     limit = Limit(30, 1, burst=1)
     for _ in range(3):
         assert (await limiter.hit("key", limit)).allowed
@@ -63,42 +63,85 @@ async def test_waiting_as_long_as_told_is_enough(limiter: Limiter) -> None:
         await asyncio.sleep(refused.retry_after_s)
 
 
-async def test_a_refused_hit_takes_nothing(limiter: Limiter) -> None:
+async def test_a_refused_hit_takes_nothing(limiter: SharedLimits) -> None:
     limit = Limit(10, HOUR)
     assert (await limiter.hit("key", limit, cost=8)).remaining == 2
     assert not (await limiter.hit("key", limit, cost=3)).allowed
     assert (await limiter.hit("key", limit, cost=2)).allowed
 
 
-async def test_a_cost_of_nothing_only_looks(limiter: Limiter) -> None:
+async def test_a_cost_of_nothing_only_looks(limiter: SharedLimits) -> None:
     assert [(await limiter.hit("key", Limit(1, HOUR), cost=0)).remaining for _ in range(3)] == [1, 1, 1]
 
 
-async def test_a_cost_above_the_bucket_is_never_allowed(limiter: Limiter) -> None:
+async def test_a_cost_above_the_bucket_is_never_allowed(limiter: SharedLimits) -> None:
     verdict = await limiter.hit("key", Limit(5, HOUR), cost=6)
     assert not verdict.allowed
     assert math.isfinite(verdict.retry_after_s)
     assert verdict.remaining == 5
 
 
-async def test_a_negative_cost_is_refused(limiter: Limiter) -> None:
+async def test_a_negative_cost_is_refused(limiter: SharedLimits) -> None:
     with pytest.raises(ValueError, match="negative"):
         await limiter.hit("key", Limit(5, HOUR), cost=-1)
 
 
-async def test_keys_and_limits_do_not_share_buckets(limiter: Limiter) -> None:
+async def test_keys_and_limits_do_not_share_buckets(limiter: SharedLimits) -> None:
     assert (await limiter.hit("key", Limit(1, HOUR))).allowed
     assert (await limiter.hit("other", Limit(1, HOUR))).allowed
     assert (await limiter.hit("key", Limit(1, HOUR * 24))).allowed
     assert not (await limiter.hit("key", Limit(1, HOUR))).allowed
 
 
-async def test_a_very_high_limit_is_not_lost_in_rounding(limiter: Limiter) -> None:
+async def test_a_very_high_limit_is_not_lost_in_rounding(limiter: SharedLimits) -> None:
     limit = Limit(1_000_000_000, 366 * 86_400, burst=1_000_000_000)
     first = await limiter.hit("key", limit, cost=999_999_999)
     assert first.remaining == 1
     assert (await limiter.hit("key", limit)).allowed
     assert not (await limiter.hit("key", limit, cost=1000)).allowed
+
+
+async def test_what_was_not_used_can_be_given_back(limiter: SharedLimits) -> None:
+    limit = Limit(10, HOUR)
+    await limiter.hit("key", limit, cost=10)
+    await limiter.correct("key", limit, by=-4)
+    assert (await limiter.hit("key", limit, cost=4)).allowed
+    assert not (await limiter.hit("key", limit)).allowed
+
+
+async def test_giving_back_more_than_was_taken_leaves_a_full_bucket(limiter: SharedLimits) -> None:
+    limit = Limit(10, HOUR)
+    await limiter.correct("key", limit, by=-4)
+    assert (await limiter.hit("key", limit, cost=0)).remaining == 10
+
+
+async def test_what_was_used_beyond_the_bucket_is_a_debt_that_time_pays(limiter: SharedLimits) -> None:
+    limit = Limit(10, HOUR)
+    await limiter.correct("key", limit, by=30)
+    verdict = await limiter.hit("key", limit)
+    assert not verdict.allowed
+    assert verdict.remaining == 0
+    assert verdict.retry_after_s == pytest.approx(21 * HOUR / 10, abs=5)
+
+
+async def test_places_are_held_up_to_the_limit_by_all_owners_together(limiter: SharedLimits) -> None:
+    async def held(owner: str, wanted: int) -> Held:
+        return await limiter.hold("key", owner=owner, wanted=wanted, most=5, ttl_s=60)
+
+    assert await held("one", 3) == Held(3, 1)
+    assert await held("two", 3) == Held(2, 2)
+    assert await held("three", 1) == Held(0, 2)
+    assert await held("one", 1) == Held(1, 2)
+    assert await held("two", 9) == Held(4, 2)
+    assert await held("two", 0) == Held(0, 1)
+    assert await held("one", 5) == Held(5, 1)
+
+
+async def test_places_are_free_when_their_time_is_over(limiter: SharedLimits) -> None:
+    assert (await limiter.hold("key", owner="one", wanted=1, most=1, ttl_s=0.05)).granted == 1
+    assert (await limiter.hold("key", owner="two", wanted=1, most=1, ttl_s=60)).granted == 0
+    await asyncio.sleep(0.06)
+    assert await limiter.hold("key", owner="two", wanted=1, most=1, ttl_s=60) == Held(1, 1)
 
 
 async def test_redis_and_memory_follow_the_same_arithmetic(redis_server: str, redis_prefix: str) -> None:

@@ -12,7 +12,7 @@ from samovar.ports.cache import Cache
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database
 from samovar.ports.events import Bus
-from samovar.ports.limits import Limiter
+from samovar.ports.limits import SharedLimits
 
 
 class RedisObserver(Protocol):
@@ -25,7 +25,7 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
     """What processes share, or one process has to itself. ``ping`` raises ``Unavailable`` where it does not answer."""
 
     cache: Cache
-    limiter: Limiter
+    limiter: SharedLimits
     bus: Bus
     ping: Callable[[], Awaitable[None]] | None
     close: Callable[[], Awaitable[None]] | None

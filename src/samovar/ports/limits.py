@@ -88,6 +88,13 @@ def spend(level: Level, limit: Limit, *, cost: int, now_us: int) -> tuple[Level,
     return Level(used, at_us), Verdict(allowed, remaining, wait_us / _MICRO, reset_us / _MICRO)
 
 
+def correct(level: Level, limit: Limit, *, by: int, now_us: int) -> Level:
+    """Add what was used beyond what was taken (above the capacity too: it is a debt that time pays), or with a negative
+    ``by`` take back what was taken and not used. In Lua as well, as :func:`spend` is."""
+    level, _ = spend(level, limit, cost=0, now_us=now_us)
+    return Level(max(0.0, level.used + by), level.at_us)
+
+
 def parse_limits(text: str) -> tuple[Limit, ...]:
     """``"100/minute burst 150; 1000/hour"`` as limits; an empty text is none.
 
@@ -129,4 +136,25 @@ class Limiter(Protocol):
 
     async def close(self) -> None:
         """Let go of connections."""
+        ...
+
+
+class Held(NamedTuple):
+    """``granted`` places are held; ``owners`` hold some, whoever asked among them."""
+
+    granted: int
+    owners: int
+
+
+class SharedLimits(Limiter, Protocol):
+    """What several processes need to keep limits together: buckets that can be corrected, and places that are held."""
+
+    async def correct(self, key: str, limit: Limit, *, by: int) -> None:
+        """See :func:`correct`. Raises ``Unavailable``."""
+        ...
+
+    async def hold(self, key: str, *, owner: str, wanted: int, most: int, ttl_s: float) -> Held:
+        """From now on ``owner`` holds up to ``wanted`` (at least 0) of the ``most`` places of ``key``, in place of those
+        it held: as many as the others leave. After ``ttl_s`` they are free, unless they are held anew. Raises
+        ``Unavailable``."""
         ...
