@@ -82,6 +82,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_switch: str | None = None
     """How thinking is asked for: ``"effort"`` (``reasoning_effort``), ``"thinking"`` (BigModel's object),
     ``"openrouter"`` (its ``reasoning`` object); ``None`` cannot."""
+    call_signatures: bool = False
+    """Signatures of calls go back in ``extra_content``, as Google's own OpenAI-compatible surface gives them."""
     rejects: frozenset[str] = frozenset()
     """Request fields this vendor answers with an error or ignores silently: refused here, in the caller's words."""
 

@@ -3,20 +3,27 @@
 A signature or encrypted reasoning is good only at the vendor that made it. Where a surface has one field that clients send
 back untouched, that field holds the envelope, and we know again whose the reasoning is. Nothing in it is secret or trusted:
 the vendor that made it checks it.
+
+Some vendors sign calls of tools too (Gemini 3). A surface that has no place beside a call carries that signature in an
+envelope of its own, before the call: see :func:`proofs_apart` and :func:`proofs_together`.
 """
 
 import base64
 import binascii
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from samovar.ports.llm import Reasoning
+from samovar.kernel.errors import Flaw
+from samovar.ports.llm import Part, Reasoning, ToolCall
 
 MARK: Final = "samovar."
 _MARK_BYTES: Final = MARK.encode()
+_OF_A_CALL: Final = "tool_call"
+"""The origin of what is no thinking but a call's signature; its id is the call's. No vendor has this name."""
 # Base64 of the mark and of the brace that always follows it: 9 bytes, so 12 characters that never vary.
-_MARK_BASE64: Final = base64.b64encode(_MARK_BYTES + b"{").decode()
+MARK_BASE64: Final = base64.b64encode(_MARK_BYTES + b"{").decode()
 
 
 class Envelope(
@@ -51,9 +58,37 @@ def sealed_as_base64(part: Reasoning, *, signature: str | None, encrypted: str |
 
 def opened_base64(text: str) -> Envelope | None:
     """What :func:`sealed_as_base64` made, in either alphabet: an SDK that decodes may give back the URL's."""
-    if not text.startswith(_MARK_BASE64):
+    if not text.startswith(MARK_BASE64):
         return None
     return _envelope(text.replace("+", "-").replace("/", "_"), skip=len(_MARK_BYTES))
+
+
+def proof_apart(call: ToolCall) -> Reasoning | None:
+    """The call's signature as thinking without words, for a surface that has no place for it beside the call."""
+    return None if call.signature is None else Reasoning(signature=call.signature, id=call.id, origin=_OF_A_CALL)
+
+
+def proofs_apart(parts: Sequence[Part]) -> list[Part]:
+    """The parts with the signature of each call before it."""
+    apart: list[Part] = []
+    for part in parts:
+        proof = proof_apart(part) if isinstance(part, ToolCall) else None
+        apart += [part] if proof is None else [proof, part]
+    return apart
+
+
+def proofs_together(parts: Sequence[Part]) -> list[Part]:
+    """One turn's parts as a client sent them back, each signature of a call with its call again."""
+    proofs = {part.id: part.signature for part in parts if isinstance(part, Reasoning) and part.origin == _OF_A_CALL}
+    if not proofs:
+        return list(parts)
+    return [
+        msgspec.structs.replace(part, signature=proofs[part.id])
+        if isinstance(part, ToolCall) and part.id in proofs
+        else part
+        for part in parts
+        if not (isinstance(part, Reasoning) and part.origin == _OF_A_CALL)
+    ]
 
 
 def lost_elsewhere(part: Reasoning) -> str | None:
@@ -63,6 +98,12 @@ def lost_elsewhere(part: Reasoning) -> str | None:
         return None
     maker = part.origin or "another provider"
     return f"encrypted reasoning that {maker} made and only {maker} can read"
+
+
+def lost_in_passing(envelope: Envelope, *, where: str) -> Flaw | None:
+    """As :func:`lost_elsewhere`, for a call that is passed on in the language it came in."""
+    lost = lost_elsewhere(envelope.reasoning(""))
+    return None if lost is None else Flaw(where, lost)
 
 
 def _json(part: Reasoning, signature: str | None, encrypted: str | None) -> bytes:

@@ -17,6 +17,7 @@ UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _PLACED: Final = re.compile(r"^(?P<what>.*) - at `\$(?P<path>.*)`$", re.DOTALL)
 _MISSING: Final = re.compile(r"missing required field `(?P<field>[^`]+)`")
+_HALF_PAIR: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
 
@@ -26,19 +27,31 @@ def decode(data: bytes | Raw, shape: type[_T], *, where: str = "$") -> _T:
     try:
         return msgspec.json.decode(data, type=shape)
     except UNREADABLE as error:
-        raise malformed(error, where=where) from error
+        raise malformed(error, where=where, body=bytes(data)) from error
 
 
-def malformed(error: Exception, *, where: str = "$") -> Malformed:
+def malformed(error: Exception, *, where: str = "$", body: bytes | None = None) -> Malformed:
     """The words for one of :data:`UNREADABLE`, its path put under ``where``; a ``ValueError`` of ours that names no path
-    counts as said of ``where``."""
+    counts as said of ``where``. With the ``body`` at hand the words are truer."""
     if isinstance(error, RecursionError):
         return Malformed("The body is nested too deeply.", flaws=(Flaw(where, "nested too deeply"),))
     if isinstance(error, UnicodeDecodeError) or (
         isinstance(error, msgspec.MsgspecError) and not isinstance(error, msgspec.ValidationError)
     ):
-        return Malformed(f"The body is not valid JSON: {error}", flaws=(Flaw(where, "not valid JSON"),))
+        return Malformed(f"The body is not valid JSON: {_flaw_of(error, body)}", flaws=(Flaw(where, "not valid JSON"),))
     return misfit(str(error), where=where)
+
+
+def _flaw_of(error: Exception, body: bytes | None) -> str:
+    """The decoder calls an empty body and half a surrogate pair "truncated" too."""
+    if body is not None and "truncated" in str(error):
+        if not body.strip():
+            return "the body is empty"
+        half = _HALF_PAIR.search(body)
+        if half is not None:
+            return f"half a surrogate pair ({half[0].decode()}) at byte {half.start()} is no character"
+        return "it ends in the middle"
+    return str(error)
 
 
 def misfit(text: str, *, where: str) -> Malformed:

@@ -65,10 +65,12 @@ def safe_message(message: str) -> str:
 
 
 def message_with_flaws(error: SamovarError) -> str:
-    """What was wrong and where, in one text: for shapes that have no place for a list, or SDKs that do not show it."""
-    if not error.flaws:
+    """What was wrong and where, in one text, nothing twice: for shapes that have no place for a list, or SDKs that do not
+    show it."""
+    untold = [flaw for flaw in error.flaws if flaw.what not in error.detail]
+    if not untold:
         return error.detail
-    return f"{error.detail} ({'; '.join(f'{flaw.where}: {flaw.what}' for flaw in error.flaws)})"
+    return f"{error.detail} ({'; '.join(f'{flaw.where}: {flaw.what}' for flaw in untold)})"
 
 
 # --- when to come back -------------------------------------------------------------------------------------------------

@@ -154,6 +154,7 @@ _COMPATIBLE: Final = Vendor(
         developer_role=False,
         reasoning_field="reasoning_content",
         reasoning_switch="effort",
+        call_signatures=True,
     ),
 )
 

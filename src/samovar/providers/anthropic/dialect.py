@@ -4,21 +4,20 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
-from msgspec import Raw
 
 from samovar.kernel.errors import SamovarError
 from samovar.ports.dialect import Head, Tapped, UpstreamError, Vendor
-from samovar.ports.json_requests import bounded_nesting, decode
+from samovar.ports.json_requests import bounded_nesting
 from samovar.ports.llm import ChatRequest, ChatResponse
 from samovar.ports.vendor_errors import message_with_flaws
-from samovar.providers.anthropic import failures
+from samovar.providers.anthropic import failures, passthrough
 from samovar.providers.anthropic import response as answers
 from samovar.providers.anthropic.relay import AnthropicRelay
 from samovar.providers.anthropic.request.read import read_head, read_request
 from samovar.providers.anthropic.request.write import write_request
 from samovar.providers.anthropic.stream.read import AnthropicStreamReader
 from samovar.providers.anthropic.stream.write import PING, AnthropicStreamWriter
-from samovar.providers.anthropic.wire import DIALECT, OWN_FIELDS
+from samovar.providers.anthropic.wire import DIALECT
 
 DEFAULT_MAX_TOKENS: Final = 4096
 
@@ -88,17 +87,14 @@ class AnthropicMessages:
 
     @bounded_nesting
     def splice(self, body: bytes, *, model: str, vendor: Vendor) -> bytes:
-        """The caller's bytes with the vendor's model name and without our own fields. Raises ``Malformed``."""
-        fields = decode(body, dict[str, Raw])
-        fields["model"] = Raw(msgspec.json.encode(model))
-        for name in OWN_FIELDS:
-            fields.pop(name, None)
-        return msgspec.json.encode(fields)
+        """The caller's bytes with the vendor's model name, without our own fields and without thinking of other vendors.
+        Raises ``Malformed``, ``Unsupported``."""
+        return passthrough.splice(body, model=model, vendor=vendor)
 
     def tap(self, body: bytes, *, vendor: Vendor) -> Tapped:
         """Raises as :meth:`read_response`."""
         return answers.tap(body)
 
-    def relay(self, *, vendor: Vendor, wants_usage: bool) -> AnthropicRelay:
+    def relay(self, *, vendor: Vendor, wants_usage: bool, maker: str = "") -> AnthropicRelay:
         """One for each stream. Usage is part of every stream of this dialect, so ``wants_usage`` changes nothing."""
         return AnthropicRelay()

@@ -8,6 +8,7 @@ from msgspec import Raw
 
 from samovar.kernel.errors import Flaw
 from samovar.ports.dialect import BadAnswer, Tapped, Unsupported, Vendor
+from samovar.ports.foreign_reasoning import proofs_apart
 from samovar.ports.json_requests import UNREADABLE
 from samovar.ports.llm import ChatResponse, Opaque, Part, Reasoning, Refusal, Stop, StopKind, Usage
 from samovar.providers.anthropic.blocks import Block, read_block, write_part
@@ -96,7 +97,7 @@ def stop_fields(stop: Stop, refusal: str) -> dict[str, Any]:
 
 def write_response(response: ChatResponse, *, extra: Mapping[str, object] | None = None) -> bytes:
     """A message. Server-tool traces of other dialects have no shape here and are left out."""
-    blocks = [block for part in response.parts if (block := answer_block(part)) is not None]
+    blocks = [block for part in proofs_apart(response.parts) if (block := answer_block(part)) is not None]
     refusal = "".join(part.text for part in response.parts if isinstance(part, Refusal))
     body: dict[str, Any] = {
         "id": response.id,

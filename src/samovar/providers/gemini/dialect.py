@@ -6,11 +6,11 @@ from samovar.kernel.errors import SamovarError
 from samovar.ports.dialect import Head, Tapped, UpstreamError, Vendor
 from samovar.ports.json_requests import bounded_nesting
 from samovar.ports.llm import ChatRequest, ChatResponse
-from samovar.providers.gemini import failures
+from samovar.providers.gemini import failures, passthrough
 from samovar.providers.gemini import response as answers
 from samovar.providers.gemini.framing import StreamForm, framing
 from samovar.providers.gemini.relay import GeminiRelay
-from samovar.providers.gemini.request.read import own_fields_removed, read_head, read_request
+from samovar.providers.gemini.request.read import read_head, read_request
 from samovar.providers.gemini.request.write import write_request
 from samovar.providers.gemini.stream.read import GeminiStreamReader
 from samovar.providers.gemini.stream.write import GeminiStreamWriter
@@ -80,14 +80,15 @@ class GeminiContent:
 
     @bounded_nesting
     def splice(self, body: bytes, *, model: str, vendor: Vendor) -> bytes:
-        """The caller's bytes without our own fields. ``model`` belongs into the URL and is not put in. Raises
-        ``Malformed``."""
-        return own_fields_removed(body)
+        """The caller's bytes without our own fields and thinking of other vendors. ``model`` belongs into the
+        URL and is not put in. Raises
+        ``Malformed``, ``Unsupported``."""
+        return passthrough.splice(body, vendor=vendor)
 
     def tap(self, body: bytes, *, vendor: Vendor) -> Tapped:
         """Raises as :meth:`read_response`."""
         return answers.tap(body)
 
-    def relay(self, *, vendor: Vendor, wants_usage: bool) -> GeminiRelay:
+    def relay(self, *, vendor: Vendor, wants_usage: bool, maker: str = "") -> GeminiRelay:
         """One for each stream. Usage is part of every stream of this dialect, so ``wants_usage`` changes nothing."""
         return GeminiRelay(form=self.form)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from samovar.ports.json_requests import flawed
 from samovar.ports.llm import Media, MediaKind, Reasoning, ToolCall
 from samovar.providers.openai.wire import CacheControl, FilePart, FunctionCallPart, MediaUrl, ReasoningDetail
@@ -84,45 +86,62 @@ def tool_call_of(call: FunctionCallPart, *, index: int) -> ToolCall:
     )
 
 
-def tool_call_json(call: ToolCall) -> dict[str, object]:
-    """A tool call as it stands in a message, and with an ``index`` beside it in a chunk."""
+def tool_call_json(call: ToolCall, *, signed: bool = True) -> dict[str, object]:
+    """A tool call as it stands in a message, and with an ``index`` beside it in a chunk; ``signed`` with its signature."""
     body: dict[str, object] = {
         "id": call.id,
         "type": "function",
         "function": {"name": call.name, "arguments": call.arguments},
     }
-    if call.signature is not None:
+    if call.signature is not None and signed:
         body["extra_content"] = {"google": {"thought_signature": call.signature}}
     return body
 
 
 def reasoning_of(details: Sequence[ReasoningDetail] | None, text: str | None) -> list[Reasoning]:
-    """Details carry the signatures, so they win over the plain text."""
-    if details:
-        return [
-            Reasoning(
-                text=detail.text or detail.summary or "",
-                signature=detail.signature,
-                encrypted=detail.data,
-                id=detail.id,
-                origin=detail.format,
-            )
-            for detail in details
-        ]
-    return [Reasoning(text=text)] if text else []
+    """Details carry the signatures, so they win over the plain text. What is encrypted belongs to the summary before it,
+    if both have one id."""
+    if not details:
+        return [Reasoning(text=text)] if text else []
+    read: list[Reasoning] = []
+    for detail in details:
+        part = detail_of(detail)
+        last = read[-1] if read else None
+        if last is not None and last.encrypted is None and part.encrypted is not None and same_thought(last, part):
+            read[-1] = replace(last, encrypted=part.encrypted)
+        else:
+            read.append(part)
+    return read
 
 
-def reasoning_detail(part: Reasoning) -> dict[str, object] | None:
-    """OpenRouter's form of a part that must come back untouched; ``None`` where plain text says it all."""
-    if part.signature is None and part.encrypted is None:
-        return None
-    kind = "reasoning.text" if part.encrypted is None else "reasoning.encrypted"
-    body = {
-        "type": kind,
-        "text": part.text or None,
-        "data": part.encrypted,
-        "signature": part.signature,
-        "id": part.id,
-        "format": part.origin,
-    }
-    return {name: value for name, value in body.items() if value is not None}
+def detail_of(detail: ReasoningDetail) -> Reasoning:
+    """One entry by itself."""
+    return Reasoning(
+        text=detail.text or detail.summary or "",
+        signature=detail.signature,
+        encrypted=detail.data,
+        id=detail.id,
+        origin=detail.format,
+    )
+
+
+def same_thought(one: Reasoning, other: Reasoning) -> bool:
+    """Whether two entries are one item of the vendor's."""
+    return one.id is not None and (one.id, one.origin) == (other.id, other.origin)
+
+
+def reasoning_details(part: Reasoning) -> list[dict[str, object]]:
+    """OpenRouter's form of a part that must come back untouched; empty where plain text says it all. Its documentation
+    wants the entries back as they came: models behind OpenAI's Responses give a summary and something encrypted, all others
+    plain or encrypted words (https://openrouter.ai/docs/use-cases/reasoning-tokens)."""
+    if part.signature is None and part.encrypted is None and part.id is None:
+        return []
+    details: list[dict[str, object]] = []
+    named = {"id": part.id, "format": part.origin}
+    if part.text or part.encrypted is None:
+        summary = "responses" in (part.origin or "")
+        kind, field = ("reasoning.summary", "summary") if summary else ("reasoning.text", "text")
+        details.append({"type": kind, field: part.text or None, "signature": part.signature, **named})
+    if part.encrypted is not None:
+        details.append({"type": "reasoning.encrypted", "data": part.encrypted, **named})
+    return [{name: value for name, value in detail.items() if value is not None} for detail in details]

@@ -24,7 +24,7 @@ from samovar.ports.llm import (
 from samovar.providers.openai.parts import (
     media_of_url,
     media_url,
-    reasoning_detail,
+    reasoning_details,
     reasoning_of,
     tool_call_json,
     tool_call_of,
@@ -178,7 +178,7 @@ def _thinking(message: dict[str, object], parts: list[Reasoning]) -> None:
     text = "".join(part.text for part in parts)
     if text:
         message["reasoning_content"] = text
-    details = [detail for part in parts if (detail := reasoning_detail(part)) is not None]
+    details = [detail for part in parts for detail in reasoning_details(part)]
     if details:
         message["reasoning_details"] = details
 

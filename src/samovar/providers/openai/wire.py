@@ -214,6 +214,7 @@ class ReasoningDetail(Struct, frozen=True):
     signature: str | None = None
     id: str | None = None
     format: str | None = None
+    index: int | None = None
 
 
 class MessageBody(Struct, frozen=True):

@@ -8,6 +8,7 @@ from msgspec import Raw
 
 from samovar.kernel.errors import Flaw
 from samovar.ports.dialect import BadAnswer, Tapped, Unsupported, Vendor
+from samovar.ports.foreign_reasoning import proofs_apart
 from samovar.ports.llm import (
     ChatRequest,
     ChatResponse,
@@ -244,7 +245,7 @@ def _output(response: ChatResponse) -> list[object]:
     output: list[object] = []
     words: Json | None = None
     # Only the last item can have been cut short.
-    for at, part in enumerate(response.parts):
+    for at, part in enumerate(proofs_apart(response.parts)):
         if isinstance(part, Text | Refusal):
             phase = part.phase if isinstance(part, Text) else None
             if words is None or words.get("phase") != phase:

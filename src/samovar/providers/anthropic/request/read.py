@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Raw
 
 from samovar.ports.dialect import Head
+from samovar.ports.foreign_reasoning import proofs_together
 from samovar.ports.json_requests import UNREADABLE, flawed, malformed
 from samovar.ports.llm import (
     ChatRequest,
@@ -124,7 +125,7 @@ def read_head(body: bytes) -> Head:
     try:
         head = _HEAD.decode(body)
     except UNREADABLE as error:
-        raise malformed(error) from error
+        raise malformed(error, body=body) from error
     return Head(
         model=head.model,
         stream=head.stream,
@@ -140,7 +141,7 @@ def read_request(body: bytes) -> ChatRequest:
         wire = _REQUEST.decode(body)
         fields = _FIELDS.decode(body)
     except UNREADABLE as error:
-        raise malformed(error) from error
+        raise malformed(error, body=body) from error
     extensions = {name: raw for name, raw in fields.items() if name not in _KNOWN and said(raw)}
     tools = _tools(wire, extensions)
     reasoning, output = _thinking_and_output(wire, extensions)
@@ -196,7 +197,8 @@ def _messages(messages: list[_Message]) -> list[Message]:
         if isinstance(message.content, str):
             read.append(Message(role=role, parts=(Text(text=message.content),)))
             continue
-        read.extend(_split(role, _parts(message.content, where=f"$.messages[{at}].content")))
+        parts = _parts(message.content, where=f"$.messages[{at}].content")
+        read.extend(_split(role, proofs_together(parts)))
     return read
 
 

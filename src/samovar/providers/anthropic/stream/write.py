@@ -12,6 +12,7 @@ import msgspec
 
 from samovar.kernel.errors import SamovarError
 from samovar.kernel.sse import sse_bytes
+from samovar.ports.foreign_reasoning import proof_apart
 from samovar.ports.llm import (
     AnnotationDelta,
     ArgumentsDelta,
@@ -130,12 +131,21 @@ class AnthropicStreamWriter:
     def _content(self, delta: Delta) -> bytes:
         match delta:
             case PartOpened():
-                return self._open_part(delta.index, delta.part)
+                return self._proof(delta.index, delta.part) + self._open_part(delta.index, delta.part)
             case PartClosed():
                 return self._close_part(delta.index)
             case TextDelta() | ArgumentsDelta() | SignatureDelta() | AnnotationDelta():
                 return self._more(delta.index, delta)
         return b""
+
+    def _proof(self, index: int, part: Part) -> bytes:
+        """The signature of a call, which has no place in its own block, in one before it."""
+        proof = proof_apart(part) if isinstance(part, ToolCall) else None
+        if proof is None:
+            return b""
+        # Of its own, where no part of the core has its index.
+        apart = -2 - index
+        return self._open_part(apart, proof) + self._close_part(apart)
 
     def _open_part(self, index: int, part: Part) -> bytes:
         if isinstance(part, Opaque) and part.dialect != DIALECT:

@@ -8,7 +8,7 @@ one for each, in their order. What the core has no field for stands in ``extensi
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw
@@ -33,7 +33,7 @@ from samovar.providers.gemini.reasoning import NATIVE
 from samovar.providers.gemini.request.settings import Settings, read_settings
 from samovar.providers.gemini.schema import TooDeep, to_json_schema
 from samovar.providers.gemini.spelling import GENERATION_CONFIG, TOOL, TOOL_CONFIG, camel, in_camel_case
-from samovar.providers.gemini.wire import ABSENT, DIALECT, OWN_FIELDS, said
+from samovar.providers.gemini.wire import ABSENT, DIALECT, said
 
 _Filled = Annotated[list[Raw], Meta(min_length=1)]
 _TIERS: Final = {"standard": "default", "unspecified": None}
@@ -99,7 +99,7 @@ def read_head(body: bytes) -> Head:
         head = _HEAD.decode(body)
         config = _head_config(head)
     except UNREADABLE as error:
-        raise malformed(error) from error
+        raise malformed(error, body=body) from error
     return Head(
         model="",
         wants_usage=True,
@@ -120,7 +120,7 @@ def read_request(body: bytes) -> ChatRequest:
     try:
         fields = {camel(name): raw for name, raw in _FIELDS.decode(body).items()}
     except UNREADABLE as error:
-        raise malformed(error) from error
+        raise malformed(error, body=body) from error
     extensions = {name: raw for name, raw in fields.items() if name not in _KNOWN and said(raw)}
     tools = _tools(_field(fields, "tools", _LIST) or [], extensions)
     choice, strict = _tool_choice(fields.get("toolConfig", ABSENT), extensions)
@@ -287,15 +287,3 @@ def _tool_choice(raw: Raw, extensions: dict[str, Raw]) -> tuple[ToolChoice | Non
     if names:
         extensions["toolConfig"] = raw
     return ToolChoice(mode=mode), (config.mode or "").upper() == "VALIDATED"
-
-
-def own_fields_removed(body: bytes) -> bytes:
-    """The caller's bytes as they came; rewritten only if a field of ours, or a model, stands in them."""
-    try:
-        fields: dict[str, Any] = dict(_FIELDS.decode(body))
-    except UNREADABLE as error:
-        raise malformed(error) from error
-    foreign = fields.keys() & (OWN_FIELDS | {"model"})
-    if not foreign:
-        return body
-    return msgspec.json.encode({name: raw for name, raw in fields.items() if name not in foreign})

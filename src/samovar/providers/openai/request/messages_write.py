@@ -23,7 +23,7 @@ from samovar.ports.llm import (
     ToolCall,
     ToolResult,
 )
-from samovar.providers.openai.parts import audio_format, media_url, reasoning_detail, tool_call_json
+from samovar.providers.openai.parts import audio_format, media_url, reasoning_details, tool_call_json
 from samovar.providers.openai.wire import DIALECT
 
 Json = dict[str, object]
@@ -80,7 +80,10 @@ class MessageWriter:
             if isinstance(part, Text):
                 content.append(self._text(part))
             elif not self._own:
-                self._flaw(f"{where}.content[{index}]", f"a tool's result cannot hold {part.kind.value}: text only")
+                self._flaw(
+                    f"{where}.content[{index}]",
+                    f"a tool's result holds text alone here, no {part.kind.value}; say it in a message of the user",
+                )
             else:
                 content += self._media(part, f"{where}.content[{index}]")
         body: Json = {"role": "tool", "tool_call_id": result.call_id, "content": _joined(content)}
@@ -97,7 +100,7 @@ class MessageWriter:
         for index, part in enumerate(message.parts):
             place = f"{where}.parts[{index}]"
             if isinstance(part, ToolCall):
-                calls.append(tool_call_json(part))
+                calls.append(tool_call_json(part, signed=self._quirks.call_signatures))
             elif isinstance(part, Refusal):
                 further["refusal"] = part.text
             elif isinstance(part, Opaque):
@@ -115,8 +118,8 @@ class MessageWriter:
 
     def _thinking(self, message: Message, where: str) -> Json:
         field = self._quirks.reasoning_field
-        # Only OpenRouter takes signed or encrypted thinking back; it is also the one that calls the field so.
-        proofs = field == "reasoning"
+        # Only OpenRouter takes signed or encrypted thinking back.
+        proofs = self._quirks.reasoning_switch == "openrouter"
         parts: list[Reasoning] = []
         for index, part in enumerate(message.parts):
             if isinstance(part, Reasoning):
@@ -128,7 +131,7 @@ class MessageWriter:
             return {}
         text = "".join(part.text for part in parts)
         said: Json = {field: text} if text else {}
-        details = [detail for part in parts if (detail := reasoning_detail(part)) is not None]
+        details = [detail for part in parts for detail in reasoning_details(part)]
         if details and proofs:
             said["reasoning_details"] = details
         return said

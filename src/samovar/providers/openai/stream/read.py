@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from samovar.kernel.errors import Malformed
 from samovar.kernel.sse import SseEvent
@@ -28,7 +29,7 @@ from samovar.ports.llm import (
     UsageSeen,
 )
 from samovar.providers.openai.errors import error_event, is_error
-from samovar.providers.openai.parts import media_of_url, tool_call_of
+from samovar.providers.openai.parts import detail_of, media_of_url, tool_call_of
 from samovar.providers.openai.usage import stop_of, usage_of
 from samovar.providers.openai.wire import Chunk, ChunkChoice, FunctionCallPart, ReasoningDetail
 from samovar.providers.openai.wire import Delta as WireDelta
@@ -65,7 +66,8 @@ class ChatStreamReader:
         self._decoder = msgspec.json.Decoder(Chunk)
         self._next = 0
         self._words: tuple[_Words, int] | None = None
-        self._origin: str | None = None
+        self._thought = Reasoning()
+        self._detail_index: int | None = None
         self._calls: dict[int, _Call] = {}
         self._tier: str | None = None
         self._opened = self._stopped = self._done = self._failed = False
@@ -165,7 +167,7 @@ class ChatStreamReader:
         if kind == "text":
             part = Text(text="")
         elif kind == "reasoning":
-            part = Reasoning(origin=self._origin)
+            part = self._thought
         else:
             part = Refusal(text="")
         out.append(PartOpened(index=index, part=part))
@@ -175,7 +177,7 @@ class ChatStreamReader:
         out.append(TextDelta(index=self._at(kind, out), text=text))
 
     def _detail(self, detail: ReasoningDetail, out: list[Delta]) -> None:
-        self._origin = detail.format or self._origin
+        self._begin_thought(detail, out)
         text = detail.text or detail.summary
         if text:
             self._say("reasoning", text, out)
@@ -183,6 +185,22 @@ class ChatStreamReader:
             out.append(SignatureDelta(index=self._at("reasoning", out), signature=detail.signature))
         if detail.data:
             out.append(SignatureDelta(index=self._at("reasoning", out), signature=detail.data, encrypted=True))
+
+    def _begin_thought(self, detail: ReasoningDetail, out: list[Delta]) -> None:
+        """A new entry is a new part, as :func:`~samovar.providers.openai.parts.reasoning_of` has it; pieces of one entry
+        share their number, and the last may bring the signature alone."""
+        new = replace(detail_of(detail), text="", signature=None, encrypted=None)
+        old = self._thought
+        # Later pieces may leave out what the first said.
+        new = replace(new, id=new.id or old.id, origin=new.origin or old.origin) if self._same(detail) else new
+        if new != old and self._words is not None and self._words[0] == "reasoning":
+            out += self._close_words()
+        self._thought, self._detail_index = new, detail.index
+
+    def _same(self, detail: ReasoningDetail) -> bool:
+        if detail.id is not None and self._thought.id is not None:
+            return detail.id == self._thought.id
+        return detail.index is None or detail.index == self._detail_index
 
     # -- tool calls
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from samovar.kernel.errors import SamovarError
 from samovar.kernel.sse import sse_bytes
@@ -30,7 +31,7 @@ from samovar.ports.llm import (
     UsageSeen,
 )
 from samovar.ports.vendor_errors import openai_error_fields
-from samovar.providers.openai.parts import reasoning_detail, tool_call_json
+from samovar.providers.openai.parts import reasoning_details, tool_call_json
 from samovar.providers.openai.response import image_json
 from samovar.providers.openai.usage import finish_reason, usage_json
 from samovar.providers.openai.wire import encode
@@ -45,15 +46,13 @@ class _Thought:
     """A reasoning part whose proof must go out with its whole text."""
 
     def __init__(self, part: Reasoning) -> None:
-        self.origin = part.origin
+        self._part = part
         self.text = [part.text]
         self.signature = part.signature
         self.encrypted = part.encrypted
 
     def whole(self) -> Reasoning:
-        return Reasoning(
-            text="".join(self.text), signature=self.signature, encrypted=self.encrypted, origin=self.origin
-        )
+        return replace(self._part, text="".join(self.text), signature=self.signature, encrypted=self.encrypted)
 
 
 class ChatStreamWriter:
@@ -191,5 +190,7 @@ class ChatStreamWriter:
 
     def _closed(self, delta: PartClosed) -> bytes:
         thought = self._thoughts.pop(delta.index, None)
-        detail = reasoning_detail(thought.whole()) if thought is not None else None
-        return b"" if detail is None else self._chunk({"reasoning_details": [{**detail, "index": delta.index}]})
+        details = reasoning_details(thought.whole()) if thought is not None else []
+        return (
+            self._chunk({"reasoning_details": [{**one, "index": delta.index} for one in details]}) if details else b""
+        )

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from samovar.ports.foreign_reasoning import lost_elsewhere
+from samovar.ports.foreign_reasoning import lost_elsewhere, proofs_together
 from samovar.ports.json_requests import decode, flawed, misfit
 from samovar.ports.llm import (
     ChatRequest,
@@ -68,11 +68,11 @@ def read_input(raw: Raw, *, instructions: str | None) -> tuple[Message, ...]:
             run += parts
             continue
         if run:
-            messages.append(Message(role=Role.ASSISTANT, parts=tuple(run)))
+            messages.append(Message(role=Role.ASSISTANT, parts=tuple(proofs_together(run))))
             run = []
         messages.append(Message(role=role, parts=tuple(parts)))
     if run:
-        messages.append(Message(role=Role.ASSISTANT, parts=tuple(run)))
+        messages.append(Message(role=Role.ASSISTANT, parts=tuple(proofs_together(run))))
     return tuple(messages)
 
 

@@ -11,6 +11,7 @@ import msgspec
 from samovar.kernel.errors import SamovarError
 from samovar.kernel.sse import sse_bytes
 from samovar.ports.dialect import UpstreamError
+from samovar.ports.foreign_reasoning import proof_apart
 from samovar.ports.llm import (
     ChatRequest,
     Delta,
@@ -166,6 +167,11 @@ class ResponsesStreamWriter:
             self._parts[index] = message.words(part, self._emit)
             return
         self._finish_message()
+        proof = proof_apart(part) if isinstance(part, ToolCall) else None
+        if proof is not None:
+            signed = Thinking(self._id, len(self._items), proof)
+            self._add(signed)
+            signed.close(self._emit, status="completed")
         item = self._begin(part)
         if item is not None:
             self._parts[index] = item
