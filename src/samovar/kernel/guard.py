@@ -1,0 +1,165 @@
+"""What a key's owner lets through: bounds on tokens, and rules over texts, as data; and how a rule's pattern is compiled.
+
+Patterns are RE2's (https://github.com/google/re2/wiki/Syntax): a match takes time linear in the text whatever the pattern,
+so that nobody's pattern can hang a process.
+"""
+
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Final, Protocol
+
+import msgspec
+
+from samovar.kernel.errors import Flaw
+
+MAX_RULES: Final = 20
+MAX_RULE_NAME_CHARS: Final = 64
+MAX_RULE_PATTERN_CHARS: Final = 1_000
+MAX_REPLACEMENT_CHARS: Final = 200
+MAX_TOKENS: Final = 100_000_000
+DEFAULT_REPLACEMENT: Final = "[redacted]"
+
+PATTERN_MEMORY_BYTES: Final = 1 << 20
+"""RE2's budget for one compiled pattern. One that needs more for its program is refused; a search that would need more
+for its states goes on without them, more slowly."""
+
+RULE_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$"
+_RULE_NAME: Final = re.compile(RULE_NAME, re.ASCII)
+# One byte of a character: a match could then cut a letter in two.
+_SINGLE_BYTE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\C")
+
+
+class GuardSide(StrEnum):
+    """Which texts a rule looks at."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+    BOTH = "both"
+
+
+class GuardAction(StrEnum):
+    """What becomes of a text that a rule finds."""
+
+    BLOCK = "block"
+    REDACT = "redact"
+
+
+class GuardRule(msgspec.Struct, frozen=True, kw_only=True):
+    """``replacement`` stands where ``redact`` found something."""
+
+    name: str
+    pattern: str
+    on: GuardSide = GuardSide.BOTH
+    action: GuardAction
+    replacement: str = DEFAULT_REPLACEMENT
+
+
+class Guard(msgspec.Struct, frozen=True, kw_only=True):
+    """``max_input_tokens`` is held against our estimate. A caller who wants more than ``max_output_tokens`` is refused, and
+    one who names no bound gets this one."""
+
+    max_output_tokens: int | None = None
+    max_input_tokens: int | None = None
+    rules: tuple[GuardRule, ...] = ()
+
+    def is_within(self, other: "Guard") -> bool:
+        """Whether this lets nothing through that ``other`` does not."""
+        return (
+            _is_within(self.max_output_tokens, other.max_output_tokens)
+            and _is_within(self.max_input_tokens, other.max_input_tokens)
+            and all(rule in self.rules for rule in other.rules)
+        )
+
+
+NO_GUARD: Final = Guard()
+
+
+class Match(Protocol):
+    """What a search found."""
+
+    def start(self) -> int:
+        """Its first character."""
+        ...
+
+    def end(self) -> int:
+        """The first character behind it."""
+        ...
+
+
+class Pattern(Protocol):
+    """A compiled pattern. Texts may not hold lone surrogates."""
+
+    def search(self, text: str, pos: int | None = None) -> Match | None:
+        """The first match from ``pos`` on; what stands before it is still seen by ``\\b`` and ``^``."""
+        ...
+
+    def finditer(self, text: str) -> Iterator[Match]:
+        """All matches, none overlapping another."""
+        ...
+
+
+def compiled(pattern: str) -> Pattern:
+    """Raises ``ValueError`` that says what is wrong with ``pattern``."""
+    # Loaded for those who use it: most processes guard no key.
+    import re2  # type: ignore[import-untyped]  # it ships no types
+
+    options = re2.Options()
+    options.max_mem = PATTERN_MEMORY_BYTES
+    options.log_errors = False
+    options.never_capture = True
+    try:
+        found: Pattern = re2.compile(pattern, options)
+    except re2.error as error:
+        said = error.args[0] if error.args else b""
+        text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+        raise ValueError(f"RE2 cannot read it: {text}") from error
+    except UnicodeEncodeError as error:
+        raise ValueError("it holds half a character (a lone surrogate)") from error
+    if _SINGLE_BYTE.search(pattern):
+        raise ValueError(r"\C matches half a letter; say . or a class instead")
+    if found.search("") is not None:
+        raise ValueError("it matches the empty text, which stands everywhere")
+    return found
+
+
+def flaws_of(guard: Guard) -> list[Flaw]:
+    """What breaks a rule in it, in the words of a JSON body whose field ``guard`` it is."""
+    flaws = []
+    for field in ("max_output_tokens", "max_input_tokens"):
+        bound = getattr(guard, field)
+        if bound is not None and not 1 <= bound <= MAX_TOKENS:
+            flaws.append(Flaw(f"guard.{field}", f"must be from 1 to {MAX_TOKENS}"))
+    if len(guard.rules) > MAX_RULES:
+        return [*flaws, Flaw("guard.rules", f"must have at most {MAX_RULES} rules")]
+    names: set[str] = set()
+    for place, rule in enumerate(guard.rules):
+        where = f"guard.rules[{place}]"
+        flaws.extend(_flaws_of_rule(rule, where))
+        if rule.name in names:
+            flaws.append(Flaw(f"{where}.name", "is the name of another rule"))
+        names.add(rule.name)
+    return flaws
+
+
+def _flaws_of_rule(rule: GuardRule, where: str) -> list[Flaw]:
+    flaws = []
+    if len(rule.name) > MAX_RULE_NAME_CHARS or not _RULE_NAME.fullmatch(rule.name):
+        flaws.append(
+            Flaw(f"{where}.name", f"must have from 1 to {MAX_RULE_NAME_CHARS} letters, digits, spaces or . _ -")
+        )
+    if len(rule.replacement) > MAX_REPLACEMENT_CHARS or not rule.replacement.isprintable():
+        flaws.append(
+            Flaw(f"{where}.replacement", f"must be at most {MAX_REPLACEMENT_CHARS} printable characters on one line")
+        )
+    if not 1 <= len(rule.pattern) <= MAX_RULE_PATTERN_CHARS:
+        return [*flaws, Flaw(f"{where}.pattern", f"must have from 1 to {MAX_RULE_PATTERN_CHARS} characters")]
+    try:
+        compiled(rule.pattern)
+    except ValueError as error:
+        flaws.append(Flaw(f"{where}.pattern", str(error)))
+    return flaws
+
+
+def _is_within(bound: int | None, other: int | None) -> bool:
+    return other is None or (bound is not None and bound <= other)
