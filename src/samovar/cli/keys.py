@@ -24,6 +24,7 @@ def create(
         list[str] | None, typer.Option(help="Only this model, or openai/* for a provider's; repeatable.")
     ] = None,
     expires: Annotated[str | None, typer.Option(help="30d, 12h, or an instant: 2027-01-31T00:00:00Z.")] = None,
+    wallet: Annotated[str | None, typer.Option(help="Id of the wallet that pays for its calls.")] = None,
     as_json: AsJson = False,
     url: Url = None,
     admin_token: AdminToken = None,
@@ -34,6 +35,8 @@ def create(
         order["scopes"] = scope
     if model:
         order["allowed_models"] = model
+    if wallet:
+        order["wallet_id"] = wallet
     if expires:
         from samovar.adapters.system import SystemClock
 

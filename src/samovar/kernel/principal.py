@@ -19,7 +19,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """A caller whose credential was checked.
 
     ``permissions`` come from the one table in ``identity/model.py``. ``allowed_models`` are patterns such as
-    ``openai/*``; ``None`` allows every model. ``expires_at`` is when the credential ends, ``None`` for never.
+    ``openai/*``; ``None`` allows every model. ``expires_at`` is when the credential ends, ``None`` for never. ``wallet_id`` is
+    the wallet that the credential itself names to pay for its calls.
     """
 
     id: str
@@ -29,3 +30,4 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     permissions: frozenset[str]
     allowed_models: tuple[str, ...] | None = None
     expires_at: datetime | None = None
+    wallet_id: str | None = None

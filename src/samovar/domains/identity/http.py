@@ -89,6 +89,9 @@ class KeyOrder:
     expires_at: Annotated[
         AwareDatetime | None, Field(description="RFC 3339, in the future; null for a key that does not expire.")
     ] = None
+    wallet_id: Annotated[
+        str | None, Field(max_length=64, description="The wallet that pays; null for the team's own, if it has one.")
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +123,7 @@ class KeyAnswer:
     grace_until: datetime | None
     replaced_by: str | None
     last_used_at: datetime | None
+    wallet_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +157,7 @@ def _fields(service: IdentityService, key: Key) -> dict[str, Any]:
         "grace_until": key.grace_until,
         "replaced_by": key.replaced_by,
         "last_used_at": key.last_used_at,
+        "wallet_id": key.wallet_id,
     }
 
 
@@ -202,6 +207,7 @@ def router(*, service: IdentityService, authenticate: Authenticate) -> APIRouter
             scopes=order.scopes,
             allowed_models=order.allowed_models,
             expires_at=order.expires_at,
+            wallet_id=order.wallet_id,
         )
         return _new_key(service, issued, response)
 

@@ -40,6 +40,8 @@ class Permission(StrEnum):
     CATALOG_READ = "catalog:read"
     CATALOG_WRITE = "catalog:write"
     OPERATIONS_READ = "operations:read"
+    WALLETS_READ = "wallets:read"
+    WALLETS_WRITE = "wallets:write"
 
 
 class ServiceRole(StrEnum):
@@ -163,7 +165,8 @@ class Key:
     """A gateway key as everybody may see it: neither the secret nor its hash is here.
 
     ``hint`` is the beginning of the secret, for telling keys apart. ``allowed_models`` are patterns (see
-    :func:`model_allowed`), ``None`` for every model. ``grace_until`` is set together with ``replaced_by``.
+    :func:`model_allowed`), ``None`` for every model. ``grace_until`` is set together with ``replaced_by``. ``wallet_id`` is
+    who pays, ``None`` for the wallet of its team, if it has one.
     """
 
     id: str
@@ -179,6 +182,7 @@ class Key:
     grace_until: datetime | None = None
     replaced_by: str | None = None
     last_used_at: datetime | None = None
+    wallet_id: str | None = None
 
     @property
     def ends_at(self) -> datetime | None:
@@ -204,6 +208,7 @@ class Key:
             permissions=permissions_of(self.scopes),
             allowed_models=self.allowed_models,
             expires_at=self.ends_at,
+            wallet_id=self.wallet_id,
         )
 
 

@@ -40,6 +40,7 @@ gateway_keys = Table(
     Column("grace_until", Instant, nullable=True),
     Column("replaced_by", String(64), ForeignKey("gateway_keys.id"), nullable=True),
     Column("last_used_at", Instant, nullable=True),
+    Column("wallet_id", String(64), nullable=True),
     Index(None, "team_id", "id"),
 )
 
@@ -88,6 +89,7 @@ async def add_key(tx: Tx, key: Key, *, key_hash: str) -> None:
             created_at=key.created_at,
             created_by=key.created_by,
             expires_at=key.expires_at,
+            wallet_id=key.wallet_id,
         )
     )
 
@@ -168,4 +170,5 @@ def _key(row: Row[Any]) -> Key:
         grace_until=row.grace_until,
         replaced_by=row.replaced_by,
         last_used_at=row.last_used_at,
+        wallet_id=row.wallet_id,
     )

@@ -43,12 +43,15 @@ class Line(NamedTuple):
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True):
     """What a call costs. ``nano_usd`` is ``None`` when it cannot be known: no card, or a kind that was used and has no
-    price. It is never 0 for want of a price. ``source`` says whose figure it is."""
+    price. It is never 0 for want of a price. ``source`` says whose figure it is. ``rates`` is the column of the card that
+    applied. Where the vendor's own figure is charged, ``computed_nano_usd`` is what the card says of the same usage."""
 
     nano_usd: int | None
     source: str
     lines: tuple[Line, ...] = ()
     estimated: bool = False
+    rates: Rates | None = None
+    computed_nano_usd: int | None = None
 
     @property
     def unpriced(self) -> tuple[Kind, ...]:
@@ -68,18 +71,22 @@ def price(usage: Usage, card: PriceCard | None, *, at: datetime) -> Charge:
     never add to the whole they are part of.
     """
     reported = usage.reported_cost_nano_usd
+    computed = _computed(usage, card, at)
     if reported is not None and reported >= 0 and (card is None or card.source != OVERRIDE_SOURCE):
-        return Charge(nano_usd=reported, source=REPORTED, estimated=usage.estimated)
+        return msgspec.structs.replace(
+            computed, nano_usd=reported, source=REPORTED, lines=(), computed_nano_usd=computed.nano_usd
+        )
+    return computed
+
+
+def _computed(usage: Usage, card: PriceCard | None, at: datetime) -> Charge:
     if card is None:
         return Charge(nano_usd=None, source=UNKNOWN, estimated=usage.estimated)
     rates = card.rates(input_tokens=usage.input_tokens, at=at, service_tier=usage.service_tier)
     lines = charge_lines(usage, rates)
-    total = 0
-    for line in lines:
-        if line.femto_usd is None:
-            return Charge(nano_usd=None, source=card.source, lines=lines, estimated=usage.estimated)
-        total += line.femto_usd
-    return Charge(nano_usd=rounded(total), source=card.source, lines=lines, estimated=usage.estimated)
+    femto = [line.femto_usd for line in lines if line.femto_usd is not None]
+    nano_usd = rounded(sum(femto)) if len(femto) == len(lines) else None
+    return Charge(nano_usd=nano_usd, source=card.source, lines=lines, estimated=usage.estimated, rates=rates)
 
 
 def rounded(femto_usd: int) -> int:

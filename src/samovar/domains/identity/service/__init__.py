@@ -14,6 +14,7 @@ from samovar.domains.identity.service.keys import (
     MAX_NAME_CHARS,
     MAX_PAGE,
     MAX_PATTERN_CHARS,
+    HasWallet,
     Keys,
 )
 from samovar.domains.identity.service.sign_in import SignIn
@@ -61,11 +62,14 @@ class IdentityService:
         limiter: Limiter | None = None,
         wrong_limit: Limit | None = WRONG_CREDENTIALS,
         bounds: SignInBounds | None = None,
+        has_wallet: HasWallet | None = None,
     ) -> None:
         self._sign_in = SignIn(
             database=database, clock=clock, limiter=limiter, wrong_limit=wrong_limit, bounds=bounds or SignInBounds()
         )
-        self._keys = Keys(database=database, clock=clock, ids=ids, bus=bus, forget=self._sign_in.forget)
+        self._keys = Keys(
+            database=database, clock=clock, ids=ids, bus=bus, forget=self._sign_in.forget, has_wallet=has_wallet
+        )
         self._installation = Installation(database=database, clock=clock, ids=ids, box=box, keys=self._keys)
         bus.subscribe(KEYS_CHANGED, self._sign_in.on_key_changed)
         bus.on_gap(self._sign_in.on_gap)
@@ -106,10 +110,16 @@ class IdentityService:
         scopes: Sequence[Scope] = DEFAULT_SCOPES,
         allowed_models: Sequence[str] | None = None,
         expires_at: datetime | None = None,
+        wallet_id: str | None = None,
     ) -> IssuedKey:
         """See :meth:`Keys.create`."""
         return await self._keys.create(
-            principal, name=name, scopes=scopes, allowed_models=allowed_models, expires_at=expires_at
+            principal,
+            name=name,
+            scopes=scopes,
+            allowed_models=allowed_models,
+            expires_at=expires_at,
+            wallet_id=wallet_id,
         )
 
     async def list_keys(self, principal: Principal, *, limit: int = 50, cursor: str | None = None) -> KeyPage:

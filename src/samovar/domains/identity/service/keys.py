@@ -2,14 +2,14 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 
 from samovar.domains.identity import store
-from samovar.domains.identity.errors import KeyNotActive, KeyNotFound
+from samovar.domains.identity.errors import BeyondOwnRights, KeyNotActive, KeyNotFound
 from samovar.domains.identity.model import (
     DEFAULT_SCOPES,
     KEY_ENTROPY_BYTES,
@@ -43,16 +43,30 @@ _MAX_LIFE: Final = timedelta(days=3653)
 _KEY_ID: Final = re.compile(r"key_[0-9A-Z]{26}", re.ASCII)
 
 
+HasWallet: TypeAlias = Callable[[str, str], Awaitable[bool]]
+"""Whether a team (its id first) has a wallet. Wallets are billing's, which stands above identity."""
+
+
 class Keys:
     """The gateway keys of a team. ``forget`` is told the id of each key that changed, before the bus is."""
 
-    def __init__(self, *, database: Database, clock: Clock, ids: Ids, bus: Bus, forget: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        ids: Ids,
+        bus: Bus,
+        forget: Callable[[str], None],
+        has_wallet: HasWallet | None = None,
+    ) -> None:
         self._log = structlog.get_logger("samovar.identity")
         self._database = database
         self._clock = clock
         self._ids = ids
         self._bus = bus
         self._forget = forget
+        self._has_wallet = has_wallet
 
     async def create(
         self,
@@ -62,10 +76,12 @@ class Keys:
         scopes: Sequence[Scope] = DEFAULT_SCOPES,
         allowed_models: Sequence[str] | None = None,
         expires_at: datetime | None = None,
+        wallet_id: str | None = None,
     ) -> IssuedKey:
         """A new key of the principal's team. Raises ``Forbidden``, ``BeyondOwnRights``, ``Invalid``."""
         require(principal, Permission.KEYS_WRITE)
         _check(name, scopes, allowed_models)
+        wallet_id = await self._payer(principal, wallet_id)
         issued = self.draft(
             team_id=principal.team_id,
             created_by=principal.id,
@@ -73,6 +89,7 @@ class Keys:
             scopes=scopes,
             allowed_models=allowed_models,
             expires_at=self._checked_end(expires_at),
+            wallet_id=wallet_id,
         )
         check_within_rights(principal, issued.key)
         async with self._database.transaction() as tx:
@@ -127,6 +144,7 @@ class Keys:
                 scopes=old.scopes,
                 allowed_models=old.allowed_models,
                 expires_at=old.expires_at,
+                wallet_id=old.wallet_id,
             )
             await store.add_key(tx, issued.key, key_hash=digest_of(issued.secret).hex())
             until = now + timedelta(seconds=grace_s)
@@ -144,6 +162,7 @@ class Keys:
         scopes: Sequence[Scope] = DEFAULT_SCOPES,
         allowed_models: Sequence[str] | None = None,
         expires_at: datetime | None = None,
+        wallet_id: str | None = None,
     ) -> IssuedKey:
         """A key that stands nowhere yet."""
         secret = key_text(self._ids.token(KEY_ENTROPY_BYTES))
@@ -157,6 +176,7 @@ class Keys:
             created_at=self._clock.now(),
             created_by=created_by,
             expires_at=expires_at,
+            wallet_id=wallet_id,
         )
         return IssuedKey(key=key, secret=secret)
 
@@ -169,6 +189,17 @@ class Keys:
         if found is None:
             raise KeyNotFound("Your team has no key with this id. GET /api/keys lists those it has.")
         return found
+
+    async def _payer(self, principal: Principal, wallet_id: str | None) -> str | None:
+        """The wallet of a new key: by default its maker's own, and no other for a maker that may not touch wallets."""
+        own = principal.wallet_id
+        if wallet_id is None or wallet_id == own:
+            return own
+        if own is not None and Permission.WALLETS_WRITE not in principal.permissions:
+            raise BeyondOwnRights(f"Your own key pays from wallet {own}: leave out 'wallet_id', or name that one.")
+        if self._has_wallet is not None and await self._has_wallet(principal.team_id, wallet_id):
+            return wallet_id
+        raise _invalid("wallet_id", "names no wallet of your team; GET /api/wallets lists those it has")
 
     def _checked_end(self, expires_at: datetime | None) -> datetime | None:
         if expires_at is None:

@@ -1,0 +1,68 @@
+"""The most that a call may cost, before it goes out. Pure."""
+
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from samovar.domains.billing.errors import PriceUnknown
+from samovar.domains.billing.model.prices import rounded
+from samovar.domains.catalog.model import PriceCard, Rates
+
+UnknownPrice: TypeAlias = Literal["refuse", "ceiling"]
+"""What becomes of a call whose price nobody knows: refused, or held and charged at the ceiling. It is never free."""
+
+
+def bound(
+    card: PriceCard | None,
+    *,
+    input_tokens: int,
+    max_output_tokens: int | None,
+    at: datetime,
+    ceiling_nano_usd: int,
+    unknown_price: UnknownPrice,
+) -> int:
+    """Nano-dollars. ``input_tokens`` is an upper estimate; ``max_output_tokens`` the caller's bound or the model's,
+    whichever is smaller (0 for a call that has no output), ``None`` where neither is known: then the ceiling stands.
+
+    Each token counts at the dearest price that one of its kind can have, the service tiers' included. Raises
+    :class:`PriceUnknown`.
+    """
+    rates = [] if card is None else _all_rates(card, input_tokens=input_tokens, at=at)
+    dearest_input = _dearest([rate for one in rates for rate in _input(one)])
+    dearest_output = _dearest([rate for one in rates for rate in _output(one)])
+    request = max((one.request or 0 for one in rates), default=0)
+    if (dearest_input is None and input_tokens > 0) or (dearest_output is None and max_output_tokens != 0):
+        if unknown_price == "refuse":
+            raise PriceUnknown(
+                "The price of this model is not known, so the wallet's credit cannot be kept safe. Set a price"
+                " (PUT /api/models/{id}/override), or SAMOVAR_UNKNOWN_PRICE=ceiling to charge such calls at the ceiling."
+            )
+        return ceiling_nano_usd
+    if max_output_tokens is None and dearest_output != 0:
+        return ceiling_nano_usd
+    femto = max(0, input_tokens) * (dearest_input or 0) + max(0, max_output_tokens or 0) * (dearest_output or 0)
+    return rounded(femto) + request
+
+
+def _all_rates(card: PriceCard, *, input_tokens: int, at: datetime) -> list[Rates]:
+    tiers: list[str | None] = [None, *card.service_tiers]
+    return [card.rates(input_tokens=input_tokens, at=at, service_tier=tier) for tier in tiers]
+
+
+def _input(rates: Rates) -> tuple[int | None, ...]:
+    return (
+        rates.input,
+        rates.cached_input,
+        rates.cache_write,
+        rates.cache_write_1h,
+        rates.audio_input,
+        rates.image_input,
+    )
+
+
+def _output(rates: Rates) -> tuple[int | None, ...]:
+    return (rates.output, rates.reasoning, rates.audio_output, rates.image_output)
+
+
+def _dearest(found: list[int | None]) -> int | None:
+    known = [rate for rate in found if rate is not None]
+    return max(known) if known else None

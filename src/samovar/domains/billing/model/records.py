@@ -1,0 +1,109 @@
+"""What a process notes in its spool, and how it lies there: length, CRC-32, JSON. Pure.
+
+A crash may cut the last record short, or leave anything after it; reading stops at the first record that is not whole.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import Final, Literal, TypeAlias
+from zlib import crc32
+
+import msgspec
+
+from samovar.domains.billing.model.ledger import Mark, Settled
+
+HEAD: Final = struct.Struct("<II")
+MAX_RECORD_BYTES: Final = 256 * 1024
+
+OutcomeKind: TypeAlias = Literal["reported", "estimated", "released"]
+
+
+class Intent(msgspec.Struct, frozen=True, array_like=True, tag="intent"):
+    """A call goes out. ``at`` is microseconds since 1970, within the lease's day."""
+
+    call_id: str
+    team_id: str
+    wallet_id: str
+    lease_id: str
+    principal_id: str
+    hold_nano_usd: int
+    at: int
+
+
+class Outcome(msgspec.Struct, frozen=True, array_like=True, tag="outcome"):
+    """How it ended. ``released`` is a call that nobody worked on: it costs nothing and stands in no ledger. ``memo`` is
+    JSON: what the cost was computed from."""
+
+    call_id: str
+    cost_nano_usd: int
+    kind: OutcomeKind
+    source: str
+    mark: Mark | None
+    memo: str | None
+
+
+Record: TypeAlias = Intent | Outcome
+
+_encoder: Final = msgspec.json.Encoder()
+_decoder: Final = msgspec.json.Decoder(Record)
+
+
+def framed(record: Record) -> bytes:
+    """The bytes of a record. Raises ``ValueError`` for one above ``MAX_RECORD_BYTES``."""
+    payload = _encoder.encode(record)
+    if b"\\u0000" in payload:
+        # PostgreSQL's text holds no NUL, and a vendor may well send one.
+        payload = payload.replace(b"\\u0000", b"\\ufffd")
+    if len(payload) > MAX_RECORD_BYTES:
+        raise ValueError(f"a record of {len(payload)} bytes")
+    return HEAD.pack(len(payload), crc32(payload)) + payload
+
+
+def scan(data: bytes, start: int = 0) -> Iterator[tuple[Record, int]]:
+    """Each whole record of ``data`` from ``start`` on, and where it ends. Whatever is not whole ends it."""
+    at, size = start, len(data)
+    while at + HEAD.size <= size:
+        length, checksum = HEAD.unpack_from(data, at)
+        end = at + HEAD.size + length
+        if not 0 < length <= MAX_RECORD_BYTES or end > size:
+            return
+        payload = data[at + HEAD.size : end]
+        if crc32(payload) != checksum:
+            return
+        try:
+            record = _decoder.decode(payload)
+        except msgspec.DecodeError:
+            return
+        yield record, end
+        at = end
+
+
+def settled(intent: Intent, outcome: Outcome | None) -> Settled | None:
+    """What the ledger gets of a call: ``None`` for one that was released. Without an outcome it is charged at its hold:
+    the provider may have worked, and nobody knows how much."""
+    if outcome is None:
+        return _settled(intent, intent.hold_nano_usd, "hold", estimated=True, mark=Mark.AT_HOLD, memo=None)
+    if outcome.kind == "released":
+        return None
+    estimated = outcome.kind == "estimated"
+    return _settled(
+        intent, outcome.cost_nano_usd, outcome.source, estimated=estimated, mark=outcome.mark, memo=outcome.memo
+    )
+
+
+def _settled(
+    intent: Intent, cost: int, source: str, *, estimated: bool, mark: Mark | None, memo: str | None
+) -> Settled:
+    return Settled(
+        call_id=intent.call_id,
+        at=intent.at,
+        team_id=intent.team_id,
+        wallet_id=intent.wallet_id,
+        lease_id=intent.lease_id,
+        principal_id=intent.principal_id,
+        amount_nano_usd=cost,
+        source=source,
+        estimated=estimated,
+        mark=mark,
+        memo=memo,
+    )
