@@ -123,6 +123,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     wants_usage: bool = False
     max_output_tokens: int | None = None
     drop_params: bool = False
+    makers: frozenset[str] = frozenset()
+    """Whose answers or encrypted reasoning it goes on from (``ports.pins``): only they can read them."""
 
 
 class StreamReader(Protocol):
@@ -204,6 +206,8 @@ class Tapped(msgspec.Struct, frozen=True):
     model: str
     usage: Usage | None
     stop: Stop | None
+    pins: tuple[str, ...] = ()
+    """Strings in it that only their maker can read again (``ports.pins``)."""
 
 
 class Dialect(Protocol):
@@ -263,4 +267,6 @@ class Dialect(Protocol):
         """Usage of a whole answer that passes through. Raises as :meth:`read_response`."""
         ...
 
-    def relay(self, *, vendor: Vendor, wants_usage: bool) -> Relay: ...
+    def relay(self, *, vendor: Vendor, wants_usage: bool, maker: str = "") -> Relay:
+        """``maker`` is the mark of the provider (``ports.pins``) for strings that only it can read again."""
+        ...

@@ -122,8 +122,8 @@ async def test_a_vendor_that_says_no_usage_is_estimated(start: Start, surface: s
 class Defective(OpenAIChat):
     """OpenAI's chat with a planted defect of ours in the middle of every stream."""
 
-    def relay(self, *, vendor: Vendor, wants_usage: bool) -> Any:
-        relay = super().relay(vendor=vendor, wants_usage=wants_usage)
+    def relay(self, *, vendor: Vendor, wants_usage: bool, maker: str = "") -> Any:
+        relay = super().relay(vendor=vendor, wants_usage=wants_usage, maker=maker)
         return _FailsInTheMiddle(relay)
 
 

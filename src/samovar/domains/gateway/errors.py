@@ -3,6 +3,14 @@
 from samovar.kernel.errors import SamovarError
 
 
+class MadeElsewhere(SamovarError):
+    """The call goes on from what another provider keeps or encrypted."""
+
+    code = "made_by_another_provider"
+    status = 400
+    title = "Only the provider that made it can go on from it"
+
+
 class BreakerOpen(SamovarError):
     """The target failed again and again, and is left alone for a while."""
 

@@ -80,6 +80,6 @@ class OpenAIChat:
         """Raises as :meth:`read_response`."""
         return passthrough.tap(body, vendor=vendor)
 
-    def relay(self, *, vendor: Vendor, wants_usage: bool) -> ChatRelay:
+    def relay(self, *, vendor: Vendor, wants_usage: bool, maker: str = "") -> ChatRelay:
         """One for each stream."""
         return ChatRelay(vendor=vendor, wants_usage=wants_usage)

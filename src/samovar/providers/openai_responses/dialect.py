@@ -85,6 +85,6 @@ class OpenAIResponses:
         """Raises as :meth:`read_response`, but for an answer that is still in progress."""
         return answers.tap(body)
 
-    def relay(self, *, vendor: Vendor, wants_usage: bool) -> ResponsesRelay:
+    def relay(self, *, vendor: Vendor, wants_usage: bool, maker: str = "") -> ResponsesRelay:
         """One for each stream. Usage is part of every stream of this dialect, so ``wants_usage`` changes nothing."""
-        return ResponsesRelay()
+        return ResponsesRelay(maker=maker)

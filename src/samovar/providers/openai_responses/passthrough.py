@@ -9,6 +9,7 @@ from samovar.kernel.errors import Flaw
 from samovar.ports.dialect import Unsupported, Vendor
 from samovar.ports.foreign_reasoning import MARK, opened
 from samovar.ports.json_requests import decode
+from samovar.ports.pins import may_hold_pins, unpinned
 from samovar.providers.openai_responses.request.write import refuse_background
 from samovar.providers.openai_responses.wire import ABSENT, OWN_FIELDS, begins
 
@@ -36,7 +37,10 @@ def splice(body: bytes, *, model: str, vendor: Vendor) -> bytes:
     refuse_background(fields.get("background"), stream=bytes(fields.get("stream", b"")) == _TRUE)
     asked = fields.get("input", ABSENT)
     renamed = not vendor.quirks.developer_role and _DEVELOPER in body
-    if begins(asked, b"[") and (renamed or _ENVELOPE in body):
+    marked = may_hold_pins(body)
+    if marked and "previous_response_id" in fields:
+        changed["previous_response_id"] = _unpinned(fields["previous_response_id"])
+    if begins(asked, b"[") and (renamed or marked or _ENVELOPE in body):
         changed["input"] = _items(asked, vendor=vendor, drop=drop)
     return msgspec.json.encode(changed)
 
@@ -49,8 +53,26 @@ def _items(asked: Raw, *, vendor: Vendor, drop: bool) -> list[Raw]:
             item = _opened(raw, where=f"$.input[{at}]", vendor=vendor, drop=drop)
         elif not vendor.quirks.developer_role and _DEVELOPER in bytes(raw):
             item = _plain_role(raw)
+        elif may_hold_pins(bytes(raw)):
+            item = _without_pin(raw)
         items += [] if item is None else [item]
     return items
+
+
+def _without_pin(raw: Raw) -> Raw:
+    """The item, with encrypted content as its maker wrote it."""
+    if not begins(raw, b"{"):
+        return raw
+    fields = decode(raw, dict[str, Raw], where="$.input")
+    kept = fields.get("encrypted_content", ABSENT)
+    return Raw(msgspec.json.encode({**fields, "encrypted_content": _unpinned(kept)})) if begins(kept, b'"') else raw
+
+
+def _unpinned(raw: Raw) -> Raw | str:
+    if not begins(raw, b'"'):
+        return raw
+    pin = unpinned(decode(raw, str))
+    return raw if pin is None else pin.text
 
 
 def _plain_role(raw: Raw) -> Raw:

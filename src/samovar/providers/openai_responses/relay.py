@@ -13,6 +13,7 @@ from samovar.kernel.errors import SamovarError
 from samovar.kernel.sse import DEFAULT_MAX_EVENT_BYTES, RawEvents, SseOverflow, event_data, event_name, sse_bytes
 from samovar.ports.dialect import BadAnswer, UpstreamError
 from samovar.ports.llm import Stop, StopKind, Usage
+from samovar.ports.pins import pinned, pinned_json
 from samovar.ports.vendor_errors import openai_error_fields
 from samovar.providers.openai_responses.errors import body_error, upstream_error
 from samovar.providers.openai_responses.response import unreadable, with_extra
@@ -46,10 +47,17 @@ _EVENTS: Final = msgspec.json.Decoder(_Event)
 _DELTAS: Final = msgspec.json.Decoder(_Delta)
 
 
-class ResponsesRelay:
-    """One for each stream. The bytes of each event are the vendor's own."""
+def _pins(event: _Event) -> tuple[str, ...]:
+    if event.response is not None:
+        return event.response.pins()
+    return () if event.item is None else (event.item.encrypted_content or "",)
 
-    def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
+
+class ResponsesRelay:
+    """One for each stream. The bytes of each event are the vendor's own, but for the mark of the ``maker``."""
+
+    def __init__(self, *, maker: str = "", max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
+        self._maker = maker
         self._events = RawEvents(max_event_bytes=max_event_bytes)
         self._response: Ending | None = None
         self._output: list[OutputItem] = []
@@ -114,7 +122,7 @@ class ResponsesRelay:
             "type": "response.failed",
             "sequence_number": self._sequence + 2,
             "response": {
-                "id": response.id,
+                "id": pinned(response.id, self._maker) if response.id and self._maker else response.id,
                 "object": "response",
                 "created_at": int(response.created_at or 0),
                 "status": "failed",
@@ -153,6 +161,9 @@ class ResponsesRelay:
             event = _EVENTS.decode(data)
         except (ValueError, RecursionError) as error:
             raise unreadable(error) from error
+        if self._maker:
+            pins = _pins(event)
+            raw, data = pinned_json(raw, pins, self._maker), pinned_json(data, pins, self._maker)
         self._sequence = self._sequence if event.sequence_number is None else event.sequence_number
         passed = self._watch(event.type or event_name(raw), event, raw, data)
         self._flowing = self.started and self._held is None and not self._over and self.failed is None

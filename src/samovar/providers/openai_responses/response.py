@@ -75,7 +75,7 @@ def read_ending(body: bytes) -> Ending:
 def tap(body: bytes) -> Tapped:
     """Usage, model and stop of an answer that passes through. Raises as :func:`read_response`."""
     ending = read_ending(body)
-    return Tapped(model=ending.model, usage=read_usage(ending), stop=read_stop(ending))
+    return Tapped(model=ending.model, usage=read_usage(ending), stop=read_stop(ending), pins=ending.pins())
 
 
 def read_response(body: bytes, *, vendor: Vendor) -> ChatResponse:

@@ -153,6 +153,7 @@ class OutputItem(Struct):
 
     type: str = ""
     content: list[Typed] | None = None
+    encrypted_content: str | None = None
 
 
 class Ending(Struct):
@@ -168,6 +169,10 @@ class Ending(Struct):
     output: list[OutputItem] | None = None
     usage: Raw = ABSENT
     service_tier: str | None = None
+
+    def pins(self) -> tuple[str, ...]:
+        """What only the maker of the answer can read again."""
+        return (self.id, *(item.encrypted_content or "" for item in self.output or ()))
 
 
 class Answer(Struct):

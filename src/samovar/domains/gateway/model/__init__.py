@@ -10,7 +10,7 @@ from samovar.domains.gateway.model.call import (
     GatewaySettings,
     Plan,
 )
-from samovar.domains.gateway.model.plan import counts_tokens, plan, plan_count, plan_embeddings
+from samovar.domains.gateway.model.plan import counts_tokens, plan, plan_count, plan_embeddings, plan_for_makers
 from samovar.domains.gateway.model.retry import Again, GiveUp, Next, NextTarget, next_step
 
 __all__ = [
@@ -32,4 +32,5 @@ __all__ = [
     "plan",
     "plan_count",
     "plan_embeddings",
+    "plan_for_makers",
 ]

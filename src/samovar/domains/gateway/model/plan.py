@@ -5,8 +5,10 @@ from itertools import takewhile
 from typing import Final
 
 from samovar.domains.catalog.model import Target
+from samovar.domains.gateway.errors import MadeElsewhere
 from samovar.domains.gateway.model.call import Attempt, Plan
 from samovar.ports.dialect import Dialect, Unsupported, Vendor
+from samovar.ports.pins import maker_of
 
 _WHY: Final = {True: "only target", False: "in the group's order"}
 
@@ -50,6 +52,19 @@ def plan_count(planned: Plan) -> Plan:
     stays alone, and what it would count is for us to estimate."""
     attempts = tuple(takewhile(counts_tokens, planned.attempts)) or planned.attempts[:1]
     return Plan(attempts, _WHY[len(attempts) == 1])
+
+
+def plan_for_makers(planned: Plan, makers: frozenset[str]) -> Plan:
+    """Only the attempts at the provider that made what the call goes on from. Raises :class:`MadeElsewhere`."""
+    attempts = tuple([one for one in planned.attempts if one.native and {maker_of(one.target.provider.id)} == makers])
+    if not attempts:
+        names = ", ".join(sorted({attempt.target.provider.name for attempt in planned.attempts}))
+        raise MadeElsewhere(
+            "previous_response_id or encrypted reasoning in this call was made by "
+            + ("several providers" if len(makers) > 1 else f"a provider that this model does not lead to ({names})")
+            + ". Name the model that made it, or send the conversation itself, without that id and without reasoning items."
+        )
+    return Plan(attempts, "made what the call goes on from")
 
 
 def counts_tokens(attempt: Attempt) -> bool:

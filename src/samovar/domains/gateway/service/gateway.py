@@ -25,6 +25,7 @@ from samovar.domains.gateway.model import (
     plan,
     plan_count,
     plan_embeddings,
+    plan_for_makers,
 )
 from samovar.domains.gateway.model.retry import is_targets_fault
 from samovar.domains.gateway.service.estimate import answer_chars, settled
@@ -36,6 +37,7 @@ from samovar.kernel.errors import SamovarError
 from samovar.kernel.principal import Principal
 from samovar.ports.clock import Clock
 from samovar.ports.dialect import Dialect, UpstreamError, Vendor
+from samovar.ports.pins import maker_of, pinned_json
 from samovar.ports.transport import HttpAnswer, HttpRequest, Transport
 
 T = TypeVar("T")
@@ -167,7 +169,8 @@ class GatewayService:
 
     def _plan(self, call: Call) -> Plan:
         targets = self._catalog.resolve(call.head.model, call.principal)
-        return plan(targets, surface=call.surface, vendors=self._vendors, dialects=self._dialects)
+        planned = plan(targets, surface=call.surface, vendors=self._vendors, dialects=self._dialects)
+        return planned if not call.head.makers else plan_for_makers(planned, call.head.makers)
 
     def _plan_embeddings(self, call: Call) -> Plan:
         targets = self._catalog.resolve(call.head.model, call.principal)
@@ -221,6 +224,8 @@ class GatewayService:
             if usage is None or usage.estimated:
                 usage = settled(usage, call=call, output_chars=_native_chars(attempt, body), ended=True)
             trail.used(usage, tapped.stop)
+            if tapped.pins:
+                return pinned_json(body, tapped.pins, maker_of(attempt.target.provider.id))
             return body
         response = attempt.dialect.read_response(body, vendor=attempt.vendor)
         if response.usage.estimated:

@@ -12,6 +12,7 @@ from samovar.kernel.errors import SamovarError
 from samovar.kernel.money import credits_text
 from samovar.ports.clock import Clock
 from samovar.ports.dialect import Relay, UpstreamError
+from samovar.ports.pins import maker_of
 from samovar.ports.transport import Exchange, HttpAnswer, Transport
 
 
@@ -150,7 +151,8 @@ async def open_live(
 def _pipe(attempt: Attempt, trail: Trail) -> Relay:
     call = trail.call
     if attempt.native:
-        return attempt.dialect.relay(vendor=attempt.vendor, wants_usage=call.head.wants_usage)
+        maker = maker_of(attempt.target.provider.id)
+        return attempt.dialect.relay(vendor=attempt.vendor, wants_usage=call.head.wants_usage, maker=maker)
     return Translation(
         reader=attempt.dialect.stream_reader(vendor=attempt.vendor),
         writer=call.surface.stream_writer(call.surface.read_request(call.body)),

@@ -22,6 +22,7 @@ from samovar.ports.llm import (
     ToolChoice,
     ToolMode,
 )
+from samovar.ports.pins import may_hold_pins, unpinned
 from samovar.providers.openai_responses.request.items import read_input
 from samovar.providers.openai_responses.wire import ABSENT, DIALECT, OWN_FIELDS, Filled, Positive, Typed, begins, said
 
@@ -123,7 +124,24 @@ def read_head(body: bytes) -> Head:
         wants_usage=True,
         max_output_tokens=head.max_output_tokens,
         drop_params=head.drop_params is True,
+        makers=_makers(head) if may_hold_pins(body) else frozenset(),
     )
+
+
+class _Kept(msgspec.Struct):
+    encrypted_content: str | None = None
+
+
+def _makers(head: _Head) -> frozenset[str]:
+    found = [head.previous_response_id]
+    if begins(head.input, b"["):
+        items = [
+            raw
+            for raw in decode(head.input, list[Raw], where="$.input")
+            if begins(raw, b"{") and may_hold_pins(bytes(raw))
+        ]
+        found += [decode(raw, _Kept, where="$.input").encrypted_content for raw in items]
+    return frozenset(pin.maker for text in found if text and (pin := unpinned(text)) is not None)
 
 
 def check_text(body: bytes) -> None:
