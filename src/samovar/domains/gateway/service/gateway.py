@@ -216,7 +216,7 @@ class GatewayService:
 
     async def _answer_once(self, attempt: Attempt, trail: Trail) -> bytes:
         call = trail.call
-        request = upstream_request(attempt, call)
+        request = upstream_request(attempt, trail)
         body = await self._post(attempt, trail, request)
         if attempt.native:
             tapped = attempt.dialect.tap(body, vendor=attempt.vendor)

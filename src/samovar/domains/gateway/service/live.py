@@ -115,7 +115,7 @@ async def open_live(
     finish: Finish,
 ) -> LiveStream:
     """Send, and wait for the first content. Raises a ``SamovarError`` while nothing has been promised to the caller."""
-    request = upstream_request(attempt, trail.call)
+    request = upstream_request(attempt, trail)
     pipe = _pipe(attempt, trail)
     exchange = transport.send(request, timeouts=settings.stream_timeouts)
     sent = trail.sent()
@@ -155,7 +155,7 @@ def _pipe(attempt: Attempt, trail: Trail) -> Relay:
         return attempt.dialect.relay(vendor=attempt.vendor, wants_usage=call.head.wants_usage, maker=maker)
     return Translation(
         reader=attempt.dialect.stream_reader(vendor=attempt.vendor),
-        writer=call.surface.stream_writer(call.surface.read_request(call.body)),
+        writer=call.surface.stream_writer(trail.request()),
         estimate=lambda chars: settled(None, call=call, output_chars=chars, ended=True),
     )
 

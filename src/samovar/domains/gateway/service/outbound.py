@@ -6,19 +6,20 @@ from urllib.parse import quote
 import msgspec
 
 from samovar.domains.gateway.model import Attempt, Call
+from samovar.domains.gateway.service.trail import Trail
 from samovar.ports.dialect import Dialect
 from samovar.ports.transport import HttpRequest
 
 
-def upstream_request(attempt: Attempt, call: Call) -> HttpRequest:
+def upstream_request(attempt: Attempt, trail: Trail) -> HttpRequest:
     """The vendor's bytes at the vendor's address, signed in as ourselves. Raises ``Unsupported`` or ``Malformed``."""
+    call = trail.call
     vendor, model = attempt.vendor, attempt.target.model
     dialect = attempt.dialect
     if attempt.native:
         body = dialect.splice(call.body, model=model.name, vendor=vendor)
     else:
-        request = call.surface.read_request(call.body)
-        renamed = msgspec.structs.replace(request, model=model.name, stream=call.head.stream)
+        renamed = msgspec.structs.replace(trail.request(), model=model.name, stream=call.head.stream)
         body = dialect.write_request(renamed, vendor=vendor, drop_params=call.head.drop_params)
     path = vendor.paths[dialect.name]
     if call.head.stream and vendor.stream_paths:

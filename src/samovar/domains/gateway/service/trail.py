@@ -5,7 +5,7 @@ from samovar.domains.gateway.model import Attempt, AttemptNote, Call, CallFinish
 from samovar.kernel.errors import SamovarError
 from samovar.ports.clock import Clock
 from samovar.ports.dialect import UpstreamError
-from samovar.ports.llm import Stop, Usage
+from samovar.ports.llm import ChatRequest, Stop, Usage
 
 
 class Trail:
@@ -15,6 +15,7 @@ class Trail:
     __slots__ = (
         "_attempt_started",
         "_clock",
+        "_request",
         "attempt",
         "call",
         "cost_nano_usd",
@@ -42,6 +43,14 @@ class Trail:
         self.in_flight = False
         self.is_estimate = False
         self._attempt_started = 0.0
+        self._request: ChatRequest | None = None
+
+    def request(self) -> ChatRequest:
+        """What the caller asks, in the neutral core; the body is read once, however many attempts there are. Raises
+        ``Malformed`` or ``Unsupported``."""
+        if self._request is None:
+            self._request = self.call.surface.read_request(self.call.body)
+        return self._request
 
     def begin(self, attempt: Attempt) -> None:
         """An attempt goes out."""
