@@ -5,6 +5,8 @@ from enum import StrEnum
 
 import msgspec
 
+from samovar.kernel.guard import Guard
+
 
 class PrincipalKind(StrEnum):
     """What sort of caller this is."""
@@ -20,7 +22,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
     ``permissions`` come from the one table in ``identity/model.py``. ``allowed_models`` are patterns such as
     ``openai/*``; ``None`` allows every model. ``expires_at`` is when the credential ends, ``None`` for never. ``wallet_id`` is
-    the wallet that the credential itself names to pay for its calls.
+    the wallet that the credential itself names to pay for its calls. ``guard`` is what its owner lets through, ``None`` for
+    everything; ``drop_params`` is what a call means that does not say it.
     """
 
     id: str
@@ -31,3 +34,5 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     allowed_models: tuple[str, ...] | None = None
     expires_at: datetime | None = None
     wallet_id: str | None = None
+    guard: Guard | None = None
+    drop_params: bool = False

@@ -15,6 +15,7 @@ from typing import Final
 
 from samovar.domains.identity.errors import BeyondOwnRights
 from samovar.kernel.errors import Forbidden
+from samovar.kernel.guard import NO_GUARD, Guard
 from samovar.kernel.principal import Principal, PrincipalKind
 
 DEFAULT_TEAM_ID: Final = "default"
@@ -166,7 +167,7 @@ class Key:
 
     ``hint`` is the beginning of the secret, for telling keys apart. ``allowed_models`` are patterns (see
     :func:`model_allowed`), ``None`` for every model. ``grace_until`` is set together with ``replaced_by``. ``wallet_id`` is
-    who pays, ``None`` for the wallet of its team, if it has one.
+    who pays, ``None`` for the wallet of its team, if it has one. ``revision`` counts the changes a person made.
     """
 
     id: str
@@ -183,6 +184,9 @@ class Key:
     replaced_by: str | None = None
     last_used_at: datetime | None = None
     wallet_id: str | None = None
+    guard: Guard | None = None
+    drop_params: bool = False
+    revision: int = 1
 
     @property
     def ends_at(self) -> datetime | None:
@@ -209,6 +213,8 @@ class Key:
             allowed_models=self.allowed_models,
             expires_at=self.ends_at,
             wallet_id=self.wallet_id,
+            guard=self.guard,
+            drop_params=self.drop_params,
         )
 
 
@@ -296,6 +302,10 @@ def check_within_rights(maker: Principal, key: Key) -> None:
     ):
         raise BeyondOwnRights(
             f"You may use only {', '.join(maker.allowed_models)}: name those or fewer in 'allowed_models'."
+        )
+    if maker.guard is not None and not (key.guard or NO_GUARD).is_within(maker.guard):
+        raise BeyondOwnRights(
+            "Your own key has guard rails: give the key the same rules, and bounds on tokens no higher than yours."
         )
     # People's and services' tokens live minutes and are renewed: what they make may outlive a token, not so with a key.
     if maker.kind is not PrincipalKind.KEY or maker.expires_at is None:

@@ -9,10 +9,25 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ForeignKey, Index, String, Table, bindparam, insert, or_, select, update
+import msgspec
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    bindparam,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.engine import Row
 
 from samovar.domains.identity.model import Key, Scope, Team
+from samovar.kernel.guard import Guard
 from samovar.ports.database import Instant, Json, Tx, insert_new, metadata
 
 teams = Table(
@@ -41,6 +56,9 @@ gateway_keys = Table(
     Column("replaced_by", String(64), ForeignKey("gateway_keys.id"), nullable=True),
     Column("last_used_at", Instant, nullable=True),
     Column("wallet_id", String(64), nullable=True),
+    Column("guard", Json, nullable=True),
+    Column("drop_params", Boolean, nullable=False),
+    Column("revision", Integer, nullable=False),
     Index(None, "team_id", "id"),
 )
 
@@ -90,6 +108,9 @@ async def add_key(tx: Tx, key: Key, *, key_hash: str) -> None:
             created_by=key.created_by,
             expires_at=key.expires_at,
             wallet_id=key.wallet_id,
+            guard=_guard_row(key),
+            drop_params=key.drop_params,
+            revision=key.revision,
         )
     )
 
@@ -142,6 +163,28 @@ async def replace(tx: Tx, team_id: str, key_id: str, *, by: str, grace_until: da
     return found.rowcount == 1
 
 
+async def change(tx: Tx, key: Key, *, from_revision: int) -> bool:
+    """Write what a person may change of a key. Of callers that race, one gets ``True``; a revoked key is not changed."""
+    found = await tx.execute(
+        update(gateway_keys)
+        .where(
+            gateway_keys.c.team_id == key.team_id,
+            gateway_keys.c.id == key.id,
+            gateway_keys.c.revision == from_revision,
+            gateway_keys.c.revoked_at.is_(None),
+        )
+        .values(
+            name=key.name,
+            allowed_models=None if key.allowed_models is None else list(key.allowed_models),
+            expires_at=key.expires_at,
+            guard=_guard_row(key),
+            drop_params=key.drop_params,
+            revision=key.revision,
+        )
+    )
+    return found.rowcount == 1
+
+
 async def note_uses(tx: Tx, uses: Sequence[tuple[str, str, datetime]]) -> None:
     """Set ``last_used_at`` for each ``(team_id, key_id, at)``, never backwards: processes write in any order."""
     if not uses:
@@ -153,6 +196,10 @@ async def note_uses(tx: Tx, uses: Sequence[tuple[str, str, datetime]]) -> None:
         .values(last_used_at=bindparam("used_at"))
     )
     await tx.execute(statement, [{"of_team": team, "of_key": id_, "used_at": at} for team, id_, at in uses])
+
+
+def _guard_row(key: Key) -> Any:
+    return None if key.guard is None else msgspec.to_builtins(key.guard)
 
 
 def _key(row: Row[Any]) -> Key:
@@ -171,4 +218,7 @@ def _key(row: Row[Any]) -> Key:
         replaced_by=row.replaced_by,
         last_used_at=row.last_used_at,
         wallet_id=row.wallet_id,
+        guard=None if row.guard is None else msgspec.convert(row.guard, Guard),
+        drop_params=row.drop_params,
+        revision=row.revision,
     )
