@@ -119,6 +119,10 @@ class RateLimited(TooManyRequests):
     """A limit is used up. ``detail`` names whose and which."""
 
 
+class TargetLimited(RateLimited):
+    """A limit of a provider or a model is used up; another target may have room."""
+
+
 class AddressBlocked(TooManyRequests):
     """Too many requests of that address were refused."""
 

@@ -41,6 +41,8 @@ class Permission(StrEnum):
     CATALOG_READ = "catalog:read"
     CATALOG_WRITE = "catalog:write"
     OPERATIONS_READ = "operations:read"
+    QUOTAS_READ = "quotas:read"
+    QUOTAS_WRITE = "quotas:write"
     WALLETS_READ = "wallets:read"
     WALLETS_WRITE = "wallets:write"
 

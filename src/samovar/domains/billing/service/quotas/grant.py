@@ -1,0 +1,170 @@
+"""What one call was granted, and what it gives back at its end."""
+
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+from samovar.domains.billing.errors import RateLimited, TargetLimited
+from samovar.domains.billing.service.quotas.gates import Gate
+from samovar.domains.billing.service.quotas.load import Caller, Load
+from samovar.domains.billing.service.quotas.meters import Meter
+from samovar.ports.clock import Clock
+
+
+class Account(NamedTuple):
+    """All that limits a caller, or a target: requests shortest window first."""
+
+    caller: Caller
+    requests: tuple[Meter, ...] = ()
+    tokens: tuple[Meter, ...] = ()
+    gates: tuple[Gate, ...] = ()
+
+
+async def take_all(meters: Sequence[Meter], cost: int, clock: Clock, refused: type[RateLimited] = RateLimited) -> None:
+    """Take ``cost`` from each, or from none. Raises ``refused`` naming the meter that had it not, ``QuotaUnavailable``."""
+    now = clock.monotonic()
+    for place, meter in enumerate(meters):
+        if meter.try_take(cost, now):
+            continue
+        try:
+            if await meter.take(cost):
+                continue
+            now = clock.monotonic()
+            raise _limited(meter, cost, now, refused)
+        except BaseException:
+            # Cancelled, too: what was taken of the others is not used.
+            for other in meters[:place]:
+                other.put_back(cost, now)
+            raise
+
+
+async def enter_all(gates: Sequence[Gate], now: float, refused: type[RateLimited] = RateLimited) -> None:
+    """Enter each, or none. Raises ``refused`` naming the gate that was full, ``QuotaUnavailable``."""
+    for place, gate in enumerate(gates):
+        if gate.try_enter(now):
+            continue
+        try:
+            if await gate.enter():
+                continue
+            raise refused(
+                f"{gate.title}: all are under way; send the next when one of them has ended",
+                headers={"Retry-After": "1"},
+            )
+        except BaseException:
+            for other in gates[:place]:
+                other.leave()
+            raise
+
+
+class Grant:
+    """One for each call. :meth:`release` in every case; :meth:`settle` once where tokens were taken."""
+
+    __slots__ = ("_account", "_clock", "_estimate", "_load", "_open", "_target", "_target_of", "_targets")
+
+    def __init__(
+        self,
+        account: Account,
+        load: Load,
+        clock: Clock,
+        target_of: Callable[[Caller, str, str], Account] | None,
+    ) -> None:
+        self._account = account
+        self._load = load
+        self._clock = clock
+        self._target_of = target_of
+        self._target: Account | None = None
+        self._targets: list[Account] | None = None
+        self._estimate = 0
+        self._open = True
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether :meth:`take_tokens` is needed."""
+        return bool(self._account.tokens) or self._target_of is not None
+
+    async def take_tokens(self, input_tokens: int, output_tokens: int) -> None:
+        """Take an estimate before the call: what it says, and what it may be answered at most (0 where nobody said). Raises
+        ``RateLimited``, ``QuotaUnavailable``."""
+        asked = input_tokens + output_tokens
+        # A large wish for output alone shall not keep a call out for ever: it takes the whole limit at most.
+        most = min((meter.limit.capacity for meter in self._account.tokens), default=asked)
+        estimate = min(asked, max(input_tokens, most))
+        await take_all(self._account.tokens, estimate, self._clock)
+        self._estimate = estimate
+
+    def to_target(self, provider: str, model: str) -> Awaitable[None] | None:
+        """Ask the limits of a provider and its model, where there are any, before an attempt goes there; ``None``: none.
+        It raises ``TargetLimited``, ``QuotaUnavailable``."""
+        if self._target_of is None:
+            return None
+        return self._enter_target(self._target_of(self._account.caller, provider, model))
+
+    def settle(self, tokens: int) -> None:
+        """The call used so many tokens (0: none): set right what was taken by estimate."""
+        now = self._clock.monotonic()
+        accounts = [self._account] if self._targets is None else [self._account, *self._targets]
+        for account in accounts:
+            # Only the last target asked can have used any.
+            used = tokens if account is self._account or account is self._target else 0
+            if used != self._estimate:
+                for meter in account.tokens:
+                    meter.correct(used - self._estimate, now)
+        self._estimate = tokens
+
+    def release(self) -> None:
+        """The call ended, however it did. Again is harmless."""
+        if not self._open:
+            return
+        self._open = False
+        self._load.leave(self._account.caller)
+        for gate in self._account.gates:
+            gate.leave()
+        self._leave_target()
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """``X-RateLimit-*`` of the tightest limit on requests (on tokens, where there is none on requests)."""
+        meters = self._account.requests or self._account.tokens
+        if not meters:
+            return []
+        now = self._clock.monotonic()
+        tightest, left = meters[0], meters[0].remaining(now)
+        for meter in meters[1:]:
+            other = meter.remaining(now)
+            if other * tightest.limit.capacity < left * meter.limit.capacity:
+                tightest, left = meter, other
+        return [
+            (b"x-ratelimit-limit", b"%d" % tightest.limit.capacity),
+            (b"x-ratelimit-remaining", b"%d" % left),
+            (b"x-ratelimit-reset", b"%d" % math.ceil(tightest.reset_s(now))),
+        ]
+
+    async def _enter_target(self, target: Account) -> None:
+        self._leave_target()
+        await enter_all(target.gates, self._clock.monotonic(), TargetLimited)
+        # Noted at once, so that :meth:`release` leaves the gates whatever comes.
+        self._target = Account(target.caller, (), (), target.gates)
+        await take_all(target.requests, 1, self._clock, TargetLimited)
+        await take_all(target.tokens, self._estimate, self._clock, TargetLimited)
+        self._target = target
+        self._targets = [*(self._targets or ()), target]
+
+    def _leave_target(self) -> None:
+        target, self._target = self._target, None
+        if target is not None:
+            for gate in target.gates:
+                gate.leave()
+
+
+def _limited(meter: Meter, cost: int, now: float, refused: type[RateLimited]) -> RateLimited:
+    wait_s = max(1, math.ceil(meter.wait_s(cost, now)))
+    headers = {
+        "Retry-After": str(wait_s),
+        "X-RateLimit-Limit": str(meter.limit.capacity),
+        "X-RateLimit-Remaining": str(meter.remaining(now)),
+        "X-RateLimit-Reset": str(math.ceil(meter.reset_s(now))),
+    }
+    if cost > meter.limit.capacity:
+        words = f"this call needs about {cost}, more than fit into the limit at all: make it smaller"
+    else:
+        words = f"used up; try again in {wait_s} s"
+    return refused(f"{meter.title}: {words}", headers=headers)
