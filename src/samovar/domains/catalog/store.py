@@ -26,7 +26,7 @@ from sqlalchemy import (
     update,
 )
 
-from samovar.domains.catalog.model import Ability, Alias, Group, Override, PriceCard, Provider, ProviderSource
+from samovar.domains.catalog.model import Ability, Alias, Group, Override, PriceCard, Provider, ProviderSource, Strategy
 from samovar.ports.database import Instant, Json, Tx, insert_new, metadata, upsert
 
 MAX_PROVIDERS: Final = 100
@@ -68,6 +68,7 @@ model_overrides = Table(
     Column("max_output_tokens", Integer, nullable=True),
     Column("abilities", Json, nullable=True),
     Column("price", Json, nullable=True),
+    Column("quality", Integer, nullable=True),
     Column("revision", Integer, nullable=False),
     Column("updated_at", Instant, nullable=False),
 )
@@ -88,6 +89,8 @@ model_groups = Table(
     Column("team_id", String(64), ForeignKey("teams.id"), primary_key=True),
     Column("name", String(128), primary_key=True),
     Column("model_ids", Json, nullable=False),
+    Column("strategy", String(16), nullable=True, comment="null: the order given"),
+    Column("weights", Json, nullable=True, comment="member to weight, for the strategy weighted"),
     Column("revision", Integer, nullable=False),
     Column("updated_at", Instant, nullable=False),
 )
@@ -213,20 +216,34 @@ async def groups(tx: Tx, team_id: str) -> tuple[Group, ...]:
     """All of a team's, by name."""
     t = model_groups
     found = await tx.execute(
-        select(t.c.team_id, t.c.name, t.c.model_ids, t.c.revision)
+        select(t.c.team_id, t.c.name, t.c.model_ids, t.c.strategy, t.c.weights, t.c.revision)
         .where(t.c.team_id == team_id)
         .order_by(t.c.name)
         .limit(MAX_GROUPS)
     )
     return tuple(
-        Group(team_id=row.team_id, name=row.name, model_ids=tuple(row.model_ids), revision=row.revision)
+        Group(
+            team_id=row.team_id,
+            name=row.name,
+            model_ids=tuple(row.model_ids),
+            strategy=Strategy.ORDER if row.strategy is None else Strategy(row.strategy),
+            weights=row.weights or {},
+            revision=row.revision,
+        )
         for row in found
     )
 
 
 async def put_group(tx: Tx, group: Group, *, at: datetime) -> None:
     """Insert or replace."""
-    row = {"team_id": group.team_id, "name": group.name, "model_ids": list(group.model_ids), "revision": group.revision}
+    row = {
+        "team_id": group.team_id,
+        "name": group.name,
+        "model_ids": list(group.model_ids),
+        "strategy": None if group.strategy is Strategy.ORDER else group.strategy.value,
+        "weights": dict(group.weights) or None,
+        "revision": group.revision,
+    }
     await upsert(tx, model_groups, {**row, "updated_at": at}, keys=("team_id", "name"))
 
 
@@ -238,16 +255,16 @@ async def drop_name(tx: Tx, table: Table, team_id: str, name: str) -> None:
 # --- overrides ------------------------------------------------------------------------------------------------------
 
 
+def _said(t: Table) -> tuple[Column[Any], ...]:
+    figures = (t.c.context_window, t.c.max_output_tokens, t.c.abilities, t.c.price, t.c.quality)
+    return (t.c.team_id, t.c.model_id, *figures, t.c.revision)
+
+
 async def overrides(tx: Tx, team_id: str) -> tuple[Override, ...]:
     """All of a team's, by model."""
     t = model_overrides
     found = await tx.execute(
-        select(
-            t.c.team_id, t.c.model_id, t.c.context_window, t.c.max_output_tokens, t.c.abilities, t.c.price, t.c.revision
-        )
-        .where(t.c.team_id == team_id)
-        .order_by(t.c.model_id)
-        .limit(MAX_OVERRIDES)
+        select(*_said(t)).where(t.c.team_id == team_id).order_by(t.c.model_id).limit(MAX_OVERRIDES)
     )
     return tuple(_override(row) for row in found.mappings())
 
@@ -255,11 +272,7 @@ async def overrides(tx: Tx, team_id: str) -> tuple[Override, ...]:
 async def override(tx: Tx, team_id: str, model_id: str) -> Override | None:
     """What the team's admin says of one model."""
     t = model_overrides
-    found = await tx.execute(
-        select(
-            t.c.team_id, t.c.model_id, t.c.context_window, t.c.max_output_tokens, t.c.abilities, t.c.price, t.c.revision
-        ).where(t.c.team_id == team_id, t.c.model_id == model_id)
-    )
+    found = await tx.execute(select(*_said(t)).where(t.c.team_id == team_id, t.c.model_id == model_id))
     row = found.mappings().one_or_none()
     return None if row is None else _override(row)
 
@@ -279,6 +292,7 @@ async def put_override(tx: Tx, one: Override, *, at: datetime) -> None:
         "max_output_tokens": one.max_output_tokens,
         "abilities": None if one.abilities is None else sorted(one.abilities),
         "price": None if one.price is None else msgspec.to_builtins(one.price),
+        "quality": one.quality,
         "revision": one.revision,
         "updated_at": at,
     }
@@ -300,5 +314,6 @@ def _override(row: Mapping[Any, Any]) -> Override:
         max_output_tokens=row["max_output_tokens"],
         abilities=None if abilities is None else frozenset(Ability(one) for one in abilities),
         price=None if price is None else msgspec.convert(price, PriceCard),
+        quality=row["quality"],
         revision=row["revision"],
     )

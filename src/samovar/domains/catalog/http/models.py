@@ -16,7 +16,7 @@ from samovar.domains.catalog.http.conventions import (
     refusals,
     tag,
 )
-from samovar.domains.catalog.model import Ability, Model, Override, PriceCard, Rates, Sheet, Tier
+from samovar.domains.catalog.model import MAX_QUALITY, Ability, Model, Override, PriceCard, Rates, Sheet, Tier
 from samovar.domains.catalog.service import CatalogService
 from samovar.kernel.money import NANO_USD_PER_USD
 from samovar.kernel.principal import Principal
@@ -107,6 +107,7 @@ class ModelAnswer(BaseModel):
     abilities: tuple[Ability, ...] | None
     price: PriceAnswer | None
     deprecated: bool
+    quality: int | None
 
 
 class ModelList(BaseModel):
@@ -125,6 +126,9 @@ class OverrideBody(BaseModel):
     max_output_tokens: Tokens | None = None
     abilities: Annotated[frozenset[Ability] | None, Field(max_length=len(Ability))] = None
     price: Annotated[SheetBody | None, Field(description="Stands alone: nothing of the snapshot's is kept.")] = None
+    quality: Annotated[
+        int | None, Field(ge=0, le=MAX_QUALITY, description="What the strategies `quality` and `balanced` go by.")
+    ] = None
 
 
 class OverrideAnswer(OverrideBody):
@@ -150,6 +154,7 @@ def _answer(service: CatalogService, model: Model) -> ModelAnswer:
         abilities=None if model.abilities is None else tuple(sorted(model.abilities)),
         price=None if model.price is None else _price(service, model.price),
         deprecated=model.deprecated,
+        quality=model.quality,
     )
 
 
@@ -173,6 +178,7 @@ def _override_answer(found: Override) -> OverrideAnswer:
         max_output_tokens=found.max_output_tokens,
         abilities=found.abilities,
         price=None if found.price is None else SheetBody.of(found.price.sheets[0]),
+        quality=found.quality,
         revision=found.revision,
     )
 
@@ -181,9 +187,6 @@ def router(*, service: CatalogService, authenticate: Authenticate) -> APIRouter:
     """List; show, set and drop an override."""
     routes = APIRouter(prefix="/api/models", tags=["models"])
     caller = Annotated[Principal, Depends(authenticate)]
-    model_id_in_path = Annotated[
-        str, Path(max_length=400, description="The full id, its slashes as they are.", examples=["openai/gpt-5"])
-    ]
 
     @routes.get("", summary="List the models you may use", responses=refusals())
     async def listing(
@@ -200,6 +203,16 @@ def router(*, service: CatalogService, authenticate: Authenticate) -> APIRouter:
             found = [model for model in found if q.lower() in model.id.lower()]
         chosen, after = page(found, key=lambda model: model.id, limit=limit, cursor=cursor)
         return ModelList(items=tuple(_answer(service, model) for model in chosen), next_cursor=after)
+
+    _overrides(routes, service, authenticate)
+    return routes
+
+
+def _overrides(routes: APIRouter, service: CatalogService, authenticate: Authenticate) -> None:
+    caller = Annotated[Principal, Depends(authenticate)]
+    model_id_in_path = Annotated[
+        str, Path(max_length=400, description="The full id, its slashes as they are.", examples=["openai/gpt-5"])
+    ]
 
     @routes.get("/{model_id:path}/override", summary="Show what is overridden of a model", responses=refusals(404))
     async def show(principal: caller, model_id: model_id_in_path, response: Response) -> OverrideAnswer:
@@ -222,6 +235,7 @@ def router(*, service: CatalogService, authenticate: Authenticate) -> APIRouter:
             max_output_tokens=body.max_output_tokens,
             abilities=body.abilities,
             price=None if body.price is None else _sheet(body.price),
+            quality=body.quality,
             expected=expected_revision(if_match),
         )
         tag(response, made.revision)
@@ -235,5 +249,3 @@ def router(*, service: CatalogService, authenticate: Authenticate) -> APIRouter:
     )
     async def delete(principal: caller, model_id: model_id_in_path) -> None:
         await service.entries.delete_override(principal, model_id)
-
-    return routes

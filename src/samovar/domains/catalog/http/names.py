@@ -15,7 +15,7 @@ from samovar.domains.catalog.http.conventions import (
     refusals,
     tag,
 )
-from samovar.domains.catalog.model import MAX_GROUP_MODELS, Alias, Group
+from samovar.domains.catalog.model import MAX_GROUP_MODELS, MAX_WEIGHT, Alias, Group, Strategy
 from samovar.domains.catalog.service import CatalogService
 from samovar.kernel.principal import Principal
 
@@ -47,11 +47,21 @@ class AliasList(BaseModel):
 
 
 class GroupBody(BaseModel):
-    """What a group stands for: these models, in the order in which they are tried."""
+    """What a group stands for: these models, ranked for each call by `strategy`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model_ids: Annotated[tuple[ModelId, ...], Field(min_length=1, max_length=MAX_GROUP_MODELS)]
+    strategy: Annotated[
+        Strategy, Field(description="`order`: as they stand. A call may ask for another as `<group>:<strategy>`.")
+    ] = Strategy.ORDER
+    weights: Annotated[
+        dict[ModelId, Annotated[int, Field(ge=0, le=MAX_WEIGHT)]],
+        Field(
+            max_length=MAX_GROUP_MODELS,
+            description="For `weighted`: shares of the calls. A member that is left out weighs 1; 0 is a reserve.",
+        ),
+    ] = {}
 
 
 class GroupAnswer(GroupBody):
@@ -73,7 +83,13 @@ def _alias(alias: Alias) -> AliasAnswer:
 
 
 def _group(group: Group) -> GroupAnswer:
-    return GroupAnswer(name=group.name, model_ids=group.model_ids, revision=group.revision)
+    return GroupAnswer(
+        name=group.name,
+        model_ids=group.model_ids,
+        strategy=group.strategy,
+        weights=dict(group.weights),
+        revision=group.revision,
+    )
 
 
 NameInPath = Annotated[str, Path(min_length=1, max_length=128)]
@@ -129,9 +145,14 @@ def _groups(service: CatalogService, authenticate: Authenticate) -> APIRouter:
     async def put(
         principal: caller, name: NameInPath, body: GroupBody, response: Response, if_match: IfMatch = None
     ) -> GroupAnswer:
-        """A call to the name tries them in this order."""
+        """A call to the name tries them as `strategy` ranks them: by default in this order."""
         made = await service.entries.put_group(
-            principal, name, model_ids=body.model_ids, expected=expected_revision(if_match)
+            principal,
+            name,
+            model_ids=body.model_ids,
+            strategy=body.strategy,
+            weights=body.weights,
+            expected=expected_revision(if_match),
         )
         tag(response, made.revision)
         return _group(made)

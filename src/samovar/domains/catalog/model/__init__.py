@@ -4,14 +4,16 @@
 full ids only, so a loop cannot be written. Unknown prices and abilities are ``None``, never zero or empty.
 """
 
-from samovar.domains.catalog.model.families import Family, FamilyTable
-from samovar.domains.catalog.model.names import Shelf, TeamCatalog, allows
+from samovar.domains.catalog.model.families import Family, FamilyTable, Grade
+from samovar.domains.catalog.model.names import AUTO, Shelf, TeamCatalog, allows
 from samovar.domains.catalog.model.prices import OVERRIDE_SOURCE, PriceCard, Rates, Sheet, Tier, flat
 from samovar.domains.catalog.model.snapshot import Clause, Entry, Listing, PriceBook
 from samovar.domains.catalog.model.things import (
     ALIAS_NAME,
     MAX_GROUP_MODELS,
     MAX_NAME_CHARS,
+    MAX_QUALITY,
+    MAX_WEIGHT,
     PROVIDER_NAME,
     Ability,
     Alias,
@@ -22,15 +24,21 @@ from samovar.domains.catalog.model.things import (
     Provider,
     ProviderInfo,
     ProviderSource,
+    Resolved,
+    Strategy,
     Target,
+    is_for_chat,
     is_model_id,
     is_model_name,
 )
 
 __all__ = [
     "ALIAS_NAME",
+    "AUTO",
     "MAX_GROUP_MODELS",
     "MAX_NAME_CHARS",
+    "MAX_QUALITY",
+    "MAX_WEIGHT",
     "OVERRIDE_SOURCE",
     "PROVIDER_NAME",
     "Ability",
@@ -40,6 +48,7 @@ __all__ = [
     "Entry",
     "Family",
     "FamilyTable",
+    "Grade",
     "Group",
     "Listing",
     "Model",
@@ -50,13 +59,16 @@ __all__ = [
     "ProviderInfo",
     "ProviderSource",
     "Rates",
+    "Resolved",
     "Sheet",
     "Shelf",
+    "Strategy",
     "Target",
     "TeamCatalog",
     "Tier",
     "allows",
     "flat",
+    "is_for_chat",
     "is_model_id",
     "is_model_name",
 ]

@@ -1,7 +1,7 @@
 """How a name becomes targets. A :class:`TeamCatalog` is one team's view at one moment: built, then only read.
 
-Order: a full id of a configured provider; an alias or a group; a bare name that exactly one provider has. What a caller
-may use is cut out of that by the patterns of its key.
+Order: a full id of a configured provider; an alias or a group; ``<group>:<strategy>`` and ``auto:<strategy>``; a bare name
+that exactly one provider has. What a caller may use is cut out of that by the patterns of its key.
 """
 
 import difflib
@@ -22,7 +22,10 @@ from samovar.domains.catalog.model.things import (
     Model,
     Override,
     Provider,
+    Resolved,
+    Strategy,
     Target,
+    is_for_chat,
     is_model_name,
 )
 from samovar.domains.identity.model import model_allowed
@@ -32,6 +35,11 @@ _MAX_KEPT: Final = 4096
 _MAX_SUGGESTED: Final = 3
 _MAX_COMPARED: Final = 16
 _MAX_COMPARED_CHARS: Final = 64
+
+AUTO: Final = "auto"
+"""``auto:<strategy>``: the best of all chat models that the caller may use. A group of that name is an admin's own."""
+_AUTO_STRATEGIES: Final = frozenset({Strategy.COST, Strategy.LATENCY, Strategy.QUALITY, Strategy.BALANCED})
+_STRATEGIES: Final = {strategy.value: strategy for strategy in Strategy}
 
 Allowed = tuple[str, ...] | None
 
@@ -63,22 +71,26 @@ class TeamCatalog:
         self.models: Mapping[str, Model] = {model.id: model for model in self._listed()}
         self._bare = _by_bare_name(self.models.values())
         self._alphabet = sorted((model.name.rpartition("/")[2].lower(), model.id) for model in self.models.values())
-        self._kept: dict[tuple[str, Allowed], tuple[Target, ...]] = {}
+        self._kept: dict[tuple[str, Allowed], Resolved] = {}
         self._visible: dict[Allowed, tuple[Model, ...]] = {}
 
     def resolve(self, name: str, allowed: Allowed = None) -> tuple[Target, ...]:
-        """The targets behind ``name``, best first, never empty.
+        """The targets behind ``name``, in the order given, never empty. Raises as :meth:`route`."""
+        return self.route(name, allowed).targets
+
+    def route(self, name: str, allowed: Allowed = None) -> Resolved:
+        """What ``name`` stands for, and by which strategy the best of it is found.
 
         Raises :class:`ModelNotFound`, :class:`AmbiguousModel`, :class:`ModelNotAllowed`.
         """
         kept = self._kept.get((name, allowed))
         if kept is not None:
             return kept
-        targets = self._targets(name) if allowed is None else self._allowed_targets(name, allowed)
+        resolved = self._resolved(name, allowed)
         if len(self._kept) >= _MAX_KEPT:
             self._kept.clear()
-        self._kept[name, allowed] = targets
-        return targets
+        self._kept[name, allowed] = resolved
+        return resolved
 
     def visible(self, allowed: Allowed = None) -> tuple[Model, ...]:
         """The listed models that a caller may use, by id."""
@@ -107,6 +119,36 @@ class TeamCatalog:
         return None if target is None else target.model
 
     # -- names
+
+    def _resolved(self, name: str, allowed: Allowed) -> Resolved:
+        base, colon, word = name.rpartition(":")
+        strategy = _STRATEGIES.get(word) if colon and name not in self._aliases and name not in self._groups else None
+        if strategy is not None and (group := self._groups.get(base)) is not None:
+            return Resolved(self._of(base, allowed), strategy, group.weights)
+        if colon and base == AUTO and name not in self._aliases and name not in self._groups:
+            return self._auto(name, strategy, allowed)
+        targets = self._of(name, allowed)
+        if (group := self._groups.get(name)) is not None:
+            return Resolved(targets, group.strategy, group.weights)
+        return Resolved(targets)
+
+    def _auto(self, name: str, strategy: Strategy | None, allowed: Allowed) -> Resolved:
+        if strategy not in _AUTO_STRATEGIES:
+            words = ", ".join(sorted(f"{AUTO}:{one}" for one in _AUTO_STRATEGIES))
+            raise ModelNotFound(name[:MAX_NAME_CHARS], why=f"of these there are {words}")
+        chosen = tuple(
+            Target(self._shelves[model.provider].provider, model)
+            for model in self.visible(allowed)
+            if not model.deprecated and is_for_chat(model)
+        )
+        if not chosen and allowed is not None:
+            raise ModelNotAllowed(name, allowed=allowed)
+        if not chosen:
+            raise ModelNotFound(name, why="no configured provider lists a model for chat")
+        return Resolved(chosen, strategy, {}, is_open=True)
+
+    def _of(self, name: str, allowed: Allowed) -> tuple[Target, ...]:
+        return self._targets(name) if allowed is None else self._allowed_targets(name, allowed)
 
     def _allowed_targets(self, name: str, allowed: tuple[str, ...]) -> tuple[Target, ...]:
         # A full id is refused before it is looked up. Of other names the patterns can be asked only once it is known what
@@ -210,6 +252,7 @@ class TeamCatalog:
             abilities=family.abilities,
             price=price,
             deprecated=entry is not None and entry.deprecated,
+            quality=self._families.quality(provider.vendor, name),
         )
         override = self._overrides.get(model.id)
         return model if override is None else override.over(model)

@@ -1,6 +1,7 @@
 """What the catalogue is made of: providers, models, and the names an admin gives them."""
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -11,6 +12,8 @@ from samovar.domains.catalog.model.prices import PriceCard
 MAX_NAME_CHARS: Final = 256
 """No model, alias or group name is longer: a name is looked up, kept and written into headers."""
 MAX_GROUP_MODELS: Final = 16
+MAX_WEIGHT: Final = 1000
+MAX_QUALITY: Final = 100
 
 PROVIDER_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 # Without a slash, so that ``provider/model`` always means that provider's model and never somebody's alias.
@@ -32,6 +35,17 @@ class Ability(StrEnum):
     EMBEDDINGS = "embeddings"
 
 
+class Strategy(StrEnum):
+    """How the best of several models is found for a call; docs/routing.md says what each looks at."""
+
+    ORDER = "order"
+    COST = "cost"
+    LATENCY = "latency"
+    QUALITY = "quality"
+    BALANCED = "balanced"
+    WEIGHTED = "weighted"
+
+
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """One model of one provider. ``id`` is ``provider/name``; ``name`` is the vendor's own word for it, sent as it is.
 
@@ -47,6 +61,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     abilities: frozenset[Ability] | None = None
     price: PriceCard | None = None
     deprecated: bool = False
+    quality: int | None = None
+    """0 to 100, a matter of opinion: our table of families says one, an admin's override another."""
 
 
 class ApiKey:
@@ -151,11 +167,14 @@ class Alias(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """A name for several models, tried in this order. Members are full ids, as with :class:`Alias`."""
+    """A name for several models, ranked for each call by ``strategy``: by default tried in this order. Members are full
+    ids, as with :class:`Alias`. ``weights`` are for ``weighted``; a member that it leaves out weighs 1."""
 
     team_id: str
     name: str
     model_ids: tuple[str, ...]
+    strategy: Strategy = Strategy.ORDER
+    weights: Mapping[str, int] = {}
     revision: int = 1
 
 
@@ -168,6 +187,7 @@ class Override(msgspec.Struct, frozen=True, kw_only=True):
     max_output_tokens: int | None = None
     abilities: frozenset[Ability] | None = None
     price: PriceCard | None = None
+    quality: int | None = None
     revision: int = 1
 
     def over(self, model: Model) -> Model:
@@ -178,7 +198,28 @@ class Override(msgspec.Struct, frozen=True, kw_only=True):
             max_output_tokens=model.max_output_tokens if self.max_output_tokens is None else self.max_output_tokens,
             abilities=model.abilities if self.abilities is None else self.abilities,
             price=model.price if self.price is None else self.price,
+            quality=model.quality if self.quality is None else self.quality,
         )
+
+
+class Resolved(msgspec.Struct, frozen=True):
+    """What a name stands for: ``targets`` in the order given, and how the best of them is found. ``is_open``: nobody chose
+    these targets by name (``auto:<strategy>``), so a few of the best will do."""
+
+    targets: tuple[Target, ...]
+    strategy: Strategy = Strategy.ORDER
+    weights: Mapping[str, int] = {}
+    is_open: bool = False
+
+
+def is_for_chat(model: Model) -> bool:
+    """Whether a model may talk, as far as its abilities say: not one for vectors, pictures, or sound alone."""
+    able = model.abilities
+    if able is None:
+        return True
+    if Ability.EMBEDDINGS in able or Ability.IMAGE_OUT in able:
+        return False
+    return able not in ({Ability.AUDIO_IN}, {Ability.AUDIO_OUT})
 
 
 def is_model_id(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""The two data files that come with Samovar."""
+"""The data files that come with Samovar."""
 
 from importlib.resources import files
 
@@ -11,5 +11,7 @@ def bundled_prices() -> PriceBook:
 
 
 def bundled_families() -> FamilyTable:
-    """What model families can do."""
-    return FamilyTable.parse((files("samovar.domains.catalog") / "abilities.toml").read_text("utf-8"))
+    """What model families can do, and how good they are held to be."""
+    folder = files("samovar.domains.catalog")
+    grades = (folder / "quality.toml").read_text("utf-8")
+    return FamilyTable.parse((folder / "abilities.toml").read_text("utf-8"), grades=grades)

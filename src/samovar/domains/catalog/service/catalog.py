@@ -14,6 +14,7 @@ from samovar.domains.catalog.model import (
     PriceBook,
     PriceCard,
     Provider,
+    Resolved,
     Sheet,
     Target,
 )
@@ -82,6 +83,10 @@ class CatalogService:
         gateway's question.
         """
         return self._live.of(principal.team_id).resolve(name, principal.allowed_models)
+
+    def route(self, name: str, principal: Principal) -> Resolved:
+        """As :meth:`resolve`, with the strategy by which the best of the targets is found."""
+        return self._live.of(principal.team_id).route(name, principal.allowed_models)
 
     def visible(self, principal: Principal) -> Sequence[Model]:
         """The listed models that the principal may use, by id. Raises ``Forbidden``."""

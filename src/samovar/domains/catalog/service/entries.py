@@ -1,6 +1,6 @@
 """An admin's use cases about names and figures: aliases, groups and overrides."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from samovar.domains.catalog import store
@@ -16,6 +16,7 @@ from samovar.domains.catalog.errors import (
 from samovar.domains.catalog.model import (
     ALIAS_NAME,
     MAX_GROUP_MODELS,
+    MAX_WEIGHT,
     OVERRIDE_SOURCE,
     Ability,
     Alias,
@@ -23,6 +24,7 @@ from samovar.domains.catalog.model import (
     Override,
     PriceCard,
     Sheet,
+    Strategy,
     is_model_id,
 )
 from samovar.domains.catalog.service.live import LiveCatalogs
@@ -88,13 +90,21 @@ class Entries:
             return await store.groups(tx, principal.team_id)
 
     async def put_group(
-        self, principal: Principal, name: str, *, model_ids: tuple[str, ...], expected: int | None = None
+        self,
+        principal: Principal,
+        name: str,
+        *,
+        model_ids: tuple[str, ...],
+        strategy: Strategy = Strategy.ORDER,
+        weights: Mapping[str, int] | None = None,
+        expected: int | None = None,
     ) -> Group:
         """Raises :class:`BadCatalogEntry`, :class:`NameTaken`, :class:`CatalogFull`, :class:`StaleRevision`."""
         require(principal, Permission.CATALOG_WRITE)
         _check_name(name)
         if not 1 <= len(model_ids) <= MAX_GROUP_MODELS or len(set(model_ids)) != len(model_ids):
             raise _bad(Flaw("model_ids", f"must be 1 to {MAX_GROUP_MODELS} models, each once"))
+        _check_weights(weights or {}, model_ids)
         await self._check_targets(principal.team_id, model_ids, where="model_ids")
         async with self._changing(principal.team_id) as tx:
             if _named(await store.aliases(tx, principal.team_id), name) is not None:
@@ -104,7 +114,14 @@ class Entries:
             if old is None and len(groups) >= store.MAX_GROUPS:
                 raise CatalogFull(f"A team has at most {store.MAX_GROUPS} groups.")
             revision = _next_revision(old, expected)
-            made = Group(team_id=principal.team_id, name=name, model_ids=model_ids, revision=revision)
+            made = Group(
+                team_id=principal.team_id,
+                name=name,
+                model_ids=model_ids,
+                strategy=strategy,
+                weights=weights or {},
+                revision=revision,
+            )
             await store.put_group(tx, made, at=self._clock.now())
         return made
 
@@ -127,6 +144,7 @@ class Entries:
         max_output_tokens: int | None = None,
         abilities: frozenset[Ability] | None = None,
         price: Sheet | None = None,
+        quality: int | None = None,
         expected: int | None = None,
     ) -> Override:
         """Say what a model can and costs; what is ``None`` stays the snapshot's word.
@@ -148,6 +166,7 @@ class Entries:
                 max_output_tokens=max_output_tokens,
                 abilities=abilities,
                 price=None if price is None else PriceCard(sheets=(price,), source=OVERRIDE_SOURCE),
+                quality=quality,
                 revision=_next_revision(old, expected),
             )
             await store.put_override(tx, made, at=self._clock.now())
@@ -200,6 +219,16 @@ def _check_name(name: str) -> None:
                 "must be letters, digits and '.', '_', ':', '@', '-', at most 128, and begin with a letter or digit",
             )
         )
+
+
+def _check_weights(weights: Mapping[str, int], model_ids: Sequence[str]) -> None:
+    for model_id, weight in weights.items():
+        if model_id not in model_ids:
+            raise _bad(Flaw("weights", f"{model_id[:100]!r} is not in model_ids"))
+        if not 0 <= weight <= MAX_WEIGHT:
+            raise _bad(Flaw("weights", f"{model_id!r} must weigh 0 to {MAX_WEIGHT}"))
+    if model_ids and not any(weights.get(model_id, 1) for model_id in model_ids):
+        raise _bad(Flaw("weights", "at least one member must weigh more than 0"))
 
 
 def _bad(flaw: Flaw) -> BadCatalogEntry:
