@@ -92,6 +92,15 @@ class Stage:
         key = _make_key(child, target, admin_token)
         return Lane("samovar", target, key, gateway=True, processes={"samovar": child, **straight.processes})
 
+    def observed(self) -> tuple[Lane, Path]:
+        """A fresh Samovar that times its event loop's steps, and the file they go to (`bench.observed`)."""
+        report = self.fresh_directory() / "steps.json"
+        admin_token = secrets.token_urlsafe(24)
+        command = [sys.executable, "-m", "bench.observed", str(report)]
+        child, target, _ = self.start_samovar(self.fresh_directory(), admin_token=admin_token, command=command)
+        key = _make_key(child, target, admin_token)
+        return Lane("observed", target, key, gateway=True, processes={"samovar": child}), report
+
     def nginx(self) -> Lane:
         """The way through nginx as a plain reverse proxy, on Samovar's core. Raises LookupError where there is no nginx."""
         program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
@@ -109,7 +118,9 @@ class Stage:
             "nginx", Target(HOST, port), UPSTREAM_KEY, gateway=False, processes={"nginx": child, **straight.processes}
         )
 
-    def start_samovar(self, data: Path, *, admin_token: str) -> tuple[Child, Target, float]:
+    def start_samovar(
+        self, data: Path, *, admin_token: str, command: list[str] | None = None
+    ) -> tuple[Child, Target, float]:
         """Samovar on this data directory, once it is ready, and the seconds from exec until then."""
         upstream = f"http://{HOST}:{self.sandbox().target.port}"
         port = free_port()
@@ -122,8 +133,9 @@ class Stage:
             "OPENAI_BASE_URL": f"{upstream}/v1",
             "ANTHROPIC_API_KEY": UPSTREAM_KEY,
             "ANTHROPIC_BASE_URL": upstream,
+            "PYTHONPATH": str(self._source),
         }
-        child = self._start("samovar", [str(self._program), "serve"], environment, self._cores.subject)
+        child = self._start("samovar", command or [str(self._program), "serve"], environment, self._cores.subject)
         target = Target(HOST, port)
         return child, target, _wait(child, target, "/ready")
 

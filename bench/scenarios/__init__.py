@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from bench.figures import Figure
 from bench.scenarios.bench import Bench
 from bench.scenarios.calls import calls
+from bench.scenarios.images import images
 from bench.scenarios.latency import latency
 from bench.scenarios.memory import memory
 from bench.scenarios.paced import paced
@@ -21,6 +22,7 @@ SCENARIOS: Mapping[str, Callable[[Bench], list[Figure]]] = {
     "memory": memory,
     "passthrough": passthrough,
     "translated": translated,
+    "images": images,
 }
 
 __all__ = ["SCENARIOS", "Bench"]

@@ -31,7 +31,7 @@ from samovar.domains.gateway.model.retry import is_targets_fault
 from samovar.domains.gateway.service.estimate import answer_chars, settled
 from samovar.domains.gateway.service.figures import Figures, count_once, embed_once, estimated_count
 from samovar.domains.gateway.service.live import LiveStream, open_live
-from samovar.domains.gateway.service.outbound import upstream_request
+from samovar.domains.gateway.service.outbound import prepared
 from samovar.domains.gateway.service.trail import Trail
 from samovar.kernel.errors import SamovarError
 from samovar.kernel.principal import Principal
@@ -216,7 +216,7 @@ class GatewayService:
 
     async def _answer_once(self, attempt: Attempt, trail: Trail) -> bytes:
         call = trail.call
-        request = upstream_request(attempt, trail)
+        request = await prepared(attempt, trail)
         body = await self._post(attempt, trail, request)
         if attempt.native:
             tapped = attempt.dialect.tap(body, vendor=attempt.vendor)

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from samovar.domains.gateway.model import Attempt, CallStatus, GatewaySettings, Plan
 from samovar.domains.gateway.service.estimate import settled
-from samovar.domains.gateway.service.outbound import upstream_request
+from samovar.domains.gateway.service.outbound import prepared
 from samovar.domains.gateway.service.pipe import Translation
 from samovar.domains.gateway.service.trail import Trail
 from samovar.kernel.errors import SamovarError
@@ -115,7 +115,7 @@ async def open_live(
     finish: Finish,
 ) -> LiveStream:
     """Send, and wait for the first content. Raises a ``SamovarError`` while nothing has been promised to the caller."""
-    request = upstream_request(attempt, trail)
+    request = await prepared(attempt, trail)
     pipe = _pipe(attempt, trail)
     exchange = transport.send(request, timeouts=settings.stream_timeouts)
     sent = trail.sent()

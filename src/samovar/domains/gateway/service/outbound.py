@@ -1,6 +1,8 @@
 """The request that goes out to a vendor."""
 
+import asyncio
 from collections.abc import Sequence
+from typing import Final
 from urllib.parse import quote
 
 import msgspec
@@ -9,6 +11,22 @@ from samovar.domains.gateway.model import Attempt, Call
 from samovar.domains.gateway.service.trail import Trail
 from samovar.ports.dialect import Dialect
 from samovar.ports.transport import HttpRequest
+
+_LARGE_BYTES: Final = 256 * 1024
+
+
+async def prepared(attempt: Attempt, trail: Trail) -> HttpRequest:
+    """:func:`upstream_request`, in several steps of the event loop where the body is large: a picture of a megabyte takes
+    some milliseconds to read, to write and to send, and the other calls go on in between."""
+    if len(trail.call.body) < _LARGE_BYTES:
+        return upstream_request(attempt, trail)
+    await asyncio.sleep(0)
+    if not attempt.native:
+        trail.request()
+        await asyncio.sleep(0)
+    request = upstream_request(attempt, trail)
+    await asyncio.sleep(0)
+    return request
 
 
 def upstream_request(attempt: Attempt, trail: Trail) -> HttpRequest:
