@@ -46,6 +46,7 @@ def edge_of(services: Services) -> Edge:
             max_body_bytes=settings.max_body_bytes,
             body_timeout_s=settings.body_timeout_s,
         ),
+        nowhere=nowhere(services),
         lifespan=services.running,
         meter=services.metrics,
         clock=services.clock,
@@ -78,14 +79,17 @@ def data_plane(services: Services) -> Iterator[Route]:
 
     dialects = services.dialects
     gemini_array = GeminiContent(form=StreamForm.ARRAY)
-    models = gateway_http.ModelsEntrance(
-        openai=dialects["openai-chat"],
-        anthropic=dialects["anthropic-messages"],
-        service=services.gateway,
-        identity=services.identity,
-        ids=services.ids,
-        settings=settings,
-    )
+
+    def models(usual: gateway_http.Told, to_anthropics: gateway_http.Told | None = None) -> gateway_http.ModelsEntrance:
+        return gateway_http.ModelsEntrance(
+            usual=usual,
+            to_anthropics=to_anthropics,
+            service=services.gateway,
+            identity=services.identity,
+            ids=services.ids,
+            settings=settings,
+        )
+
     yield from gateway_http.surfaces(
         chat=entrance(dialects["openai-chat"]),
         responses=entrance(dialects["openai-responses"]),
@@ -102,7 +106,25 @@ def data_plane(services: Services) -> Iterator[Route]:
             events=entrance(dialects["gemini"]),
             array=entrance(gemini_array, stream_type=f"{StreamForm.ARRAY.value}; charset=utf-8"),
         ),
-        models=models,
+        models=models(
+            gateway_http.Told(gateway_http.OpenAIListing(), dialects["openai-chat"]),
+            gateway_http.Told(gateway_http.AnthropicListing(), dialects["anthropic-messages"]),
+        ),
+        gemini_models=models(gateway_http.Told(gateway_http.GeminiListing(), dialects["gemini"])),
+    )
+
+
+def nowhere(services: Services) -> gateway_http.Nowhere | None:
+    """Who speaks for vendors' paths that lead nowhere, where this process serves vendors' paths at all."""
+    if Part.GATEWAY not in services.parts:
+        return None
+    dialects = services.dialects
+    return gateway_http.Nowhere(
+        openai=dialects["openai-chat"],
+        anthropic=dialects["anthropic-messages"],
+        gemini=dialects["gemini"],
+        ids=services.ids,
+        headers=SECURITY_HEADERS,
     )
 
 

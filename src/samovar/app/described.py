@@ -36,6 +36,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     streams: bool = False
     path: str | None = None
     parameters: tuple[str, ...] = ()
+    query: Mapping[str, Mapping[str, Any]] = {}
     statuses: tuple[int, ...] = (400, 401, 403, 404, 408, 413, 422, 429, 502, 503, 504)
 
     def operation(self, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
@@ -62,9 +63,11 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
                 "required": True,
                 "content": {"application/json": {"schema": schema_of[self.request]}},
             }
-        if self.parameters:
-            found["parameters"] = [
-                {"name": name, "in": "path", "required": True, "schema": {"type": "string", "maxLength": 512}}
-                for name in self.parameters
-            ]
+        parameters = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string", "maxLength": 512}}
+            for name in self.parameters
+        ]
+        parameters += [{"name": name, "in": "query", "schema": dict(schema)} for name, schema in self.query.items()]
+        if parameters:
+            found["parameters"] = parameters
         return found

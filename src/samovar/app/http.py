@@ -13,7 +13,7 @@ import structlog
 
 from samovar.app.cors import Cors
 from samovar.app.proxies import Network, believe
-from samovar.kernel.errors import Forbidden, SamovarError
+from samovar.kernel.errors import Forbidden, NotFound, SamovarError
 from samovar.ports.asgi import REQUEST_ID, Endpoint, Receive, Route, Scope, Send, send_whole
 from samovar.ports.clock import Clock
 
@@ -57,11 +57,23 @@ class Meter(Protocol):
         """It was answered. ``route`` is a template, never a raw path."""
 
 
-class Control(Endpoint, Protocol):
-    """The control plane: answers what is no route of the data plane, and speaks for the edge itself."""
+class Refuses(Protocol):
+    """Speaks for the edge itself."""
 
     async def refuse(self, error: SamovarError, scope: Scope, send: Send) -> int:
         """Answer with the error, and return its status."""
+        ...
+
+
+class Control(Refuses, Endpoint, Protocol):
+    """The control plane: answers what is no route of the data plane."""
+
+
+class Nowhere(Refuses, Protocol):
+    """Speaks for the paths of the data plane that lead nowhere."""
+
+    def speaks_for(self, scope: Scope) -> bool:
+        """Whether the path is one of those."""
         ...
 
 
@@ -73,6 +85,7 @@ class Edge:
         *,
         routes: Iterable[Route],
         control: Control,
+        nowhere: Nowhere | None,
         lifespan: Callable[[], AbstractAsyncContextManager[None]],
         meter: Meter,
         clock: Clock,
@@ -83,6 +96,7 @@ class Edge:
         self._exact = {(route.method, route.path): route for route in table if not route.is_prefix}
         self._prefixes = [route for route in table if route.is_prefix]
         self._control = control
+        self._nowhere = nowhere
         self._lifespan = lifespan
         self._meter = meter
         self._clock = clock
@@ -132,10 +146,13 @@ class Edge:
         if route is not None:
             scope[_ROUTE_OF] = route.template
             return await route.endpoint(scope, receive, send)
+        nowhere = self._nowhere if self._nowhere is not None and self._nowhere.speaks_for(scope) else None
         if allowed := self._methods_of(path):
             words = ", ".join(allowed)
-            error = MethodNotAllowed(f"{method} is not possible here; use {words}", headers={"Allow": words})
-            return await self._control.refuse(error, scope, send)
+            error = MethodNotAllowed(f"{method[:20]} is not possible here; use {words}", headers={"Allow": words})
+            return await (nowhere or self._control).refuse(error, scope, send)
+        if nowhere is not None:
+            return await nowhere.refuse(NotFound(f"there is nothing at {path[:200]}; see /docs"), scope, send)
         return await self._control(scope, receive, send)
 
     async def _shared(self, origin: bytes, scope: Scope, receive: Receive, send: Send) -> int:

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from samovar.app.described import Described
 from samovar.app.figure_types import CountRequest, EmbeddingsList, EmbeddingsQuestion, TokenCount
+from samovar.app.listing_types import ANTHROPIC_PAGES, GEMINI_PAGES, GeminiModel, GeminiModelList
 
 Name: TypeAlias = Annotated[
     str, Meta(min_length=1, max_length=512, description="provider/model, an alias, a group, or a bare name")
@@ -339,8 +340,27 @@ DOCUMENTED: Final[Mapping[tuple[str, str], Described]] = {
         path="/gemini/v1beta/models/{model}",
         parameters=("model",),
     ),
+    ("GET", "/gemini/v1beta/models"): Described(
+        summary="The models that this key may use, as Gemini's API",
+        response=GeminiModelList,
+        error=GeminiError,
+        query=GEMINI_PAGES,
+        statuses=(400, 401, 403),
+    ),
+    ("GET", "/gemini/v1beta/models/{model}"): Described(
+        summary="One model, as Gemini's API",
+        response=GeminiModel,
+        error=GeminiError,
+        path="/gemini/v1beta/models/{model}",
+        parameters=("model",),
+        statuses=(401, 403, 404),
+    ),
     ("GET", "/v1/models"): Described(
-        summary="The models that this key may use", response=OpenAIModelList, error=OpenAIError, statuses=(401, 403)
+        summary="The models that this key may use",
+        response=OpenAIModelList,
+        error=OpenAIError,
+        query=ANTHROPIC_PAGES,
+        statuses=(400, 401, 403),
     ),
     ("GET", "/v1/models/{id}"): Described(
         summary="One model",

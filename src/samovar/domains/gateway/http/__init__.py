@@ -1,8 +1,22 @@
 """The vendor-compatible surfaces, as raw ASGI: one entrance for all chat dialects, and the list of models."""
 
 from samovar.domains.gateway.http.entrance import ChatEntrance, EntranceSettings, FigureUse
+from samovar.domains.gateway.http.listings import AnthropicListing, GeminiListing, OpenAIListing
 from samovar.domains.gateway.http.model_in_path import ModelInPath
-from samovar.domains.gateway.http.models import ModelsEntrance
+from samovar.domains.gateway.http.models import ModelsEntrance, Told
+from samovar.domains.gateway.http.nowhere import Nowhere
 from samovar.domains.gateway.http.routes import surfaces
 
-__all__ = ["ChatEntrance", "EntranceSettings", "FigureUse", "ModelInPath", "ModelsEntrance", "surfaces"]
+__all__ = [
+    "AnthropicListing",
+    "ChatEntrance",
+    "EntranceSettings",
+    "FigureUse",
+    "GeminiListing",
+    "ModelInPath",
+    "ModelsEntrance",
+    "Nowhere",
+    "OpenAIListing",
+    "Told",
+    "surfaces",
+]

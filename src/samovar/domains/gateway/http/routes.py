@@ -13,6 +13,7 @@ def surfaces(
     count_tokens: Endpoint,
     gemini: Endpoint,
     models: Endpoint,
+    gemini_models: Endpoint,
 ) -> list[Route]:
     """The table of the data plane. Anthropic's SDK takes a base URL with or without ``/anthropic``."""
     return [
@@ -24,6 +25,8 @@ def surfaces(
         Route("POST", "/v1/messages/count_tokens", count_tokens, "/v1/messages/count_tokens"),
         Route("POST", "/anthropic/v1/messages/count_tokens", count_tokens, "/v1/messages/count_tokens"),
         Route("POST", PREFIX, gemini, f"{PREFIX}{{model}}", is_prefix=True),
+        Route("GET", "/gemini/v1beta/models", gemini_models, "/gemini/v1beta/models"),
+        Route("GET", PREFIX, gemini_models, f"{PREFIX}{{model}}", is_prefix=True),
         Route("GET", "/v1/models", models, "/v1/models"),
         Route("GET", "/v1/models/", models, "/v1/models/{id}", is_prefix=True),
     ]
