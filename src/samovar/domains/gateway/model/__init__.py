@@ -10,7 +10,15 @@ from samovar.domains.gateway.model.call import (
     GatewaySettings,
     Plan,
 )
-from samovar.domains.gateway.model.plan import counts_tokens, plan, plan_count, plan_embeddings, plan_for_makers
+from samovar.domains.gateway.model.plan import (
+    attempted,
+    counts_tokens,
+    plan,
+    plan_count,
+    plan_embeddings,
+    plan_for_makers,
+    ranked,
+)
 from samovar.domains.gateway.model.retry import Again, GiveUp, Next, NextTarget, next_step
 
 __all__ = [
@@ -27,10 +35,12 @@ __all__ = [
     "Next",
     "NextTarget",
     "Plan",
+    "attempted",
     "counts_tokens",
     "next_step",
     "plan",
     "plan_count",
     "plan_embeddings",
     "plan_for_makers",
+    "ranked",
 ]

@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from samovar.domains.catalog.model import Target
+from samovar.domains.gateway.model.routing import Ranking
 from samovar.kernel.principal import Principal
 from samovar.ports.dialect import Dialect, Head, Vendor
 from samovar.ports.llm import ChatRequest, Usage
@@ -50,6 +51,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str = ""
     surface_name: str = ""
     as_prompt: Callable[[bytes], ChatRequest] | None = None
+    prefer_cheaper: bool = False
+    """A budget asks for cheaper targets: of several the cheapest comes first, whatever the strategy."""
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -63,10 +66,13 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Attempts, best first; never empty. ``why`` explains the order to the caller (``x-samovar-route``)."""
+    """Attempts, best first; never empty. ``why`` explains the order to the caller (``x-samovar-route``). ``ranking`` is what
+    it was made of, where several targets were weighed; ``conversation`` names the one that may stay where it is answered."""
 
     attempts: tuple[Attempt, ...]
     why: str
+    ranking: Ranking | None = None
+    conversation: bytes | None = None
 
 
 class AttemptNote(msgspec.Struct, frozen=True, omit_defaults=True):

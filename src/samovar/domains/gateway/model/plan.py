@@ -1,26 +1,42 @@
-"""From targets to a plan. Pure; strategies of issue *money, limits and routing* extend it here."""
+"""From targets to a plan. Pure; :mod:`ranking` says which of several comes first."""
 
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Final
 
-from samovar.domains.catalog.model import Target
+import msgspec
+
+from samovar.domains.catalog.model import Strategy, Target
 from samovar.domains.gateway.errors import MadeElsewhere
 from samovar.domains.gateway.model.call import Attempt, Plan
+from samovar.domains.gateway.model.ranking import rank
+from samovar.domains.gateway.model.routing import OPEN_ATTEMPTS, Ranked, Ranking, Routing
 from samovar.ports.dialect import Dialect, Unsupported, Vendor
 from samovar.ports.pins import maker_of
 
+_MAX_REASONS: Final = 3
 _WHY: Final = {True: "only target", False: "in the group's order"}
 
 
 def plan(
-    targets: Sequence[Target], *, surface: Dialect, vendors: Mapping[str, Vendor], dialects: Mapping[str, Dialect]
+    targets: Sequence[Target],
+    *,
+    surface: Dialect,
+    vendors: Mapping[str, Vendor],
+    dialects: Mapping[str, Dialect],
+    routing: Routing | None = None,
+    prefer_cheaper: bool = False,
 ) -> Plan:
-    """An attempt for each target, in the order given (an admin's order of a group is a wish).
+    """An attempt for each target, in the order given (an admin's order of a group is a wish); with ``routing``, as that
+    ranks those that can take the call, and where nobody named the targets only the best few.
 
     A vendor that speaks the caller's dialect is spoken to in it, so that nothing is translated; else in its own best one.
-    Raises ``Unsupported`` where no target speaks a language of chat that we know.
+    Raises ``Unsupported`` where no target speaks a language of chat that we know, or none can take the call.
     """
+    if routing is not None:
+        ranking = ranked(targets, vendors=vendors, dialects=dialects, routing=routing, prefer_cheaper=prefer_cheaper)
+        chosen = [one.target for one in attempted(ranking, routing)]
+        return _explained(plan(chosen, surface=surface, vendors=vendors, dialects=dialects), ranking)
     found = [_attempt(target, surface, vendors[target.provider.vendor], dialects) for target in targets]
     attempts = tuple([attempt for attempt in found if attempt is not None])
     if not attempts:
@@ -30,9 +46,21 @@ def plan(
 
 
 def plan_embeddings(
-    targets: Sequence[Target], *, surface: Dialect, vendors: Mapping[str, Vendor], dialects: Mapping[str, Dialect]
+    targets: Sequence[Target],
+    *,
+    surface: Dialect,
+    vendors: Mapping[str, Vendor],
+    dialects: Mapping[str, Dialect],
+    routing: Routing | None = None,
+    prefer_cheaper: bool = False,
 ) -> Plan:
     """As :func:`plan`, for vectors. ``surface`` is the dialect whose family the caller's embeddings belong to."""
+    if routing is not None:
+        ranking = ranked(
+            targets, vendors=vendors, dialects=dialects, routing=routing, prefer_cheaper=prefer_cheaper, vectors=True
+        )
+        chosen = [one.target for one in attempted(ranking, routing)]
+        return _explained(plan_embeddings(chosen, surface=surface, vendors=vendors, dialects=dialects), ranking)
     found: list[Attempt] = []
     for target in targets:
         vendor = vendors[target.provider.vendor]
@@ -45,6 +73,45 @@ def plan_embeddings(
         names = ", ".join(sorted({target.provider.name for target in targets}))
         raise Unsupported(f"the provider {names} offers no embeddings; choose a model of another one")
     return Plan(tuple(found), _WHY[len(found) == 1])
+
+
+def ranked(
+    targets: Sequence[Target],
+    *,
+    vendors: Mapping[str, Vendor],
+    dialects: Mapping[str, Dialect],
+    routing: Routing,
+    prefer_cheaper: bool = False,
+    vectors: bool = False,
+) -> Ranking:
+    """What :func:`plan` goes by (``vectors``: :func:`plan_embeddings`), without anything being planned."""
+    if prefer_cheaper:
+        routing = msgspec.structs.replace(routing, strategy=Strategy.COST)
+    mute = {
+        name
+        for name in {target.provider.vendor for target in targets}
+        if not dialects.keys() & (vendors[name].embedding_paths if vectors else vendors[name].paths).keys()
+    }
+    ranking = rank(targets, routing, mute=mute)
+    if not prefer_cheaper:
+        return ranking
+    return msgspec.structs.replace(ranking, why=f"{ranking.why}; the budget asks for cheaper")
+
+
+def attempted(ranking: Ranking, routing: Routing) -> Sequence[Ranked]:
+    """Those that are tried. Raises ``Unsupported`` where there are none."""
+    if not ranking.ranked:
+        said = [f"{one.target.id} {', '.join(one.reasons)}" for one in ranking.excluded[:_MAX_REASONS]]
+        more = len(ranking.excluded) - len(said)
+        raise Unsupported(
+            f"no model of this name can take the call: {'; '.join(said)}{f'; and {more} more' if more else ''}. "
+            "Ask for less, or for another model; POST /api/routes/explain shows each."
+        )
+    return ranking.ranked[:OPEN_ATTEMPTS] if routing.is_open else ranking.ranked
+
+
+def _explained(planned: Plan, ranking: Ranking) -> Plan:
+    return msgspec.structs.replace(planned, why=ranking.why, ranking=ranking)
 
 
 def plan_count(planned: Plan) -> Plan:
