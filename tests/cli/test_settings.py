@@ -16,6 +16,28 @@ def test_wrong_settings_are_all_named_at_once_and_in_plain_words(terminal: Termi
         assert f"- {name}: " in done.err
 
 
+def test_a_contradiction_is_told_beside_what_is_wrong_by_itself(terminal: Terminal, tmp_path: Path) -> None:
+    wrong = {"SAMOVAR_PORT": "http", "SAMOVAR_WORKERS": "3", "ADMIN_TOKEN": "x", "AZURE_OPENAI_API_KEY": "k"}
+    file = tmp_path / "other.toml"
+    file.write_text('prot = 1\nhost = "127.0.0.2"\n')
+    done = terminal.type("serve", settings=wrong | {"SAMOVAR_CONFIG": str(file)})
+    assert done.status == 2
+    for said in (
+        "SAMOVAR_PORT: ",
+        "SAMOVAR_WORKERS=3 needs SAMOVAR_REDIS_URL",
+        "ADMIN_TOKEN: ",
+        "is configured by its key and needs its address",
+        "other.toml: there is no setting 'prot'",
+    ):
+        assert f"- {said}" in done.err or said in done.err
+
+
+def test_the_doctor_names_settings_that_there_are_not(terminal: Terminal) -> None:
+    done = terminal.type("doctor", "--json", settings={"SAMOVAR_PROT": "9000"})
+    assert "SAMOVAR_PROT" in done.out
+    assert "SAMOVAR_PORT" in done.out
+
+
 def test_a_role_that_there_is_not_is_refused_with_those_there_are(terminal: Terminal) -> None:
     done = terminal.type("serve", settings={"SAMOVAR_ROLES": "cook", "SAMOVAR_CREDENTIAL_TRIES": "often"})
     assert done.status == 2

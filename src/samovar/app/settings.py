@@ -5,14 +5,14 @@ Sources, the first that speaks wins: flags, environment, ``.env``, ``samovar.tom
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -112,10 +112,15 @@ class Settings(BaseSettings):
     body_timeout_s: float = Field(30.0, gt=0, description="A body must be here within this.")
     connect_timeout_s: float = Field(10.0, gt=0, description="To connect to a provider.")
     json_timeout_s: float = Field(
-        30.0, gt=0, description="A whole answer that is not streamed; raise it for reasoning models."
+        30.0,
+        gt=0,
+        description="A whole answer that is not streamed, all attempts at it together; raise it for reasoning models.",
     )
     first_byte_timeout_s: float = Field(120.0, gt=0, description="The first byte of a stream.")
     idle_timeout_s: float = Field(300.0, gt=0, description="Between two chunks of a stream.")
+    unread_timeout_s: float = Field(
+        60.0, gt=0, description="How long a client may leave its answer unread before the call is given up."
+    )
     stop_timeout_s: float = Field(
         30.0, ge=0, description="How long calls under way may go on when we are told to stop."
     )
@@ -125,6 +130,34 @@ class Settings(BaseSettings):
         "auto", description="The built-in sandbox provider: auto runs it when no other is configured."
     )
     credential_tries: str = Field("20/minute", description="Wrong keys an address may send; off is no limit.")
+    key_limits: str = Field(
+        "",
+        description="Requests of a gateway key, where no quota says else; empty is 100/minute burst 150; 1000/hour, and no"
+        " limit in the embedded profile on loopback; off is no limit.",
+    )
+    service_limits: str = Field("100/minute burst 150", description="Requests of a service account; off is no limit.")
+    person_limits: str = Field("100/minute", description="Requests of a person who is signed in; off is no limit.")
+    address_limit: str = Field("20/minute", description="Requests of an address without a credential; off is no limit.")
+    block_tries: str = Field(
+        "100 per 10 minutes",
+        description="An address with more refused requests is shut out; off shuts none out. So on loopback without proxies.",
+    )
+    block_s: float = Field(900.0, ge=1, le=86_400, description="How long an address is shut out.")
+    requests_without_redis: Literal["share", "local", "open", "closed"] = Field(
+        "share",
+        description="Limits on requests while Redis is away: share (of each process known), local (whole in each process),"
+        " open (none) or closed (nothing passes).",
+    )
+    tokens_without_redis: Literal["share", "local", "open", "closed"] = Field(
+        "share", description="The same for limits on tokens."
+    )
+    concurrency_without_redis: Literal["share", "local", "open", "closed"] = Field(
+        "local", description="The same for limits on calls at once."
+    )
+    shed_lag_s: float = Field(
+        1.0, ge=0, description="Calls are refused, those of the heaviest callers first, while the loop is later; 0: never."
+    )
+    shed_in_flight: int = Field(10_000, ge=0, description="The same while a process has more calls; 0: never.")
 
     provider_keys: Mapping[str, SecretStr] = Field({}, exclude=True, description="<VENDOR>_API_KEY of the environment.")
     provider_base_urls: Mapping[str, str] = Field({}, exclude=True, description="<VENDOR>_BASE_URL of the environment.")
@@ -161,7 +194,14 @@ class Settings(BaseSettings):
         parts_of(value)
         return value
 
-    @field_validator("credential_tries")
+    @field_validator("key_limits", "service_limits", "person_limits")
+    @classmethod
+    def _readable_limits(cls, value: str) -> str:
+        if value != NO_LIMIT:
+            parse_limits(value)
+        return value
+
+    @field_validator("credential_tries", "address_limit", "block_tries")
     @classmethod
     def _readable_limit(cls, value: str) -> str:
         if value != NO_LIMIT and len(parse_limits(value)) != 1:
@@ -189,17 +229,6 @@ class Settings(BaseSettings):
             raise ValueError("must begin with redis:, rediss:, unix: or memory:")
         return "" if value.startswith("memory:") else value
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if self.workers > 1 and not self.redis_url:
-            raise ValueError(
-                f"SAMOVAR_WORKERS={self.workers} needs SAMOVAR_REDIS_URL: several processes cannot share limits and news kept"
-                " in the memory of one"
-            )
-        if self.profile is Profile.SCALED and not (self.redis_url and self.database_url.startswith("postgres")):
-            raise ValueError("SAMOVAR_PROFILE=scaled needs SAMOVAR_DATABASE_URL=postgresql://... and SAMOVAR_REDIS_URL")
-        return self
-
     @classmethod
     def settings_customise_sources(
         cls,
@@ -212,6 +241,16 @@ class Settings(BaseSettings):
         # What `load` read from samovar.toml comes in beside the flags, and speaks last.
         file = dict(init_settings.init_kwargs.get(_FILE, {})) if isinstance(init_settings, InitSettingsSource) else {}
         return (init_settings, env_settings, dotenv_settings, InitSettingsSource(settings_cls, file))
+
+    def contradictions(self) -> Iterator[str]:
+        """Settings that are right by themselves and do not go together."""
+        if self.workers > 1 and not self.redis_url:
+            yield (
+                f"SAMOVAR_WORKERS={self.workers} needs SAMOVAR_REDIS_URL: several processes cannot share limits and news kept"
+                " in the memory of one"
+            )
+        if self.profile is Profile.SCALED and not (self.redis_url and self.database_url.startswith("postgres")):
+            yield "SAMOVAR_PROFILE=scaled needs SAMOVAR_DATABASE_URL=postgresql://... and SAMOVAR_REDIS_URL"
 
     @property
     def database(self) -> str:
@@ -241,36 +280,50 @@ def load(flags: Mapping[str, object] | None = None, *, folder: Path | None = Non
     dotenv = {name: value for name, value in dotenv_values(folder / ".env").items() if value is not None}
     environment = {**dotenv, **os.environ}
     given = {name: value for name, value in (flags or {}).items() if value is not None}
+    file, flaws = _read_toml(Path(environment.get("SAMOVAR_CONFIG", folder / "samovar.toml")))
     values: dict[str, Any] = {
         "_env_file": folder / ".env",
-        _FILE: _read_toml(Path(environment.get("SAMOVAR_CONFIG", folder / "samovar.toml"))),
+        _FILE: file,
         "provider_keys": _by_vendor(environment, lambda vendor: vendor.key_env),
         "provider_base_urls": _by_vendor(environment, lambda vendor: vendor.base_url_env),
         **given,
     }
-    flaws = _without_address(values["provider_keys"], values["provider_base_urls"])
-    if flaws:
-        raise SettingsInvalid(flaws)
+    flaws += _without_address(values["provider_keys"], values["provider_base_urls"])
     try:
-        return Settings(**values)
+        settings = Settings(**values)
     except ValidationError as error:
         # Without the input: it may be a secret.
-        raise SettingsInvalid([_plain(flaw) for flaw in error.errors(include_input=False)]) from None
+        wrong = error.errors(include_input=False)
+        flaws += [_plain(flaw) for flaw in wrong]
+        # What contradicts itself is told in the same breath: read again, the wrong ones at their defaults.
+        fields = {name for flaw in wrong for name in _fields_at(flaw["loc"])}
+        settings = Settings(**values, **{name: Settings.model_fields[name].default for name in fields - values.keys()})
+    flaws += settings.contradictions()
+    if flaws:
+        raise SettingsInvalid(flaws)
+    return settings
 
 
-def _read_toml(path: Path) -> dict[str, object]:
+def unknown_names(environment: Mapping[str, str]) -> list[str]:
+    """Names that look like settings of ours and are none: most are slips of the pen."""
+    known = {environment_name(field) for field in Settings.model_fields} | {"SAMOVAR_CONFIG"}
+    vendors = {name for vendor in VENDORS.values() for name in (vendor.key_env, vendor.base_url_env)}
+    return sorted(name for name in environment if name.startswith("SAMOVAR_") and name not in known | vendors)
+
+
+def _read_toml(path: Path) -> tuple[dict[str, object], list[str]]:
+    """What the file says, and what is wrong with it."""
     if not path.exists():
-        return {}
+        return {}, []
     try:
         values = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise SettingsInvalid([f"{path.name}: {error}"]) from error
+        return {}, [f"{path.name}: {error}"]
     # What is excluded comes from the environment alone: taken here, it would be passed over in silence.
     known = {name for name, field in Settings.model_fields.items() if not field.exclude}
     unknown = sorted(set(values) - known)
-    if unknown:
-        raise SettingsInvalid([f"{path.name}: there is no setting {name!r}" for name in unknown])
-    return values
+    flaws = [f"{path.name}: there is no setting {name!r}" for name in unknown]
+    return {name: value for name, value in values.items() if name in known}, flaws
 
 
 def environment_name(field: str) -> str:
@@ -298,6 +351,13 @@ _WORDS: Final = {
     "float_parsing": "must be a number",
     "bool_parsing": "must be true or false",
 }
+
+
+def _fields_at(loc: tuple[int | str, ...]) -> Iterator[str]:
+    for name, field in Settings.model_fields.items():
+        alias = field.validation_alias
+        if loc and loc[0] in (name, *(alias.choices if isinstance(alias, AliasChoices) else ())):
+            yield name
 
 
 def _plain(flaw: Any) -> str:
