@@ -16,6 +16,7 @@ from samovar.app.services import Services
 from samovar.app.settings import Settings
 from samovar.app.telemetry import logs
 from samovar.app.telemetry.metrics import CONTENT_TYPE
+from samovar.domains.billing.http import quotas as quotas_http
 from samovar.domains.catalog import http as catalog_http
 from samovar.domains.gateway import http as gateway_http
 from samovar.domains.identity import http as identity_http
@@ -47,6 +48,7 @@ def edge_of(services: Services) -> Edge:
             body_timeout_s=settings.body_timeout_s,
         ),
         nowhere=nowhere(services),
+        doorman=services.quotas.addresses,
         lifespan=services.running,
         meter=services.metrics,
         clock=services.clock,
@@ -70,6 +72,7 @@ def data_plane(services: Services) -> Iterator[Route]:
             dialect=dialect,
             service=services.gateway,
             identity=services.identity,
+            quotas=services.quotas,
             clock=services.clock,
             ids=services.ids,
             settings=settings,
@@ -148,9 +151,10 @@ def control_of(services: Services, routes: list[Route]) -> FastAPI:
 def _routers(services: Services) -> Iterator[APIRouter]:
     if Part.ADMIN not in services.parts:
         return
-    authenticate = identity_http.authenticated(services.identity)
+    authenticate = quotas_http.limited(identity_http.authenticated(services.identity), services.quotas)
     yield identity_http.router(service=services.identity, authenticate=authenticate)
     yield catalog_http.router(service=services.catalog, authenticate=authenticate)
+    yield quotas_http.router(service=services.quotas, authenticate=authenticate)
 
 
 def _report(error: BaseException, request_id: str) -> None:

@@ -1,7 +1,7 @@
 """The control plane: FastAPI behind a pure ASGI edge that speaks problem documents."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import structlog
@@ -23,7 +23,17 @@ from samovar.kernel.errors import (
     SamovarError,
     Unauthenticated,
 )
-from samovar.ports.asgi import REQUEST_ID, Message, Receive, Scope, Send, read_body, sane_request_id, send_whole
+from samovar.ports.asgi import (
+    LIMITS,
+    REQUEST_ID,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    read_body,
+    sane_request_id,
+    send_whole,
+)
 from samovar.ports.clock import Ids
 
 log = structlog.get_logger()
@@ -64,7 +74,8 @@ class ControlPlane:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *self._added(message["headers"], request_id)]
+                added = self._added(message["headers"], request_id, scope.get(LIMITS))
+                message["headers"] = [*message["headers"], *added]
             await send(message)
 
         # Whatever is logged while the request runs says which one it was.
@@ -92,8 +103,13 @@ class ControlPlane:
         scope[REQUEST_ID] = request_id = given or self._ids.new("req")
         return request_id
 
-    def _added(self, headers: Iterable[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
-        added = [*self._headers, (b"x-request-id", request_id.encode())]
+    def _added(
+        self,
+        headers: Iterable[tuple[bytes, bytes]],
+        request_id: str,
+        limits: Sequence[tuple[bytes, bytes]] | None = None,
+    ) -> list[tuple[bytes, bytes]]:
+        added = [*self._headers, (b"x-request-id", request_id.encode()), *(limits or ())]
         if all(name != b"cache-control" for name, _ in headers):
             # Answers hold what one caller may see, a new key's secret among it.
             added.append((b"cache-control", b"no-store"))

@@ -14,7 +14,17 @@ import structlog
 from samovar.app.cors import Cors
 from samovar.app.proxies import Network, believe
 from samovar.kernel.errors import Forbidden, NotFound, SamovarError
-from samovar.ports.asgi import REQUEST_ID, Endpoint, Receive, Route, Scope, Send, send_whole
+from samovar.ports.asgi import (
+    REFUSAL,
+    REQUEST_ID,
+    SIGNED_IN,
+    Endpoint,
+    Receive,
+    Route,
+    Scope,
+    Send,
+    send_whole,
+)
 from samovar.ports.clock import Clock
 
 log = structlog.get_logger()
@@ -33,6 +43,7 @@ SLOW_S: Final = 60.0
 """A data-plane request that took longer is worth a line even if it went well."""
 
 _GONE: Final = 499
+_STRANGERS: Final = frozenset({401, 429})
 _UNMATCHED: Final = "unmatched"
 _ROUTE_OF: Final = "samovar.route"
 _PROBES: Final = frozenset({"/healthz", "/health", "/health/live", "/ready", "/health/ready", "/metrics"})
@@ -77,6 +88,18 @@ class Nowhere(Refuses, Protocol):
         ...
 
 
+class Doorman(Protocol):
+    """Knows the addresses that are shut out, and hears of requests that were refused for their credential."""
+
+    def refusal(self, address: str | None) -> SamovarError | None:
+        """Why a request of this address is not looked at."""
+        ...
+
+    async def refused(self, address: str | None) -> None:
+        """A request of this address was refused."""
+        ...
+
+
 class Edge:
     """The outermost ASGI app. ``lifespan`` is entered for the life of the process."""
 
@@ -86,6 +109,7 @@ class Edge:
         routes: Iterable[Route],
         control: Control,
         nowhere: Nowhere | None,
+        doorman: Doorman | None = None,
         lifespan: Callable[[], AbstractAsyncContextManager[None]],
         meter: Meter,
         clock: Clock,
@@ -96,6 +120,7 @@ class Edge:
         self._exact = {(route.method, route.path): route for route in table if not route.is_prefix}
         self._prefixes = [route for route in table if route.is_prefix]
         self._control = control
+        self._doorman = doorman
         self._nowhere = nowhere
         self._lifespan = lifespan
         self._meter = meter
@@ -112,7 +137,7 @@ class Edge:
             believe(scope, self._trusted)
         status = _GONE
         try:
-            status = await self._answered(scope, receive, send)
+            status = await self._watched(scope, receive, send)
         except asyncio.CancelledError:
             # The server cancels a request whose client left. The task ends here either way.
             pass
@@ -122,6 +147,22 @@ class Edge:
             if status >= 400 or seconds > SLOW_S or _ROUTE_OF not in scope:
                 _log(scope, status, seconds)
         return None
+
+    async def _watched(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """Answer, but for an address that is shut out; one that is refused here may become such."""
+        doorman, client = self._doorman, scope.get("client")
+        if doorman is None or client is None:
+            return await self._answered(scope, receive, send)
+        refusal = doorman.refusal(client[0])
+        if refusal is not None:
+            if (scope["method"], scope["path"]) not in self._exact and self._below(scope["method"], scope["path"]) is None:
+                return await self._control.refuse(refusal, scope, send)
+            # A vendor's surface says it in the vendor's shape.
+            scope[REFUSAL] = refusal
+        status = await self._answered(scope, receive, send)
+        if status in _STRANGERS and SIGNED_IN not in scope:
+            await doorman.refused(client[0])
+        return status
 
     async def _answered(self, scope: Scope, receive: Receive, send: Send) -> int:
         origin = None

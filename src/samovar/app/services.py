@@ -17,10 +17,12 @@ from samovar.adapters.system import SystemClock, SystemIds
 from samovar.app import adapters
 from samovar.app.background import background, calm_the_collector, forever, until_done
 from samovar.app.configured import EmbeddedSandbox, configured_providers, wants_sandbox
+from samovar.app.quotas import quota_service
 from samovar.app.roles import Part, parts_of
 from samovar.app.settings import NO_LIMIT, Settings
 from samovar.app.subscriptions import on_call_finished
 from samovar.app.telemetry.metrics import Metrics
+from samovar.domains.billing.service.quotas import QuotaService
 from samovar.domains.catalog.model import Provider
 from samovar.domains.catalog.service import CATALOG_CHANGED, CatalogService, bundled_families, bundled_prices
 from samovar.domains.gateway.model import CallFinished, GatewaySettings
@@ -138,6 +140,12 @@ class Services:
         )
 
     @cached_property
+    def quotas(self) -> QuotaService:
+        return quota_service(
+            self.settings, database=self.database, clock=self.clock, ids=self.ids, shared=self.shared
+        )
+
+    @cached_property
     def catalog(self) -> CatalogService:
         return CatalogService(
             database=self.database,
@@ -215,6 +223,7 @@ class Services:
             connections=lambda: self.database.connections_active,
             depths=lambda: {"usage_events": self.usage.waiting, "usage_events_dropped": self.usage.dropped},
             breakers=lambda: self.gateway.breaker_states() if Part.GATEWAY in self.parts else {},
+            quotas=lambda: self.quotas.figures(),
             multiprocess=self.settings.workers > 1,
         )
 
@@ -255,15 +264,18 @@ class Services:
                 await stack.enter_async_context(self.sandbox.running())
             await self.prepare()
             await self.catalog.load()
+            await self.quotas.load()
             self.shared.bus.subscribe(CATALOG_CHANGED, self.catalog.on_changed)
             self.shared.bus.on_gap(self.catalog.on_gap)
             await self._start_bus(stack)
             await stack.enter_async_context(self.identity.running())
+            await stack.enter_async_context(self.quotas.running())
             stack.push_async_callback(self._flush_usage)
             await stack.enter_async_context(
                 background(
                     forever("usage", self.usage.run),
                     forever("catalog", self.catalog.watch),
+                    forever("quotas", self.quotas.watch),
                     forever("metrics", self._refresh_metrics),
                 )
             )

@@ -18,6 +18,12 @@ RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 REQUEST_ID: Final = "samovar.request_id"
 """Where an endpoint leaves the request's id in the scope, for the edge's log."""
+SIGNED_IN: Final = "samovar.signed_in"
+"""Stands in the scope once the caller is known."""
+REFUSAL: Final = "samovar.refusal"
+"""Stands in the scope where the edge shuts the caller's address out: the error, to be told in the surface's own shape."""
+LIMITS: Final = "samovar.limits"
+"""Headers that tell the caller's limits, for the answers of the control plane."""
 _MAX_REQUEST_ID_BYTES: Final = 128
 _REQUEST_ID_BYTES: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 

@@ -28,6 +28,7 @@ from samovar.domains.identity.service import (
     IdentityService,
 )
 from samovar.kernel.principal import Principal
+from samovar.ports.asgi import SIGNED_IN
 from samovar.ports.problems import refusals
 
 Authenticate = Callable[[Request], Awaitable[Principal]]
@@ -46,14 +47,18 @@ def authenticated(service: IdentityService) -> Authenticate:
         address = None if request.client is None else request.client.host
         admin_token = request.headers.get("x-admin-token")
         if admin_token is not None:
-            return await service.authenticate_admin(admin_token[:_MAX_CREDENTIAL_CHARS], address=address)
+            principal = await service.authenticate_admin(admin_token[:_MAX_CREDENTIAL_CHARS], address=address)
+            request.scope[SIGNED_IN] = True
+            return principal
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
         secret = secret.strip()[:_MAX_CREDENTIAL_CHARS]
         if scheme.lower() != "bearer" or not secret:
             raise NoCredential(
                 "Send a key as 'Authorization: Bearer sk-samovar-…', or the admin token as 'X-Admin-Token'."
             )
-        return service.recall(secret) or await service.authenticate(secret, address=address)
+        principal = service.recall(secret) or await service.authenticate(secret, address=address)
+        request.scope[SIGNED_IN] = True
+        return principal
 
     return authenticate
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from samovar.domains.billing.service.quotas import Grant, QuotaService
 from samovar.domains.gateway.http.envelope import Envelope, read_envelope, refusal_headers, told
 from samovar.domains.gateway.http.keepalive import KeepAlive
 from samovar.domains.gateway.http.sign_in import signed_in
@@ -58,6 +59,7 @@ class ChatEntrance:
         dialect: Dialect,
         service: GatewayService,
         identity: IdentityService,
+        quotas: QuotaService,
         clock: Clock,
         ids: Ids,
         settings: EntranceSettings,
@@ -71,6 +73,7 @@ class ChatEntrance:
         self._read_head = dialect.read_head if figures is None else figures.surface.read_head
         self._whole = service.answer if figures is None else figures.answer
         self._identity = identity
+        self._quotas = quotas
         self._clock = clock
         self._ids = ids
         self._settings = settings
@@ -92,22 +95,28 @@ class ChatEntrance:
         envelope = read_envelope(scope["headers"], self._dialect.forwarded_headers)
         call_id = self._ids.new("call")
         scope[REQUEST_ID] = request_id = envelope.request_id or call_id
+        grant: Grant | None = None
         try:
-            principal = await signed_in(envelope, scope, self._identity)
+            principal = await signed_in(envelope, scope, self._identity, addresses=self._quotas.addresses)
+            grant = await self._quotas.admit(principal)
             body = await read_body(
                 receive,
                 declared=envelope.content_length,
                 max_bytes=self._settings.max_body_bytes,
                 timeout_s=self._settings.body_timeout_s,
             )
-            call = self._call(envelope, principal, self._head(body, address), body, call_id, started, started_at)
+            head = self._head(body, address)
+            call = self._call(envelope, principal, grant, head, body, call_id, started, started_at)
             if call.head.stream:
                 return await self._stream(call, send)
             return await self._answer(call, send)
         except SamovarError as error:
-            return await self.refuse(error, request_id, send)
+            return await self.refuse(error, request_id, send, grant)
         except Exception as error:  # noqa: BLE001  # edge: a defect of ours must answer in the caller's shape, and be logged
-            return await self.refuse(self._as_told(error, request_id), request_id, send)
+            return await self.refuse(self._as_told(error, request_id), request_id, send, grant)
+        finally:
+            if grant is not None:
+                grant.release()
 
     def _head(self, body: bytes, address: Address | None) -> Head:
         head = self._read_head(body)
@@ -117,6 +126,7 @@ class ChatEntrance:
         self,
         envelope: Envelope,
         principal: Principal,
+        grant: Grant,
         head: Head,
         body: bytes,
         call_id: str,
@@ -143,6 +153,7 @@ class ChatEntrance:
             traceparent=f"00-{trace_id}-{own[16:]}-01",
             surface_name="" if figures is None else figures.surface.name,
             as_prompt=None if figures is None else figures.surface.as_prompt,
+            grant=grant,
         )
 
     async def _answer(self, call: Call, send: Send) -> int:
@@ -155,7 +166,7 @@ class ChatEntrance:
         settings = self._service.settings
         alive = KeepAlive(
             send=send,
-            headers=self._stream_headers,
+            headers=(*self._stream_headers, *(call.grant.headers() if call.grant else ())),
             beat=self._dialect.keep_alive(),
             after_s=settings.keep_alive_after_s,
             every_s=settings.keep_alive_every_s,
@@ -215,10 +226,12 @@ class ChatEntrance:
         self._report(error, request_id)
         return SamovarError(_UNEXPECTED)
 
-    async def refuse(self, error: SamovarError, request_id: str, send: Send) -> int:
+    async def refuse(self, error: SamovarError, request_id: str, send: Send, grant: Grant | None = None) -> int:
         """Answer with an error in the surface's own shape."""
         status = error.http_status
         body = self._dialect.write_error(error, status=status, request_id=request_id)
         headers = [*self._settings.base_headers, *refusal_headers(error, request_id)]
+        if grant is not None and "X-RateLimit-Limit" not in error.headers:
+            headers += grant.headers()
         await send_whole(send, status, headers, body)
         return status

@@ -103,6 +103,8 @@ def told(trail: Trail, planned: Plan) -> list[tuple[bytes, bytes]]:
         headers.append((b"x-samovar-cost-credits", b"unknown" if cost is None else credits_text(cost).encode()))
     if trail.is_estimate or (trail.usage is not None and trail.usage.estimated):
         headers.append((b"x-samovar-estimated", b"1"))
+    if trail.call.grant is not None:
+        headers += trail.call.grant.headers()
     return headers
 
 

@@ -1,19 +1,30 @@
 """Who calls a vendor-compatible surface."""
 
+from samovar.domains.billing.service.quotas import Addresses
 from samovar.domains.gateway.http.envelope import Envelope
 from samovar.domains.identity.model import Permission, require
 from samovar.domains.identity.service import IdentityService
 from samovar.kernel.errors import Unauthenticated
 from samovar.kernel.principal import Principal
-from samovar.ports.asgi import Scope
+from samovar.ports.asgi import REFUSAL, SIGNED_IN, Scope
 
 
 async def signed_in(
-    envelope: Envelope, scope: Scope, identity: IdentityService, *, needs: Permission = Permission.GATEWAY_CALL
+    envelope: Envelope,
+    scope: Scope,
+    identity: IdentityService,
+    *,
+    addresses: Addresses | None = None,
+    needs: Permission = Permission.GATEWAY_CALL,
 ) -> Principal:
     """The principal behind the key. Raises ``Unauthenticated`` with the challenge of RFC 9110 (section 11.6.1),
-    ``Forbidden`` for one without the permission."""
+    ``Forbidden`` for one without the permission, ``RateLimited`` where an address sends too many without a key, and what the
+    edge says of an address that is shut out."""
+    if REFUSAL in scope:
+        raise scope[REFUSAL]
     if not envelope.secret:
+        if addresses is not None and scope.get("client"):
+            await addresses.admit_anonymous(scope["client"][0])
         raise Unauthenticated(
             "send a key as `Authorization: Bearer sk-samovar-...` (or in the header your SDK uses)",
             headers={"WWW-Authenticate": 'Bearer realm="samovar"'},
@@ -22,5 +33,6 @@ async def signed_in(
     if principal is None:
         client = scope.get("client")
         principal = await identity.authenticate(envelope.secret, address=client[0] if client else None)
+    scope[SIGNED_IN] = True
     require(principal, needs)
     return principal

@@ -1,8 +1,9 @@
 """The data of a call, in the order in which it comes to be: Call, Plan of Attempts, CallFinished."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 import msgspec
 
@@ -29,6 +30,31 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     breaker_rest_s: float = 60.0
 
 
+class Allowed(Protocol):
+    """What the limits of caller and target grant a call. Each wait raises ``RateLimited``, ``QuotaUnavailable``."""
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether any limit on tokens or on targets asks for an estimate."""
+        ...
+
+    async def take_tokens(self, input_tokens: int, output_tokens: int) -> None:
+        """Take an estimate, before the call goes out."""
+        ...
+
+    def to_target(self, provider: str, model: str) -> Awaitable[None] | None:
+        """Ask the limits of a target, where it has any; what is awaited raises ``TargetLimited`` too."""
+        ...
+
+    def settle(self, tokens: int) -> None:
+        """The call is over and used so many."""
+        ...
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """``X-RateLimit-*``, where a limit applies."""
+        ...
+
+
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One request as it came in. ``started`` is the monotonic second of its first byte; ``forwarded`` are the caller's
     headers that mean something to a vendor of the same dialect; ``wants_cost`` asks for the cost in a stream's last
@@ -53,6 +79,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     as_prompt: Callable[[bytes], ChatRequest] | None = None
     prefer_cheaper: bool = False
     """A budget asks for cheaper targets: of several the cheapest comes first, whatever the strategy."""
+    grant: Allowed | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from samovar.domains.billing import TargetLimited
 from samovar.domains.gateway.errors import BreakerOpen
 from samovar.domains.gateway.model.call import GatewaySettings
 from samovar.kernel.errors import SamovarError
@@ -57,7 +58,7 @@ def worth_another(error: SamovarError) -> bool:
     """Whether another target might do better: not where the fault is the caller's."""
     if isinstance(error, UpstreamError):
         return error.upstream_status not in _CALLERS_FAULT
-    return isinstance(error, TransportFailure | BadAnswer | BreakerOpen | Unsupported)
+    return isinstance(error, TransportFailure | BadAnswer | BreakerOpen | TargetLimited | Unsupported)
 
 
 def is_targets_fault(error: SamovarError) -> bool:

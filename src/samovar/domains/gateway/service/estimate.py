@@ -56,6 +56,16 @@ def prompt_tokens(request: ChatRequest) -> int:
     return -(-chars // CHARS_A_TOKEN) + files * TOKENS_A_FILE
 
 
+def asked_tokens(call: Call) -> tuple[int, int]:
+    """An estimate of the tokens a call says, and how many it may be answered (0 where it names no bound)."""
+    read = call.as_prompt or call.surface.read_request
+    try:
+        request = read(call.body)
+    except SamovarError:
+        return -(-len(call.body) // CHARS_A_TOKEN), 0
+    return prompt_tokens(request), max(0, request.max_output_tokens or 0)
+
+
 def _input_tokens(call: Call) -> int:
     read = call.as_prompt or call.surface.read_request
     try:

@@ -28,7 +28,7 @@ from samovar.domains.gateway.model import (
     plan_for_makers,
 )
 from samovar.domains.gateway.model.retry import is_targets_fault
-from samovar.domains.gateway.service.estimate import answer_chars, settled
+from samovar.domains.gateway.service.estimate import answer_chars, asked_tokens, settled
 from samovar.domains.gateway.service.figures import Figures, count_once, embed_once, estimated_count
 from samovar.domains.gateway.service.live import LiveStream, open_live
 from samovar.domains.gateway.service.outbound import prepared
@@ -178,6 +178,9 @@ class GatewayService:
 
     async def _attempts(self, planned: Plan, trail: Trail, run: Callable[[Attempt, Trail], Awaitable[T]]) -> T:
         """Run the plan until an attempt succeeds or the policy gives up. Raises the last error."""
+        grant = trail.call.grant
+        if grant is not None and grant.counts_tokens:
+            await grant.take_tokens(*asked_tokens(trail.call))
         position, tries = 0, 0
         while True:
             attempt = planned.attempts[position]
@@ -187,6 +190,7 @@ class GatewayService:
             is_probe = False
             try:
                 is_probe = self._admit(breaker)
+                await _granted(trail.call, attempt)
                 result = await run(attempt, trail)
             except SamovarError as error:
                 self._tell(breaker, error, is_probe=is_probe)
@@ -297,7 +301,18 @@ class GatewayService:
             self._finish(trail, CallStatus.ERROR, SamovarError.status, SamovarError.code)
 
     def _finish(self, trail: Trail, status: CallStatus, http_status: int, error_code: str | None) -> None:
+        grant, usage = trail.call.grant, trail.usage
+        if grant is not None:
+            grant.settle(0 if usage is None else usage.input_tokens + usage.output_tokens)
         self._on_finished(trail.finished(status, http_status=http_status, error_code=error_code))
+
+
+async def _granted(call: Call, attempt: Attempt) -> None:
+    """Ask the limits of the target. Raises ``TargetLimited``, ``QuotaUnavailable``."""
+    if call.grant is not None:
+        asked = call.grant.to_target(attempt.target.provider.name, attempt.target.model.id)
+        if asked is not None:
+            await asked
 
 
 def _is_late(breaker: Breaker, *, is_probe: bool) -> bool:

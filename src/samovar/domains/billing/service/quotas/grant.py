@@ -56,6 +56,23 @@ async def enter_all(gates: Sequence[Gate], now: float, refused: type[RateLimited
             raise
 
 
+def headers_of(account: Account, now: float) -> list[tuple[bytes, bytes]]:
+    """``X-RateLimit-*`` of the tightest limit on requests (on tokens, where there is none on requests)."""
+    meters = account.requests or account.tokens
+    if not meters:
+        return []
+    tightest, left = meters[0], meters[0].remaining(now)
+    for meter in meters[1:]:
+        other = meter.remaining(now)
+        if other * tightest.limit.capacity < left * meter.limit.capacity:
+            tightest, left = meter, other
+    return [
+        (b"x-ratelimit-limit", b"%d" % tightest.limit.capacity),
+        (b"x-ratelimit-remaining", b"%d" % left),
+        (b"x-ratelimit-reset", b"%d" % math.ceil(tightest.reset_s(now))),
+    ]
+
+
 class Grant:
     """One for each call. :meth:`release` in every case; :meth:`settle` once where tokens were taken."""
 
@@ -123,20 +140,7 @@ class Grant:
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """``X-RateLimit-*`` of the tightest limit on requests (on tokens, where there is none on requests)."""
-        meters = self._account.requests or self._account.tokens
-        if not meters:
-            return []
-        now = self._clock.monotonic()
-        tightest, left = meters[0], meters[0].remaining(now)
-        for meter in meters[1:]:
-            other = meter.remaining(now)
-            if other * tightest.limit.capacity < left * meter.limit.capacity:
-                tightest, left = meter, other
-        return [
-            (b"x-ratelimit-limit", b"%d" % tightest.limit.capacity),
-            (b"x-ratelimit-remaining", b"%d" % left),
-            (b"x-ratelimit-reset", b"%d" % math.ceil(tightest.reset_s(now))),
-        ]
+        return headers_of(self._account, self._clock.monotonic())
 
     async def _enter_target(self, target: Account) -> None:
         self._leave_target()

@@ -11,7 +11,7 @@ import structlog
 from samovar.domains.billing.model.quotas import Rows, Subject, allowance
 from samovar.domains.billing.service.quotas.addresses import ADDRESSES_CHANGED, AddressBounds, Addresses
 from samovar.domains.billing.service.quotas.book import Book
-from samovar.domains.billing.service.quotas.grant import Account, Grant, enter_all, take_all
+from samovar.domains.billing.service.quotas.grant import Account, Grant, enter_all, headers_of, take_all
 from samovar.domains.billing.service.quotas.line import AwayRules, Line
 from samovar.domains.billing.service.quotas.load import Caller, Load, LoadBounds
 from samovar.domains.billing.service.quotas.rows import TARGETS, QuotaRows, Remembered
@@ -105,14 +105,22 @@ class QuotaService:
 
     # --- on the path of a call
 
+    async def admit_request(self, principal: Principal) -> list[tuple[bytes, bytes]]:
+        """A request that is no call: it counts as one, but not among calls at once. The answer is what to tell in headers.
+        Raises ``RateLimited``, ``QuotaUnavailable``."""
+        account = self._account_of(principal, "")
+        if account.requests:
+            try:
+                await take_all(account.requests, 1, self._clock)
+            except TooManyRequests:
+                self._refused += 1
+                raise
+        return headers_of(account, self._clock.monotonic())
+
     async def admit(self, principal: Principal, *, project_id: str = "") -> Grant:
         """Let a call of this caller in; release what you get, in every case. Waits only where a block of a shared limit is
         not here yet. Raises ``RateLimited``, ``Overloaded``, ``QuotaUnavailable``."""
-        if self._known != (self._book.version, self._remembered.version):
-            self._forget_accounts()
-        account = self._accounts.get((principal.team_id, principal.id, project_id))
-        if account is None:
-            account = self._open_account(principal, project_id)
+        account = self._account_of(principal, project_id)
         load = self._load
         load.enter(account.caller)
         try:
@@ -217,6 +225,12 @@ class QuotaService:
         self._accounts.clear()
         self._targets.clear()
         self._known = (self._book.version, self._remembered.version)
+
+    def _account_of(self, principal: Principal, project_id: str) -> Account:
+        if self._known != (self._book.version, self._remembered.version):
+            self._forget_accounts()
+        account = self._accounts.get((principal.team_id, principal.id, project_id))
+        return self._open_account(principal, project_id) if account is None else account
 
     def _open_account(self, principal: Principal, project_id: str) -> Account:
         team_id = principal.team_id
