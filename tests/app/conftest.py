@@ -98,11 +98,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 @asynccontextmanager
-async def listening(app: App, *, header_timeout_s: float = 10.0) -> AsyncIterator[int]:
-    """The port on which our protocol serves ``app``."""
-    config = config_of(
-        app, host="", port=0, workers=1, stop_timeout_s=1, factory=False, header_timeout_s=header_timeout_s
-    )
+async def listening(app: App, **bounds: float) -> AsyncIterator[int]:
+    """The port on which our protocol serves ``app``; ``bounds`` are those of ``config_of``."""
+    config = config_of(app, host="", port=0, workers=1, stop_timeout_s=1, factory=False, **bounds)
     config.load()
     state = ServerState()
     protocol: Any = config.http_protocol_class
@@ -147,7 +145,8 @@ async def serve(tmp_path: Path, sqlite_template: Path) -> AsyncIterator[Serve]:
             given: dict[str, Any] = {"data_dir": tmp_path, "admin_token": ADMIN_TOKEN, "_env_file": None, **settings}
             services = Services(Settings(**given))
             await stack.enter_async_context(services.running())
-            port = await stack.enter_async_context(listening(edge_of(services), header_timeout_s=header_timeout_s))
+            bounds = {"header_timeout_s": header_timeout_s, "unread_timeout_s": services.settings.unread_timeout_s}
+            port = await stack.enter_async_context(listening(edge_of(services), **bounds))
             return Served(port, services)
 
         yield start

@@ -2,12 +2,17 @@
 
 * A client that does not finish its headers, or does not begin its body, within ``header_timeout_s`` is answered 408 and
   closed (uvicorn waits for ever). One sweep a second looks at all connections; a timer for each request would cost more.
+* A client that leaves its answer unread for ``unread_timeout_s`` is cut off, and what is done for it ends (uvicorn waits for
+  ever). The same sweep sees to it.
 * Headers are bounded.
 * When a client goes away its request's task is cancelled, and with it the call to the provider.
 * What is no HTTP gets the same problem document as every other error. A wish to upgrade is passed over (RFC 9110, 7.8).
 """
 
 import asyncio
+from array import array
+from fcntl import ioctl
+from termios import TIOCOUTQ
 from typing import Any, ClassVar, Final
 
 import httptools
@@ -25,6 +30,7 @@ from samovar.kernel.errors import BodyTooSlow, Malformed, SamovarError
 log = structlog.get_logger()
 
 HEADER_TIMEOUT_S: Final = 10.0
+UNREAD_TIMEOUT_S: Final = 60.0
 KEEP_ALIVE_S: Final = 75
 MAX_HEAD_BYTES: Final = 64 * 1024
 _MAX_PIPELINED: Final = 16
@@ -49,6 +55,9 @@ class SamovarProtocol(HttpToolsProtocol):
     header_timeout_s: ClassVar[float] = HEADER_TIMEOUT_S
     waiting_since: float | None = None
     """Since when a request's headers, or the first byte of its body, are awaited."""
+    unread_timeout_s: ClassVar[float] = UNREAD_TIMEOUT_S
+    _unread_bytes = 0
+    _unread_since = 0.0
     _in_head = True
     _head_bytes = 0
     _is_deaf = False
@@ -126,6 +135,22 @@ class SamovarProtocol(HttpToolsProtocol):
         # The cycle and the protocol hold each other; this lets both go without the collector.
         cycle.on_response = _nothing
 
+    def leaves_unread(self, now: float) -> bool:
+        """Whether nothing of a full (or last) buffer was taken off it for too long. Any byte taken begins the wait anew: a
+        slow reader is none that has stopped."""
+        # Only while nothing is written does a buffer that does not shrink mean that nobody reads.
+        is_still = self.flow.write_paused or self.transport.is_closing()
+        waiting = _unread(self.transport) if is_still else 0
+        if not waiting or not self._unread_bytes or waiting < self._unread_bytes:
+            self._unread_bytes, self._unread_since = waiting, now
+        return waiting > 0 and now - self._unread_since > self.unread_timeout_s
+
+    def cut_off(self) -> None:
+        """Give the client up, and what is done for it."""
+        log.info("a client left its answer unread and is cut off", unread_bytes=self._unread_bytes)
+        self._abandon()
+        self.transport.abort()
+
     def late(self) -> None:
         """The wait passed its bound."""
         self.waiting_since = None
@@ -178,18 +203,34 @@ class SamovarProtocol(HttpToolsProtocol):
         self._running = self._request_task = None
 
 
+def _unread(transport: asyncio.Transport) -> int:
+    """Bytes that the client has not taken: ours, and those that the system holds for it."""
+    ours = transport.get_write_buffer_size()
+    if not ours:
+        return 0
+    held = array("i", [0])
+    try:
+        ioctl(transport.get_extra_info("socket").fileno(), TIOCOUTQ, held)
+    except (OSError, ValueError):
+        # Gone in this moment, or a system that does not tell.
+        return ours
+    return ours + held[0]
+
+
 def _nothing() -> None:
     pass
 
 
 def _sweep(loop: asyncio.AbstractEventLoop, state: ServerState) -> None:
-    """Refuse the late; once a second while there is any connection."""
+    """Refuse the late and cut off those who do not read; once a second while there is any connection."""
     now = loop.time()
     for connection in list(state.connections):
         if isinstance(connection, SamovarProtocol):
             since = connection.waiting_since
             if since is not None and now - since > connection.header_timeout_s:
                 connection.late()
+            if connection.leaves_unread(now):
+                connection.cut_off()
     if state.connections:
         loop.call_later(_SWEEP_EVERY_S, _sweep, loop, state)
     else:
@@ -206,11 +247,11 @@ def config_of(
     factory: bool,
     reload_dirs: list[str] | None = None,
     header_timeout_s: float = HEADER_TIMEOUT_S,
+    unread_timeout_s: float = UNREAD_TIMEOUT_S,
 ) -> Config:
     """Uvicorn's configuration for ours. Its own access log stays off: the edge logs what is worth it."""
-    protocol: Any = SamovarProtocol
-    if header_timeout_s != HEADER_TIMEOUT_S:
-        protocol = type("ImpatientProtocol", (SamovarProtocol,), {"header_timeout_s": header_timeout_s})
+    bounds = {"header_timeout_s": header_timeout_s, "unread_timeout_s": unread_timeout_s}
+    protocol: Any = type("BoundedProtocol", (SamovarProtocol,), bounds)
     return Config(
         app,
         factory=factory,

@@ -155,7 +155,9 @@ class Settings(BaseSettings):
         "local", description="The same for limits on calls at once."
     )
     shed_lag_s: float = Field(
-        1.0, ge=0, description="Calls are refused, those of the heaviest callers first, while the loop is later; 0: never."
+        1.0,
+        ge=0,
+        description="Calls are refused, those of the heaviest callers first, while the loop is later; 0: never.",
     )
     shed_in_flight: int = Field(10_000, ge=0, description="The same while a process has more calls; 0: never.")
 

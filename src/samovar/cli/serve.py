@@ -43,6 +43,7 @@ def serve(settings: Settings, *, reload: bool) -> None:
         port=settings.port,
         workers=settings.workers,
         stop_timeout_s=settings.stop_timeout_s,
+        unread_timeout_s=settings.unread_timeout_s,
         factory=True,
         reload_dirs=[str(Path(__file__).parents[1])] if reload else None,
     )
