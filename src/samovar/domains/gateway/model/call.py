@@ -16,7 +16,8 @@ from samovar.ports.transport import Timeouts
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds on every call (settled.md, *Times*). A JSON call has a total, a stream has none."""
+    """Bounds on every call (settled.md, *Times*). A JSON call has a total over all its attempts and the waits between
+    them, a stream has none."""
 
     json_timeouts: Timeouts = Timeouts(first_byte_s=30.0, idle_s=30.0, total_s=30.0)
     stream_timeouts: Timeouts = Timeouts()

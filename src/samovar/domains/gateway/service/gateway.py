@@ -19,6 +19,7 @@ from samovar.domains.gateway.model import (
     CallStatus,
     GatewaySettings,
     GiveUp,
+    NextTarget,
     Plan,
     counts_tokens,
     next_step,
@@ -38,7 +39,7 @@ from samovar.kernel.principal import Principal
 from samovar.ports.clock import Clock
 from samovar.ports.dialect import Dialect, UpstreamError, Vendor
 from samovar.ports.pins import maker_of, pinned_json
-from samovar.ports.transport import HttpAnswer, HttpRequest, Transport
+from samovar.ports.transport import HttpAnswer, HttpRequest, Timeouts, Transport
 
 T = TypeVar("T")
 
@@ -47,6 +48,7 @@ CANCELLED_STATUS: Final = 499
 
 _MAX_ERROR_BYTES: Final = 64 * 1024
 _MAX_BREAKERS: Final = 4096
+_SHORTEST_S: Final = 0.001
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -114,7 +116,7 @@ class GatewayService:
     async def count_tokens(self, call: Call) -> Answer:
         """The tokens of a prompt: the vendor's count, or our estimate (the trail says which). As :meth:`answer`."""
 
-        trail = Trail(call, self._clock)
+        trail = Trail(call, self._clock).bounded(self.settings.json_timeouts.total_s)
         try:
             planned = plan_count(self._plan(call))
             if counts_tokens(planned.attempts[0]):
@@ -133,7 +135,7 @@ class GatewayService:
     async def _whole(
         self, call: Call, plan_of: Callable[[Call], Plan], once: Callable[[Attempt, Trail], Awaitable[bytes]]
     ) -> Answer:
-        trail = Trail(call, self._clock)
+        trail = Trail(call, self._clock).bounded(self.settings.json_timeouts.total_s)
         try:
             planned = plan_of(call)
             body = await self._attempts(planned, trail, once)
@@ -202,7 +204,7 @@ class GatewayService:
                     settings=self.settings,
                     jitter=self._jitter(),
                 )
-                if isinstance(step, GiveUp):
+                if isinstance(step, GiveUp) or _is_over(trail, step):
                     raise
                 if isinstance(step, Again):
                     await asyncio.sleep(step.after_s)
@@ -248,12 +250,18 @@ class GatewayService:
         transport = self._transports(attempt.target.provider)
         sent = trail.sent()
         try:
-            async with transport.send(request, timeouts=self.settings.json_timeouts) as answer:
+            async with transport.send(request, timeouts=self._bounds(trail)) as answer:
                 if answer.status >= 300:
                     raise await read_error(attempt, answer)
                 return await answer.read(max_bytes=self.settings.max_answer_bytes)
         finally:
             trail.waited_since(sent)
+
+    def _bounds(self, trail: Trail) -> Timeouts:
+        """The waits of an attempt: what the attempts before it left of the call's total."""
+        bounds = self.settings.json_timeouts
+        rest_s = trail.rest_s() if trail.notes else None
+        return bounds if rest_s is None else msgspec.structs.replace(bounds, total_s=max(rest_s, _SHORTEST_S))
 
     def _breaker(self, attempt: Attempt) -> Breaker:
         # By the provider's own id: names belong to a team, and one team's sick server is not another's.
@@ -313,6 +321,12 @@ async def _granted(call: Call, attempt: Attempt) -> None:
         asked = call.grant.to_target(attempt.target.provider.name, attempt.target.model.id)
         if asked is not None:
             await asked
+
+
+def _is_over(trail: Trail, step: NextTarget | Again) -> bool:
+    """Whether the call's total leaves no time for the next attempt."""
+    rest_s = trail.rest_s()
+    return rest_s is not None and rest_s <= (step.after_s if isinstance(step, Again) else 0.0)
 
 
 def _is_late(breaker: Breaker, *, is_probe: bool) -> bool:

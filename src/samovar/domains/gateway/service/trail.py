@@ -19,6 +19,7 @@ class Trail:
         "attempt",
         "call",
         "cost_nano_usd",
+        "ends_at",
         "first_content_s",
         "in_flight",
         "is_estimate",
@@ -42,6 +43,7 @@ class Trail:
         self.price_source: str | None = None
         self.in_flight = False
         self.is_estimate = False
+        self.ends_at: float | None = None
         self._attempt_started = 0.0
         self._request: ChatRequest | None = None
 
@@ -51,6 +53,15 @@ class Trail:
         if self._request is None:
             self._request = self.call.surface.read_request(self.call.body)
         return self._request
+
+    def bounded(self, total_s: float | None) -> "Trail":
+        """With a total for all attempts and the waits between them, from now on. Returns itself."""
+        self.ends_at = None if total_s is None else self._clock.monotonic() + total_s
+        return self
+
+    def rest_s(self) -> float | None:
+        """What is left of the total."""
+        return None if self.ends_at is None else self.ends_at - self._clock.monotonic()
 
     def begin(self, attempt: Attempt) -> None:
         """An attempt goes out."""
