@@ -228,6 +228,11 @@ class Dialect(Protocol):
         """Raises ``Malformed``, with a JSON path for each flaw."""
         ...
 
+    def amended(self, body: bytes, *, max_output_tokens: int | None, drop_params: bool) -> bytes:
+        """The caller's bytes with this bound on the answer in place of his own, ``None`` for no change, and with
+        ``drop_params`` where he does not say it. Raises ``Malformed``."""
+        ...
+
     def write_response(self, response: ChatResponse, *, extra: Mapping[str, object] | None = None) -> bytes:
         """``extra`` becomes the answer's ``samovar`` field."""
         ...

@@ -60,6 +60,10 @@ class EmbeddingsSurface(FigureSurface, Protocol):
         """Raises ``Malformed``."""
         ...
 
+    def amended(self, body: bytes, *, inputs: tuple[str, ...] | None, drop_params: bool) -> bytes:
+        """The caller's bytes with these inputs, ``None`` for his own, and with ``drop_params`` where he does not say it."""
+        ...
+
     def tap(self, body: bytes, *, vendor: Vendor) -> Usage | None:
         """The usage of an answer that passes through, ``None`` where it says none. Raises ``BadAnswer``, or
         ``UpstreamError`` for an error in a 200."""

@@ -1,6 +1,10 @@
 """What can go wrong with a call besides what the provider says."""
 
+from types import MappingProxyType
+from typing import Final
+
 from samovar.kernel.errors import SamovarError
+from samovar.kernel.guard import GuardSide
 
 
 class MadeElsewhere(SamovarError):
@@ -17,3 +21,40 @@ class BreakerOpen(SamovarError):
     code = "provider_resting"
     status = 503
     title = "The provider is failing and is left alone for a while"
+
+
+class GuardBlocked(SamovarError):
+    """A rule of the key's own guard rails found what it blocks: 400 for what was asked, 422 for what was answered."""
+
+    code = "guard_blocked"
+    status = 400
+    title = "A guard rail of the key does not let this through"
+
+    def __init__(self, rule: str, *, side: GuardSide) -> None:
+        super().__init__(_BLOCKED[side].format(rule=rule))
+        self.side = side
+        self.passed = ""
+        """Of a text that came in pieces: what may still go out before the end."""
+
+    @property
+    def http_status(self) -> int:
+        """See the class."""
+        return self.status if self.side is GuardSide.INPUT else 422
+
+
+class BeyondKeyLimit(SamovarError):
+    """The call asks for more than the key's guard rails allow."""
+
+    code = "beyond_key_limit"
+    status = 400
+    title = "More than this key may ask for"
+
+
+_BLOCKED: Final = MappingProxyType(
+    {
+        GuardSide.INPUT: "The rule {rule!r} of this key does not let through what was sent: leave out what it is about, or ask "
+        "an admin of the team.",
+        GuardSide.OUTPUT: "The rule {rule!r} of this key does not let the model's answer through. The call was made and "
+        "counts; ask for something else, or ask an admin of the team.",
+    }
+)

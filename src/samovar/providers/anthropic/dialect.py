@@ -45,6 +45,11 @@ class AnthropicMessages:
         """Raises ``Malformed`` with the path of the flaw."""
         return read_request(body)
 
+    @bounded_nesting
+    def amended(self, body: bytes, *, max_output_tokens: int | None, drop_params: bool) -> bytes:
+        """See :meth:`samovar.ports.dialect.Dialect.amended`."""
+        return passthrough.amended(body, max_output_tokens=max_output_tokens, drop_params=drop_params)
+
     def write_response(self, response: ChatResponse, *, extra: Mapping[str, object] | None = None) -> bytes:
         """Raises ``Unsupported`` for sound and video, which an answer here cannot hold."""
         return answers.write_response(response, extra=extra)

@@ -23,6 +23,16 @@ class _Turn(msgspec.Struct):
     content: Raw = Raw()
 
 
+def amended(body: bytes, *, max_output_tokens: int | None, drop_params: bool) -> bytes:
+    """The caller's fields byte for byte, but for the bound on the answer; ``drop_params`` where he does not say it."""
+    changed: dict[str, object] = {**decode(body, dict[str, Raw])}
+    if max_output_tokens is not None:
+        changed["max_tokens"] = max_output_tokens
+    if drop_params:
+        changed.setdefault("drop_params", True)
+    return msgspec.json.encode(changed)
+
+
 def splice(body: bytes, *, model: str, vendor: Vendor) -> bytes:
     """The caller's fields byte for byte, but for the model's name, what is ours, and thinking that the vendor did not make:
     it would refuse the signature. Raises ``Malformed``, and :class:`Unsupported` for what another vendor encrypted."""

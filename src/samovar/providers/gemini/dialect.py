@@ -41,6 +41,11 @@ class GeminiContent:
         """``model`` is empty and ``stream`` false. Raises ``Malformed`` with the path of the flaw."""
         return read_request(body)
 
+    @bounded_nesting
+    def amended(self, body: bytes, *, max_output_tokens: int | None, drop_params: bool) -> bytes:
+        """See :meth:`samovar.ports.dialect.Dialect.amended`."""
+        return passthrough.amended(body, max_output_tokens=max_output_tokens, drop_params=drop_params)
+
     def write_response(self, response: ChatResponse, *, extra: Mapping[str, object] | None = None) -> bytes:
         """Raises ``Unsupported`` for media that say neither what nor where they are."""
         return answers.write_response(response, extra=extra)

@@ -8,7 +8,8 @@ from msgspec import Raw
 from samovar.ports.dialect import Unsupported, Vendor
 from samovar.ports.foreign_reasoning import MARK_BASE64, lost_in_passing, opened_base64
 from samovar.ports.json_requests import UNREADABLE, decode, malformed
-from samovar.providers.gemini.wire import OWN_FIELDS
+from samovar.providers.gemini.spelling import camel
+from samovar.providers.gemini.wire import ABSENT, OWN_FIELDS, said
 
 _DROP: Final = ("drop_params", "dropParams")
 _SIGNATURES: Final = ("thoughtSignature", "thought_signature")
@@ -18,6 +19,24 @@ _FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
 
 class _Turn(msgspec.Struct):
     parts: list[Raw] = []
+
+
+def amended(body: bytes, *, max_output_tokens: int | None, drop_params: bool) -> bytes:
+    """The caller's fields byte for byte, but for the bound on the answer; ``drop_params`` where he does not say it."""
+    changed: dict[str, object] = {**decode(body, dict[str, Raw])}
+    if max_output_tokens is not None:
+        name = (
+            "generation_config"
+            if "generationConfig" not in changed and "generation_config" in changed
+            else "generationConfig"
+        )
+        config = decode(body, dict[str, Raw]).get(name, ABSENT)
+        settings = decode(config, dict[str, Raw], where=f"$.{name}") if said(config) else {}
+        kept = {field: raw for field, raw in settings.items() if camel(field) != "maxOutputTokens"}
+        changed[name] = {**kept, "maxOutputTokens": max_output_tokens}
+    if drop_params and not changed.keys() & OWN_FIELDS:
+        changed["drop_params"] = True
+    return msgspec.json.encode(changed)
 
 
 def splice(body: bytes, *, vendor: Vendor) -> bytes:

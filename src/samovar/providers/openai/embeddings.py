@@ -92,6 +92,16 @@ class OpenAIEmbeddings:
             fields.pop(name, None)
         return encode(fields)
 
+    @bounded_nesting
+    def amended(self, body: bytes, *, inputs: tuple[str, ...] | None, drop_params: bool) -> bytes:
+        """The caller's other fields byte for byte."""
+        fields: dict[str, object] = {**decode(body, dict[str, Raw])}
+        if inputs is not None:
+            fields["input"] = inputs
+        if drop_params:
+            fields.setdefault("drop_params", True)
+        return encode(fields)
+
     def tap(self, body: bytes, *, vendor: Vendor) -> Usage | None:
         """Raises ``BadAnswer``, or ``UpstreamError`` for an error in a 200."""
         try:

@@ -38,6 +38,17 @@ def check_text(body: bytes) -> None:
         raise flawed("$", f"the body is not UTF-8: {error.reason} at byte {error.start}") from error
 
 
+def amended(body: bytes, *, max_output_tokens: int | None, drop_params: bool) -> bytes:
+    """The caller's fields byte for byte, but for the bound on the answer; ``drop_params`` where he does not say it."""
+    changed: dict[str, object] = {**decode(body, dict[str, Raw])}
+    if max_output_tokens is not None:
+        changed.pop("max_tokens", None)
+        changed["max_completion_tokens"] = max_output_tokens
+    if drop_params:
+        changed.setdefault("drop_params", True)
+    return encode(changed)
+
+
 def splice(body: bytes, *, model: str, vendor: Vendor) -> bytes:
     """The caller's fields byte for byte, but for the few that must change."""
     fields = decode(body, dict[str, Raw])

@@ -23,6 +23,16 @@ class _Thinking(msgspec.Struct):
     encrypted_content: str | None = None
 
 
+def amended(body: bytes, *, max_output_tokens: int | None, drop_params: bool) -> bytes:
+    """The caller's fields byte for byte, but for the bound on the answer; ``drop_params`` where he does not say it."""
+    changed: dict[str, object] = {**decode(body, dict[str, Raw])}
+    if max_output_tokens is not None:
+        changed["max_output_tokens"] = max_output_tokens
+    if drop_params:
+        changed.setdefault("drop_params", True)
+    return msgspec.json.encode(changed)
+
+
 def splice(body: bytes, *, model: str, vendor: Vendor) -> bytes:
     """The caller's fields byte for byte, but for the model's name and what is ours. Raises ``Malformed``, and
     :class:`Unsupported` for thinking of another vendor and for an answer in the background."""

@@ -9,6 +9,7 @@ import msgspec
 
 from samovar.domains.catalog.model import Target
 from samovar.domains.gateway.model.routing import Ranking
+from samovar.kernel.guard import GuardAction, GuardSide
 from samovar.kernel.principal import Principal
 from samovar.ports.dialect import Dialect, Head, Vendor
 from samovar.ports.llm import ChatRequest, Usage
@@ -154,5 +155,7 @@ class CallFinished(msgspec.Struct, frozen=True, kw_only=True):
     price_source: str | None
     stop: str | None
     attempts: tuple[AttemptNote, ...]
+    guard_actions: tuple[tuple[GuardAction, GuardSide, int], ...] = ()
+    """What the key's guard rails did, and how often."""
     trace_id: str
     parent_span_id: str

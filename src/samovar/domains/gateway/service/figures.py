@@ -58,6 +58,6 @@ async def count_once(figures: Figures, attempt: Attempt, trail: Trail, post: Pos
 
 def estimated_count(figures: Figures, trail: Trail) -> bytes:
     """Our guess for a vendor that counts none. Raises ``Malformed``."""
-    tokens = prompt_tokens(figures.counts.as_prompt(trail.call.body))
+    tokens = prompt_tokens(trail.request() if trail.is_read else figures.counts.as_prompt(trail.call.body))
     trail.is_estimate = True
     return figures.counts.write_answer(tokens)

@@ -29,8 +29,10 @@ from samovar.domains.gateway.model import (
     plan_for_makers,
 )
 from samovar.domains.gateway.model.retry import is_targets_fault
+from samovar.domains.gateway.model.screening import screened_response
 from samovar.domains.gateway.service.estimate import answer_chars, asked_tokens, settled
 from samovar.domains.gateway.service.figures import Figures, count_once, embed_once, estimated_count
+from samovar.domains.gateway.service.guarding import Guards, read_through
 from samovar.domains.gateway.service.live import LiveStream, open_live
 from samovar.domains.gateway.service.outbound import prepared
 from samovar.domains.gateway.service.trail import Trail
@@ -88,6 +90,7 @@ class GatewayService:
         self._on_finished = on_finished
         self.settings = settings
         self._figures = figures
+        self._guards = Guards()
         self._breakers: dict[tuple[str, str], Breaker] = {}
 
     def models(self, principal: Principal) -> list[Model]:
@@ -107,7 +110,7 @@ class GatewayService:
 
     async def answer(self, call: Call) -> Answer:
         """The whole answer. Raises a ``SamovarError``; the call is accounted for either way."""
-        return await self._whole(call, self._plan, self._answer_once)
+        return await self._whole(call, self._plan_chat, self._answer_once)
 
     async def embed(self, call: Call) -> Answer:
         """Vectors for texts. As :meth:`answer`."""
@@ -118,7 +121,9 @@ class GatewayService:
 
         trail = Trail(call, self._clock).bounded(self.settings.json_timeouts.total_s)
         try:
-            planned = plan_count(self._plan(call))
+            if _is_guarded(call.principal):
+                self._guards.admit_count(trail, self._figures.counts)
+            planned = plan_count(self._plan(trail))
             if counts_tokens(planned.attempts[0]):
                 body = await self._attempts(planned, trail, self._count_once)
             else:
@@ -133,11 +138,11 @@ class GatewayService:
         return Answer(body, trail, planned)
 
     async def _whole(
-        self, call: Call, plan_of: Callable[[Call], Plan], once: Callable[[Attempt, Trail], Awaitable[bytes]]
+        self, call: Call, plan_of: Callable[[Trail], Plan], once: Callable[[Attempt, Trail], Awaitable[bytes]]
     ) -> Answer:
         trail = Trail(call, self._clock).bounded(self.settings.json_timeouts.total_s)
         try:
-            planned = plan_of(call)
+            planned = plan_of(trail)
             body = await self._attempts(planned, trail, once)
         except BaseException as error:
             self._finish_failed(trail, error)
@@ -150,7 +155,7 @@ class GatewayService:
         what you get, in every case."""
         trail = Trail(call, self._clock)
         try:
-            planned = self._plan(call)
+            planned = self._plan_chat(trail)
 
             async def open_once(attempt: Attempt, trail: Trail) -> LiveStream:
                 return await open_live(
@@ -169,12 +174,23 @@ class GatewayService:
             self._finish_failed(trail, error)
             raise
 
-    def _plan(self, call: Call) -> Plan:
+    def _plan_chat(self, trail: Trail) -> Plan:
+        if _is_guarded(trail.call.principal):
+            self._guards.admit(trail)
+        return self._plan(trail)
+
+    def _plan(self, trail: Trail) -> Plan:
+        call = trail.call
         targets = self._catalog.resolve(call.head.model, call.principal)
         planned = plan(targets, surface=call.surface, vendors=self._vendors, dialects=self._dialects)
+        if trail.is_read:
+            return read_through(planned, self._dialects)
         return planned if not call.head.makers else plan_for_makers(planned, call.head.makers)
 
-    def _plan_embeddings(self, call: Call) -> Plan:
+    def _plan_embeddings(self, trail: Trail) -> Plan:
+        if _is_guarded(trail.call.principal):
+            self._guards.admit_inputs(trail, self._figures.embeddings)
+        call = trail.call
         targets = self._catalog.resolve(call.head.model, call.principal)
         return plan_embeddings(targets, surface=call.surface, vendors=self._vendors, dialects=self._dialects)
 
@@ -238,6 +254,8 @@ class GatewayService:
             guess = settled(response.usage, call=call, output_chars=answer_chars(response), ended=True)
             response = msgspec.structs.replace(response, usage=guess)
         trail.used(response.usage, response.stop)
+        if trail.screen is not None:
+            response = screened_response(response, trail.screen)
         return call.surface.write_response(response)
 
     async def _embed_once(self, attempt: Attempt, trail: Trail) -> bytes:
@@ -327,6 +345,10 @@ def _is_over(trail: Trail, step: NextTarget | Again) -> bool:
     """Whether the call's total leaves no time for the next attempt."""
     rest_s = trail.rest_s()
     return rest_s is not None and rest_s <= (step.after_s if isinstance(step, Again) else 0.0)
+
+
+def _is_guarded(principal: Principal) -> bool:
+    return principal.guard is not None or principal.drop_params
 
 
 def _is_late(breaker: Breaker, *, is_probe: bool) -> bool:

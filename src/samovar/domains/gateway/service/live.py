@@ -3,7 +3,9 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
+from samovar.domains.gateway.errors import GuardBlocked
 from samovar.domains.gateway.model import Attempt, CallStatus, GatewaySettings, Plan
+from samovar.domains.gateway.model.screening import ScreenedStream
 from samovar.domains.gateway.service.estimate import settled
 from samovar.domains.gateway.service.outbound import prepared
 from samovar.domains.gateway.service.pipe import Translation
@@ -138,8 +140,13 @@ async def open_live(
         )
         if ended:
             live.first += live._end()
-    except BaseException:
+    except BaseException as error:
         trail.waited_since(sent)
+        if isinstance(error, GuardBlocked):
+            # The provider answered and is to be paid, though nobody gets to read it.
+            ended = pipe.stop is not None
+            usage = settled(pipe.usage, call=trail.call, output_chars=pipe.output_chars, ended=ended)
+            trail.used(usage, pipe.stop)
         if answer is not None:
             await exchange.__aexit__(None, None, None)
         raise
@@ -157,6 +164,7 @@ def _pipe(attempt: Attempt, trail: Trail) -> Relay:
         reader=attempt.dialect.stream_reader(vendor=attempt.vendor),
         writer=call.surface.stream_writer(trail.request()),
         estimate=lambda chars: settled(None, call=call, output_chars=chars, ended=True),
+        screen=None if trail.screen is None else ScreenedStream(trail.screen),
     )
 
 

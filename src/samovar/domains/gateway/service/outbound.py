@@ -56,7 +56,9 @@ def addressed(attempt: Attempt, call: Call, *, path: str, body: bytes) -> HttpRe
         headers.append(("accept", "text/event-stream"))
     if provider.api_key is not None:
         headers.append((vendor.key_header, vendor.key_prefix + provider.api_key.reveal()))
-    headers.extend(_dialect_headers(attempt.dialect, call.forwarded if attempt.native else ()))
+    # Not "native": where the rules of a key have the answer read, the vendor still speaks the caller's language.
+    speaks_it = attempt.dialect.name == call.surface.name
+    headers.extend(_dialect_headers(attempt.dialect, call.forwarded if speaks_it else ()))
     if vendor.idempotency_header is not None:
         # The same on each retry of this call, so that a vendor that takes it answers once.
         headers.append((vendor.idempotency_header, call.id))

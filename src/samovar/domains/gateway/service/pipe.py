@@ -3,8 +3,12 @@
 Where they speak the same one, the dialect's own relay does this without taking anything apart.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Final
 
+from samovar.domains.gateway.errors import GuardBlocked
+from samovar.domains.gateway.model.screening import ScreenedStream
 from samovar.kernel.errors import SamovarError
 from samovar.kernel.sse import SseOverflow, SseParser
 from samovar.ports.dialect import BadAnswer, StreamReader, StreamWriter, UpstreamError
@@ -21,16 +25,29 @@ from samovar.ports.llm import (
     UsageSeen,
 )
 
+_CONTENT: Final = (TextDelta, ArgumentsDelta, Stopped)
+"""What cannot be taken back once it is out."""
+
 
 class Translation:
     """A :class:`~samovar.ports.dialect.Relay` made of a parser, the vendor's reader and the surface's writer.
-    ``estimate`` gives the usage of so many characters, for a vendor that says none."""
+    ``estimate`` gives the usage of so many characters, for a vendor that says none; ``screen`` holds the key's rules over
+    what is said, ``None`` where it has none."""
 
-    def __init__(self, *, reader: StreamReader, writer: StreamWriter, estimate: Callable[[int], Usage]) -> None:
+    def __init__(
+        self,
+        *,
+        reader: StreamReader,
+        writer: StreamWriter,
+        estimate: Callable[[int], Usage],
+        screen: ScreenedStream | None = None,
+    ) -> None:
         self._parser = SseParser()
         self._reader = reader
         self._writer = writer
         self._estimate = estimate
+        self._screen = screen
+        self._unsent = b""
         self.started = False
         self.usage: Usage | None = None
         self.stop: Stop | None = None
@@ -44,28 +61,67 @@ class Translation:
         except SseOverflow as error:
             raise BadAnswer(f"the provider's stream holds {error}") from error
         out = [self._write(self._reader.read(event)) for event in events]
+        self._unsent = b""
         return out[0] if len(out) == 1 else b"".join(out)
 
     def end(self, extra: Mapping[str, object] | None = None) -> bytes:
         """See :meth:`samovar.ports.dialect.Relay.end`."""
         out = [self._write(self._reader.read(event)) for event in self._parser.end()]
         out.append(self._write(self._reader.end()))
+        if self._screen is not None and self.failed is None:
+            out.append(self._ruled(self._screen.end))
         if self.failed is None:
             if self.usage is None:
                 out.append(self._write((UsageSeen(self._estimate(self.output_chars)),)))
             out.append(self._writer.end(extra))
+        self._unsent = b""
         return b"".join(out)
 
     def fail(self, error: SamovarError) -> bytes:
         """See :meth:`samovar.ports.dialect.Relay.fail`."""
-        return self._writer.fail(error)
+        unsent, self._unsent = self._unsent, b""
+        return unsent + self._writer.fail(error)
 
     def _write(self, deltas: Iterable[Delta]) -> bytes:
+        if self._screen is not None:
+            return self._write_ruled(self._screen, deltas)
         out = []
         for delta in deltas:
             if self.failed is not None:
                 break
             self._watch(delta)
+            out.append(self._writer.write(delta) if self.failed is None else self._writer.fail(self.failed))
+        return b"".join(out)
+
+    def _write_ruled(self, screen: ScreenedStream, deltas: Iterable[Delta]) -> bytes:
+        out = b""
+        for delta in deltas:
+            if self.failed is not None:
+                break
+            # What is held back has not begun: another status can still be given, and another vendor be asked.
+            started = self.started
+            self._watch(delta)
+            self.started = started
+            out += self._ruled(partial(screen.pass_on, delta))
+        return out
+
+    def _ruled(self, step: Callable[[], Sequence[Delta]]) -> bytes:
+        """Bytes of what a step of the screen lets out. Raises ``GuardBlocked``; what goes out before it waits for
+        :meth:`fail`."""
+        assert self._screen is not None
+        try:
+            passed = step()
+        except GuardBlocked:
+            self._unsent += self._written(self._screen.last)
+            raise
+        out = self._written(passed)
+        self._unsent += out
+        return out
+
+    def _written(self, deltas: Iterable[Delta]) -> bytes:
+        out = []
+        for delta in deltas:
+            self.started = self.started or isinstance(delta, _CONTENT)
             out.append(self._writer.write(delta) if self.failed is None else self._writer.fail(self.failed))
         return b"".join(out)
 

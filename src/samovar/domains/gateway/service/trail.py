@@ -2,7 +2,9 @@
 
 from samovar.domains.billing.model import price
 from samovar.domains.gateway.model import Attempt, AttemptNote, Call, CallFinished, CallStatus
+from samovar.domains.gateway.model.guard import Screen
 from samovar.kernel.errors import SamovarError
+from samovar.kernel.guard import GuardAction, GuardSide
 from samovar.ports.clock import Clock
 from samovar.ports.dialect import UpstreamError
 from samovar.ports.llm import ChatRequest, Stop, Usage
@@ -10,7 +12,9 @@ from samovar.ports.llm import ChatRequest, Stop, Usage
 
 class Trail:
     """One for each call. ``upstream_s`` is time spent waiting for providers: the rest is our overhead. ``in_flight`` is
-    whether a provider has our request and has not answered it yet; ``is_estimate`` whether the answer itself is our guess."""
+    whether a provider has our request and has not answered it yet; ``is_estimate`` whether the answer itself is our guess.
+    ``screen`` are the rules over the answer, if there are any; ``is_read`` is whether bytes may not pass through, because
+    rules look at the answer or changed the request."""
 
     __slots__ = (
         "_attempt_started",
@@ -21,10 +25,13 @@ class Trail:
         "cost_nano_usd",
         "ends_at",
         "first_content_s",
+        "guard_actions",
         "in_flight",
         "is_estimate",
+        "is_read",
         "notes",
         "price_source",
+        "screen",
         "stop",
         "upstream_s",
         "usage",
@@ -46,6 +53,9 @@ class Trail:
         self.ends_at: float | None = None
         self._attempt_started = 0.0
         self._request: ChatRequest | None = None
+        self.screen: Screen | None = None
+        self.is_read = False
+        self.guard_actions: dict[tuple[GuardAction, GuardSide], int] = {}
 
     def request(self) -> ChatRequest:
         """What the caller asks, in the neutral core; the body is read once, however many attempts there are. Raises
@@ -53,6 +63,14 @@ class Trail:
         if self._request is None:
             self._request = self.call.surface.read_request(self.call.body)
         return self._request
+
+    def asks(self, request: ChatRequest) -> None:
+        """From here on the call asks this instead of what stands in its body."""
+        self._request = request
+
+    def guarded(self, action: GuardAction, side: GuardSide) -> None:
+        """A guard rail of the key did something."""
+        self.guard_actions[action, side] = self.guard_actions.get((action, side), 0) + 1
 
     def bounded(self, total_s: float | None) -> "Trail":
         """With a total for all attempts and the waits between them, from now on. Returns itself."""
@@ -128,6 +146,7 @@ class Trail:
             price_source=self.price_source,
             stop=self.stop.kind.value if self.stop else None,
             attempts=tuple(self.notes),
+            guard_actions=tuple([(*what, count) for what, count in self.guard_actions.items()]),
             trace_id=call.trace_id,
             parent_span_id=call.parent_span_id,
         )

@@ -1,0 +1,267 @@
+"""Rules over texts, compiled: what they block, what they redact, and how a text is ruled that comes in pieces.
+
+* Each rule looks at what was said, not at what another rule made of it. Finds that overlap become one replacement: that
+  of the find that begins first, and of those that begin together, of the rule that stands first.
+* A text that comes in pieces is held back by :data:`WINDOW_CHARS`, so that a find of up to so many characters is found
+  however the pieces are cut. A longer one is found too where what already came of it is a find that goes on growing, up
+  to :data:`LONGEST_FIND_CHARS`.
+* Signs of a half character (lone surrogates) are no text to RE2: it sees U+FFFD in their place.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, TypeAlias
+
+import msgspec
+
+from samovar.domains.gateway.errors import GuardBlocked
+from samovar.kernel.guard import Guard, GuardAction, GuardSide, Pattern, compiled
+
+WINDOW_CHARS: Final = 512
+LONGEST_FIND_CHARS: Final = 16_384
+_STEP_CHARS: Final = 32
+"""How much must have come before a growing text is looked at again: what is held back is longer anyway."""
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_JSON_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d[0-9.eE+-]*', re.DOTALL)
+_COLON: Final = re.compile(r"[ \t\r\n]*:")
+_NOT_JSON: Final = (msgspec.MsgspecError, RecursionError)
+
+Note: TypeAlias = Callable[[GuardAction, GuardSide], None]
+"""Told of each thing that a rule did, for the metrics."""
+
+
+class CompiledRule(msgspec.Struct, frozen=True):
+    """A rule that stands guard."""
+
+    name: str
+    pattern: Pattern
+    blocks: bool
+    replacement: str
+
+
+class CompiledGuard(msgspec.Struct, frozen=True):
+    """``source`` is what it was made of."""
+
+    source: Guard
+    input_rules: tuple[CompiledRule, ...]
+    output_rules: tuple[CompiledRule, ...]
+
+
+class Find(msgspec.Struct, frozen=True):
+    """Where a rule found something: from ``start`` up to, but not including, ``end``. ``place`` is the rule's."""
+
+    start: int
+    place: int
+    end: int
+
+
+def compile_guard(guard: Guard) -> CompiledGuard:
+    """Raises ``ValueError`` for a pattern that RE2 does not take (none that was checked when it came in)."""
+    rules = {
+        rule.name: CompiledRule(rule.name, compiled(rule.pattern), rule.action is GuardAction.BLOCK, rule.replacement)
+        for rule in guard.rules
+    }
+
+    def on(side: GuardSide) -> tuple[CompiledRule, ...]:
+        return tuple(rules[rule.name] for rule in guard.rules if rule.on in (side, GuardSide.BOTH))
+
+    return CompiledGuard(guard, on(GuardSide.INPUT), on(GuardSide.OUTPUT))
+
+
+class Screen:
+    """The rules of one side, for one call. Every method raises ``GuardBlocked`` where a rule blocks, and gives back the very
+    text it got where nothing was found."""
+
+    def __init__(self, rules: Sequence[CompiledRule], side: GuardSide, note: Note) -> None:
+        self.rules = rules
+        self.side = side
+        self._note = note
+
+    def text(self, text: str) -> str:
+        """A whole text."""
+        finds = list(self.finds(text))
+        return self.replaced(text, finds) if finds else text
+
+    def json(self, text: str, *, scalars: bool = True) -> str:
+        """JSON, of which each string is looked at by itself, as it reads once its escapes are undone; with ``scalars`` the
+        names of fields and the numbers too. What was redacted is a string; the rest stays byte for byte. What is no
+        JSON is looked at as a text."""
+        if not self.rules:
+            return text
+        try:
+            msgspec.json.decode(text, type=msgspec.Raw)
+        except _NOT_JSON:
+            return self.text(text)
+        return _JSON_TOKEN.sub(lambda found: self._token(text, found, scalars=scalars), text)
+
+    def raw(self, raw: msgspec.Raw, *, scalars: bool = False) -> msgspec.Raw:
+        """As :meth:`json`."""
+        text = bytes(raw).decode("utf-8", "replace")
+        ruled = self.json(text, scalars=scalars)
+        return raw if ruled is text or ruled == text else msgspec.Raw(ruled.encode())
+
+    def finds(self, text: str) -> Iterator[Find]:
+        """All that is to be redacted, rule by rule."""
+        seen = readable(text)
+        for place, rule in enumerate(self.rules):
+            for match in rule.pattern.finditer(seen):
+                if match.end() > match.start():
+                    self.check(rule)
+                    yield Find(match.start(), place, match.end())
+
+    def check(self, rule: CompiledRule) -> None:
+        """A rule found something. Raises ``GuardBlocked`` if it blocks."""
+        if rule.blocks:
+            self._note(GuardAction.BLOCK, self.side)
+            raise GuardBlocked(rule.name, side=self.side)
+
+    def replaced(self, text: str, finds: Iterable[Find]) -> str:
+        """``text`` with every find redacted."""
+        out: list[str] = []
+        done = 0
+        for find in merged(finds):
+            out += (text[done : find.start], self.redaction(find))
+            done = find.end
+        return "".join((*out, text[done:]))
+
+    def redaction(self, find: Find) -> str:
+        """What stands in its place."""
+        self._note(GuardAction.REDACT, self.side)
+        return self.rules[find.place].replacement
+
+    def _token(self, text: str, found: "re.Match[str]", *, scalars: bool) -> str:
+        token = found[0]
+        if not token.startswith('"'):
+            ruled = self.text(token) if scalars else token
+            return token if ruled is token else json.dumps(ruled, ensure_ascii=False)
+        if not scalars and _COLON.match(text, found.end()):
+            return token
+        said = json.loads(token, strict=False)
+        ruled = self.text(said)
+        return token if ruled is said else json.dumps(ruled, ensure_ascii=False)
+
+
+def readable(text: str) -> str:
+    """``text``, as long, without lone surrogates."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+def merged(finds: Iterable[Find]) -> Iterator[Find]:
+    """Finds in their order, none overlapping another."""
+    last: Find | None = None
+    for find in sorted(finds, key=lambda find: (find.start, find.place)):
+        if last is None:
+            last = find
+        elif find.start < last.end:
+            last = Find(last.start, last.place, max(last.end, find.end))
+        else:
+            yield last
+            last = find
+    if last is not None:
+        yield last
+
+
+class GrowingText:
+    """A text under rules that comes in pieces. ``was_redacted`` is whether anything was taken out of it.
+
+    Invariants: ``_text`` is what is not given out yet, after one character that is (what ``\\b`` and ``^`` look back at),
+    and each rule has looked at all that stands before its place in ``_from``. A find is settled once the window behind its
+    beginning is full, because nothing that is still to come can change it; up to the first that is not, text goes out.
+    """
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._text = ""
+        self._out = 0
+        self._from = [0] * len(screen.rules)
+        self._finds: list[Find] = []
+        self._looked_at = 0
+        self.was_redacted = False
+
+    def feed(self, piece: str) -> str:
+        """What may go out now. Raises ``GuardBlocked``, whose ``passed`` is what may go out before it."""
+        self._text += piece
+        if len(self._text) < max(WINDOW_CHARS, self._looked_at) + _STEP_CHARS:
+            return ""
+        return self._advance(ended=False)
+
+    def end(self) -> str:
+        """The rest. As :meth:`feed`."""
+        return self._advance(ended=True)
+
+    def _advance(self, *, ended: bool) -> str:
+        seen = readable(self._text)
+        self._looked_at = len(seen)
+        blocked: GuardBlocked | None = None
+        cut = len(seen)
+        for place in range(len(self._from)):
+            try:
+                cut = min(cut, self._look(place, seen, ended=ended))
+            except _Blocked as found:
+                cut, blocked = min(cut, found.start), blocked or found.error
+        out = self._give_out(cut)
+        if blocked is not None:
+            blocked.passed = out
+            raise blocked
+        return out
+
+    def _look(self, place: int, seen: str, *, ended: bool) -> int:
+        """Settle what one rule finds. Returns up to where it has nothing more to say."""
+        rule = self._screen.rules[place]
+        settled = len(seen) if ended else len(seen) - WINDOW_CHARS
+        at = self._from[place]
+        while at < settled:
+            match = rule.pattern.search(seen, at)
+            if match is None or match.start() >= settled:
+                at = settled
+                break
+            start, end = match.start(), match.end()
+            if end == start:
+                at = start + 1
+                continue
+            if not ended and end == len(seen) and end - start < LONGEST_FIND_CHARS:
+                at = start
+                break
+            try:
+                self._screen.check(rule)
+            except GuardBlocked as error:
+                raise _Blocked(start, error) from error
+            self._finds.append(Find(start, place, end))
+            at = end
+        self._from[place] = at
+        # What stands behind a find may be the middle of another rule's: it is each rule's own place that counts.
+        return at
+
+    def _give_out(self, cut: int) -> str:
+        text = self._text
+        out: list[str] = []
+        later: list[Find] = []
+        for find in sorted(self._finds, key=lambda find: (find.start, find.place)):
+            if find.start >= cut:
+                later.append(find)
+                continue
+            if find.start >= self._out:
+                out += (text[self._out : find.start], self._screen.redaction(find))
+                self.was_redacted = True
+            self._out = max(self._out, find.end)
+        if self._out < cut:
+            out.append(text[self._out : cut])
+            self._out = cut
+        self._forget(later, max(0, cut - 1))
+        return "".join(out)
+
+    def _forget(self, later: list[Find], gone: int) -> None:
+        self._text = self._text[gone:]
+        self._out -= gone
+        self._looked_at -= gone
+        self._from = [at - gone for at in self._from]
+        self._finds = [Find(find.start - gone, find.place, find.end - gone) for find in later]
+
+
+class _Blocked(Exception):  # it carries an error, and is none
+    def __init__(self, start: int, error: GuardBlocked) -> None:
+        super().__init__()
+        self.start = start
+        self.error = error

@@ -1,0 +1,244 @@
+"""What the rules of a key's guard look at in a call: everything that is said, in words or as JSON.
+
+Left alone are what is no text (media, but for text files sent as base64), names of models and tools, ids, and what is
+sealed (signatures, encrypted reasoning). Reasoning whose words were redacted loses its signature: it would not fit.
+"""
+
+import base64
+import binascii
+from typing import Final
+
+from msgspec.structs import replace
+
+from samovar.domains.gateway.errors import GuardBlocked
+from samovar.domains.gateway.model.guard import GrowingText, Screen
+from samovar.ports.dialect import BadAnswer
+from samovar.ports.llm import (
+    AnnotationDelta,
+    ArgumentsDelta,
+    ChatRequest,
+    ChatResponse,
+    Delta,
+    Failed,
+    Media,
+    Message,
+    Opaque,
+    Part,
+    PartClosed,
+    PartOpened,
+    Reasoning,
+    Refusal,
+    SignatureDelta,
+    Stopped,
+    Text,
+    TextDelta,
+    Tool,
+    ToolCall,
+    ToolResult,
+)
+
+_TEXT_FILES: Final = ("text/", "application/json", "application/xml", "application/yaml")
+MAX_ARGUMENTS_CHARS: Final = 4 * 1024 * 1024
+"""Arguments of a tool are ruled once they are whole. More than this is not waited for: the stream fails."""
+
+
+def screened_request(request: ChatRequest, screen: Screen) -> ChatRequest:
+    """The very request where nothing is redacted. Raises ``GuardBlocked``."""
+    messages = tuple([_message(message, screen) for message in request.messages])
+    tools = tuple([_tool(tool, screen) for tool in request.tools])
+    extensions = {name: screen.raw(raw) for name, raw in request.extensions.items()}
+    hints = {name: screen.raw(raw) for name, raw in request.hints.items()}
+    stop = tuple([screen.text(word) for word in request.stop])
+    user = None if request.user is None else screen.text(request.user)
+    metadata = None if request.metadata is None else screen.raw(request.metadata)
+    output = request.output
+    if output is not None and output.schema is not None:
+        output = replace(output, schema=screen.raw(output.schema))
+    if output is not None and output.description is not None:
+        output = replace(output, description=screen.text(output.description))
+    changed = replace(
+        request,
+        messages=messages,
+        tools=tools,
+        extensions=extensions,
+        hints=hints,
+        stop=stop,
+        user=user,
+        metadata=metadata,
+        output=output,
+    )
+    return request if changed == request else changed
+
+
+def screened_response(response: ChatResponse, screen: Screen) -> ChatResponse:
+    """As :func:`screened_request`, for a whole answer."""
+    return replace(response, parts=tuple([_part(part, screen) for part in response.parts]))
+
+
+def screened_inputs(inputs: tuple[str, ...], screen: Screen) -> tuple[str, ...]:
+    """Texts to be embedded. Raises ``GuardBlocked``."""
+    return tuple([screen.text(item) for item in inputs])
+
+
+def _message(message: Message, screen: Screen) -> Message:
+    parts = tuple([_part(part, screen) for part in message.parts])
+    name = None if message.name is None else screen.text(message.name)
+    return replace(message, parts=parts, name=name)
+
+
+def _tool(tool: Tool, screen: Screen) -> Tool:
+    return replace(
+        tool,
+        description=None if tool.description is None else screen.text(tool.description),
+        schema=None if tool.schema is None else screen.raw(tool.schema),
+    )
+
+
+def _part(part: Part, screen: Screen) -> Part:
+    match part:
+        case Text():
+            notes = None if part.annotations is None else screen.raw(part.annotations)
+            return replace(part, text=screen.text(part.text), annotations=notes)
+        case Refusal():
+            return replace(part, text=screen.text(part.text))
+        case Reasoning():
+            text = screen.text(part.text)
+            return part if text == part.text else replace(part, text=text, signature=None)
+        case ToolCall():
+            return replace(part, arguments=screen.json(part.arguments))
+        case ToolResult():
+            return replace(part, content=tuple([_content(inner, screen) for inner in part.content]))
+        case Opaque():
+            return replace(part, raw=screen.raw(part.raw))
+        case Media():
+            return _media(part, screen)
+
+
+def _content(part: Text | Media, screen: Screen) -> Text | Media:
+    found = _part(part, screen)
+    assert isinstance(found, Text | Media)
+    return found
+
+
+def _media(media: Media, screen: Screen) -> Media:
+    if media.base64 is None or not (media.media_type or "").startswith(_TEXT_FILES):
+        return media
+    try:
+        said = base64.b64decode(media.base64, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return media
+    ruled = screen.text(said)
+    return media if ruled == said else replace(media, base64=base64.b64encode(ruled.encode()).decode())
+
+
+class ScreenedStream:
+    """The deltas of one answer under rules. Words go out as :class:`GrowingText` lets them, the arguments of a tool when they
+    are whole, and the signature of a part after its words."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._words: dict[int, GrowingText] = {}
+        self._arguments: dict[int, list[str]] = {}
+        self._chars = 0
+        self._signatures: dict[int, list[SignatureDelta]] = {}
+        self.last: list[Delta] = []
+
+    def pass_on(self, delta: Delta) -> list[Delta]:
+        """What goes out now. Raises ``GuardBlocked``; :attr:`last` is what may go out before it."""
+        self.last = []
+        match delta:
+            case TextDelta():
+                self._feed(delta.index, delta.text)
+            case ArgumentsDelta():
+                self._keep(delta)
+            case SignatureDelta():
+                self._signatures.setdefault(delta.index, []).append(delta)
+            case AnnotationDelta():
+                self.last.append(AnnotationDelta(delta.index, self._screen.raw(delta.raw)))
+            case PartOpened():
+                self._open(delta)
+            case PartClosed():
+                self._close(delta.index)
+                self.last.append(delta)
+            case Stopped():
+                self._close_all()
+                self.last.append(delta)
+            case Failed():
+                # What was held back is not known to be fit for the caller, and the answer is broken anyway.
+                self._forget()
+                self.last.append(delta)
+            case _:
+                self.last.append(delta)
+        return self.last
+
+    def end(self) -> list[Delta]:
+        """All that is still held back, of parts that nobody closed. As :meth:`pass_on`."""
+        self.last = []
+        self._close_all()
+        return self.last
+
+    def _close_all(self) -> None:
+        for index in sorted(self._words.keys() | self._arguments.keys() | self._signatures.keys()):
+            self._close(index)
+
+    def _open(self, delta: PartOpened) -> None:
+        part = delta.part
+        if isinstance(part, Text | Refusal | Reasoning):
+            self._words[delta.index] = GrowingText(self._screen)
+            self.last.append(PartOpened(delta.index, self._unsaid(delta.index, part)))
+            if part.text:
+                self._feed(delta.index, part.text)
+        elif isinstance(part, ToolCall):
+            self._arguments[delta.index] = []
+            self.last.append(PartOpened(delta.index, replace(part, arguments="")))
+            if part.arguments:
+                self._keep(ArgumentsDelta(delta.index, part.arguments))
+        else:
+            self.last.append(PartOpened(delta.index, _part(part, self._screen)))
+
+    def _unsaid(self, index: int, part: Text | Refusal | Reasoning) -> Part:
+        """The part as it opens: its words and what belongs behind them come later."""
+        if isinstance(part, Text) and part.annotations is not None:
+            return replace(part, text="", annotations=self._screen.raw(part.annotations))
+        if isinstance(part, Reasoning) and part.signature is not None:
+            self._signatures[index] = [SignatureDelta(index, part.signature)]
+            return replace(part, text="", signature=None)
+        return replace(part, text="")
+
+    def _feed(self, index: int, text: str) -> None:
+        words = self._words.get(index)
+        if words is None:
+            words = self._words[index] = GrowingText(self._screen)
+        try:
+            self._say(index, words.feed(text))
+        except GuardBlocked as error:
+            self._say(index, error.passed)
+            raise
+
+    def _keep(self, delta: ArgumentsDelta) -> None:
+        self._chars += len(delta.json)
+        if self._chars > MAX_ARGUMENTS_CHARS:
+            raise BadAnswer(f"the arguments of the answer's tool calls pass {MAX_ARGUMENTS_CHARS} characters")
+        self._arguments.setdefault(delta.index, []).append(delta.json)
+
+    def _close(self, index: int) -> None:
+        words, said = self._words.pop(index, None), self._arguments.pop(index, None)
+        if words is not None:
+            try:
+                self._say(index, words.end())
+            except GuardBlocked as error:
+                self._say(index, error.passed)
+                raise
+        if said:
+            self.last.append(ArgumentsDelta(index, self._screen.json("".join(said))))
+        fits = words is None or not words.was_redacted
+        self.last += [one for one in self._signatures.pop(index, ()) if fits or one.encrypted]
+
+    def _say(self, index: int, text: str) -> None:
+        if text:
+            self.last.append(TextDelta(index, text))
+
+    def _forget(self) -> None:
+        self._words.clear()
+        self._arguments.clear()
+        self._signatures.clear()
