@@ -7,7 +7,14 @@ from msgspec.structs import replace
 
 from samovar.ports.json_requests import flawed
 from samovar.ports.llm import Media, MediaKind, Reasoning, ToolCall
-from samovar.providers.openai.wire import CacheControl, FilePart, FunctionCallPart, MediaUrl, ReasoningDetail
+from samovar.providers.openai.wire import (
+    CacheControl,
+    ContentPart,
+    FilePart,
+    FunctionCallPart,
+    MediaUrl,
+    ReasoningDetail,
+)
 
 _SCHEMES: Final = ("https://", "http://", "data:")
 _AUDIO_TYPES: Final = {"mp3": "audio/mpeg"}
@@ -112,6 +119,14 @@ def reasoning_of(details: Sequence[ReasoningDetail] | None, text: str | None) ->
         else:
             read.append(part)
     return read
+
+
+def words_of(content: str | Sequence[ContentPart] | None) -> tuple[str, str]:
+    """The thinking in an answer's content, and its words."""
+    if content is None or isinstance(content, str):
+        return "", content or ""
+    thinking = "".join(inner.text or "" for part in content for inner in part.thinking or ())
+    return thinking, "".join(part.text or "" for part in content)
 
 
 def detail_of(detail: ReasoningDetail) -> Reasoning:

@@ -5,13 +5,16 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
+from samovar.kernel.errors import Flaw
 from samovar.ports.dialect import BadAnswer, Head, Tapped, Vendor
-from samovar.ports.json_requests import decode, flawed
+from samovar.ports.json_requests import Refusals, decode, flawed
 from samovar.providers.openai.errors import error_event, is_error
 from samovar.providers.openai.usage import stop_of, usage_of
-from samovar.providers.openai.wire import ABSENT, OWN_FIELDS, AnswerBody, HeadBody, encode, is_null
+from samovar.providers.openai.wire import ABSENT, OWN_FIELDS, AnswerBody, HeadBody, Typed, encode, is_null
 
 _TRUE: Final = b"true"
+DEFAULTS: Final = {"n": b"1", "parallel_tool_calls": b"true", "tool_choice": b'"auto"', "logprobs": b"false"}
+"""What a vendor without the field does anyway."""
 
 
 def read_head(body: bytes) -> Head:
@@ -60,7 +63,15 @@ def splice(body: bytes, *, model: str, vendor: Vendor) -> bytes:
     if drop:
         for name in quirks.rejects:
             changed.pop(name, None)
-    if quirks.stream_usage_option and bytes(fields.get("stream", b"")) == _TRUE:
+        # A form that it cannot promise goes with the fields it does not take.
+        if "json_schema" in quirks.rejects and b"json_schema" in bytes(fields.get("response_format", b"")):
+            changed.pop("response_format", None)
+    else:
+        _refuse(fields, vendor=vendor)
+    if not quirks.stream_usage_option:
+        # It says its usage unasked, and some (Mistral) refuse a field they do not know.
+        changed.pop("stream_options", None)
+    elif bytes(fields.get("stream", b"")) == _TRUE:
         changed["stream_options"] = _with_usage(fields.get("stream_options", ABSENT))
     if quirks.max_tokens_field == "max_tokens" and "max_completion_tokens" in changed:
         # An older server ignores the newer name, and the answer would have no bound.
@@ -70,6 +81,24 @@ def splice(body: bytes, *, model: str, vendor: Vendor) -> bytes:
     if not quirks.developer_role and b'"developer"' in bytes(fields.get("messages", b"")):
         changed["messages"] = [_plain_role(message) for message in decode(fields["messages"], list[Raw])]
     return encode(changed)
+
+
+def _refuse(fields: dict[str, Raw], *, vendor: Vendor) -> None:
+    """Raises :class:`Unsupported` for what the vendor would refuse, or leave out without a word."""
+    rejects = vendor.quirks.rejects
+    flaws = [
+        Flaw(f"$.{name}", f"{vendor.title} does not take it")
+        for name in sorted(rejects & fields.keys())
+        if not is_null(fields[name]) and bytes(fields[name]) != DEFAULTS.get(name)
+    ]
+    if "response_format" in fields and not is_null(fields["response_format"]):
+        kind = decode(fields["response_format"], Typed, where="$.response_format").type
+        if kind in rejects:
+            flaws.append(Flaw("$.response_format", f"{vendor.title} cannot promise {kind}"))
+    if flaws:
+        refusals = Refusals(drop=False)
+        refusals.extend(flaws)
+        refusals.settle(vendor.title)
 
 
 def _with_usage(options: Raw) -> dict[str, object]:

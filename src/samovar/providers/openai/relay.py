@@ -16,8 +16,9 @@ from samovar.ports.dialect import BadAnswer, Quirks, UpstreamError, Vendor
 from samovar.ports.llm import Stop, Usage
 from samovar.ports.vendor_errors import openai_error_fields
 from samovar.providers.openai.errors import error_event, is_error
+from samovar.providers.openai.parts import words_of
 from samovar.providers.openai.usage import stop_of, usage_of
-from samovar.providers.openai.wire import ABSENT, encode, is_null
+from samovar.providers.openai.wire import ABSENT, ContentPart, encode, is_null
 
 DONE: Final = b"data: [DONE]\n\n"
 _FIELDS: Final = (b"data", b":", b"event", b"id", b"retry")
@@ -33,7 +34,7 @@ class _ToolCall(Struct, frozen=True):
 
 
 class _Delta(Struct, frozen=True):
-    content: str | None = None
+    content: str | list[ContentPart] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
@@ -200,7 +201,7 @@ class ChatRelay:
     def _choice(self, choice: _Choice) -> None:
         delta = choice.delta
         if delta is not None:
-            chars = len(delta.content or "") + len(delta.reasoning_content or delta.reasoning or "")
+            chars = _chars(delta.content) + len(delta.reasoning_content or delta.reasoning or "")
             if delta.tool_calls or delta.function_call or delta.refusal or delta.audio is not ABSENT or delta.images:
                 chars += _other_chars(delta)
                 # Sound and pictures have no characters, and are content all the same.
@@ -255,6 +256,10 @@ def _plain(event: bytes) -> bytes:
     if b"\r" in event:
         event = event.replace(b"\r\n", b"\n").replace(b"\r", b"\n").removesuffix(b"\n\n")
     return event
+
+
+def _chars(content: str | list[ContentPart] | None) -> int:
+    return len(content) if isinstance(content, str) else sum(map(len, words_of(content)))
 
 
 def _other_chars(delta: _Delta) -> int:

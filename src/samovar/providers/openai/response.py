@@ -28,12 +28,14 @@ from samovar.providers.openai.parts import (
     reasoning_of,
     tool_call_json,
     tool_call_of,
+    words_of,
 )
 from samovar.providers.openai.passthrough import read_answer
 from samovar.providers.openai.usage import finish_reason, stop_of, usage_json, usage_of
 from samovar.providers.openai.wire import (
     ABSENT,
     DIALECT,
+    ContentPart,
     FunctionCallPart,
     ImagePart,
     ReasoningDetail,
@@ -44,16 +46,9 @@ from samovar.providers.openai.wire import (
 )
 
 
-class _ContentPart(Struct, frozen=True):
-    """Mistral answers with parts; everyone else with a string."""
-
-    type: str = ""
-    text: str | None = None
-
-
 class _AnswerMessage(Struct, frozen=True):
     role: str | None = None
-    content: str | list[_ContentPart] | None = None
+    content: str | list[ContentPart] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -95,7 +90,8 @@ def read_response(body: bytes, *, vendor: Vendor) -> ChatResponse:
 def _parts(raw: Raw) -> list[Part]:
     message = decode(raw, _AnswerMessage, where="$.choices[0].message")
     parts: list[Part] = list(reasoning_of(message.reasoning_details, message.reasoning_content or message.reasoning))
-    text = _text(message.content)
+    thinking, text = words_of(message.content)
+    parts += [Reasoning(text=thinking)] if thinking else []
     if text:
         annotations = given(message.annotations)
         parts.append(Text(text=text, annotations=None if annotations in (None, Raw(b"[]")) else annotations))
@@ -111,12 +107,6 @@ def _parts(raw: Raw) -> list[Part]:
     if further:
         parts.append(Opaque(dialect=DIALECT, raw=Raw(encode(further))))
     return parts
-
-
-def _text(content: str | list[_ContentPart] | None) -> str:
-    if content is None or isinstance(content, str):
-        return content or ""
-    return "".join(part.text or "" for part in content)
 
 
 def _call(raw: Raw, index: int) -> Part:

@@ -251,8 +251,16 @@ class AnswerBody(Struct, frozen=True):
     error: Raw = ABSENT
 
 
+class ContentPart(Struct, frozen=True):
+    """Mistral answers with parts, its thinking among them; everyone else with a string."""
+
+    type: str = ""
+    text: str | None = None
+    thinking: "list[ContentPart] | None" = None
+
+
 class Delta(Struct, frozen=True):
-    content: str | None = None
+    content: str | list[ContentPart] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     reasoning_details: list[ReasoningDetail] | None = None

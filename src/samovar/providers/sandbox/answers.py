@@ -31,6 +31,8 @@ class Model(StrEnum):
     TOOLS = "tools"
 
 
+_CALLERS: Final = frozenset((Model.TOOLS, Model.REASON))
+"""Who calls tools: the one that only does that, and the one that thinks first."""
 _OWN: Final = {**{str(model): model for model in Model}, **{f"sandbox/{model}": model for model in Model}}
 _STAND_INS: Final = re.compile(
     r"(?:[a-z0-9-]+/)?(?:gpt-|chatgpt-|o[1345](?:$|-)|claude-|gemini-|glm-|grok-|llama|mistral|deepseek|qwen)[A-Za-z0-9._:-]*"
@@ -57,7 +59,8 @@ def behaviour(ask: Ask) -> Model:
 
 def answer_of(ask: Ask, model: Model, wish: Wish, counted: Counted, seen: tuple[str, ...]) -> Answer:
     """The answer. ``seen`` is what the vision model saw in each image."""
-    calls = _calls(ask, wish) if model is Model.TOOLS and ask.tools and ask.tools_allowed and not ask.results else ()
+    may_call = model in _CALLERS and ask.tools and ask.tools_allowed and not ask.results
+    calls = _calls(ask, wish) if may_call else ()
     reasoning = _reasoning(ask) if model is Model.REASON and ask.reasoning_allowed else ""
     text = "" if calls else _stretched(_text(ask, model, seen), wish, repeatable=ask.schema is None)
     text, stop, sequence = _bounded(text, ask)
@@ -106,7 +109,7 @@ def _text(ask: Ask, model: Model, seen: tuple[str, ...]) -> str:
         return msgspec.json.encode(fitting_value(ask.schema, ask.user_text)).decode()
     if model is Model.VISION:
         return _sight(seen)
-    if model is Model.TOOLS and ask.results:
+    if model in _CALLERS and ask.results:
         return "\n".join(ask.results) or NOTHING_SAID
     return ask.user_text or NOTHING_SAID
 

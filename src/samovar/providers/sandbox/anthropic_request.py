@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from samovar.providers.sandbox.ask import Ask, Image, ToolSpec
+from samovar.providers.sandbox.ask import Ask, Image, ToolSpec, compact
 from samovar.providers.sandbox.errors import bad_request
 from samovar.providers.sandbox.surface import named
 
@@ -162,7 +162,7 @@ class _Reading:
         for tool in request.tools:
             schema = bytes(tool.input_schema)
             tools.append(ToolSpec(tool.name, schema))
-            self._say(f"{tool.name}{tool.description}{schema.decode('utf-8', 'replace')}", tool.cache_control)
+            self._say(f"{tool.name}{tool.description}{compact(schema)}", tool.cache_control)
         self.ask.tools = tuple(tools)
         choice = request.tool_choice
         if choice is not None:

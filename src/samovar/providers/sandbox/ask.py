@@ -15,6 +15,11 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     media_type: str | None = None
 
 
+def compact(schema: bytes) -> str:
+    """A schema as it is counted: white space, which each client writes as it likes, is none of the model's tokens."""
+    return msgspec.json.format(schema or b"null", indent=-1).decode("utf-8", "replace")
+
+
 class ToolSpec(msgspec.Struct, frozen=True):
     """A tool that the caller offers, its JSON schema as bytes."""
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from samovar.providers.sandbox.ask import Ask, Image, ToolSpec
+from samovar.providers.sandbox.ask import Ask, Image, ToolSpec, compact
 from samovar.providers.sandbox.errors import bad_request
 from samovar.providers.sandbox.gemini_names import in_camel_case
 from samovar.providers.sandbox.surface import named
@@ -281,7 +281,7 @@ def _read_tools(ask: Ask, request: GenerateRequest) -> None:
     for function in (function for tool in request.tools for function in tool.function_declarations):
         schema = _schema(function.parameters_json_schema, function.parameters)
         tools.append(ToolSpec(function.name, schema))
-        ask.said.append(f"{function.name}{function.description}{schema.decode('utf-8', 'replace')}")
+        ask.said.append(f"{function.name}{function.description}{compact(schema)}")
     calling = (request.tool_config or _ToolConfig()).function_calling_config or _CallingConfig()
     unknown = set(calling.allowed_function_names) - {tool.name for tool in tools}
     if unknown:

@@ -12,7 +12,8 @@ from samovar.providers.sandbox.ask import Ask
 from samovar.providers.sandbox.openai_errors import CREATED
 
 _PATH: Final = re.compile(
-    r"(?:/(?:openrouter|xai|deepseek|bigmodel))?(?:/api)?(?:/paas)?/(v\d(?:beta|alpha)?)/models(?:/([^:]+))?"
+    r"(?:/(?:openrouter|xai|deepseek|bigmodel|ollama|vllm|mistral|groq|azure))?(?:/api|/openai)?(?:/paas)?"
+    r"/(v\d(?:beta|alpha)?)/models(?:/([^:]+))?"
 )
 _METHODS: Final = ["generateContent", "streamGenerateContent", "countTokens"]
 _EMBED: Final = "sandbox/embed"

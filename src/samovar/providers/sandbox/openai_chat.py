@@ -15,7 +15,7 @@ from samovar.providers.sandbox.exchange import EVENT_STREAM, Request
 from samovar.providers.sandbox.openai_chat_request import read_chat
 from samovar.providers.sandbox.openai_errors import CREATED, request_id
 from samovar.providers.sandbox.openai_flavours import CHAT_PATH, OPENAI, Flavour, UsagePlace
-from samovar.providers.sandbox.surface import bearer
+from samovar.providers.sandbox.surface import bearer_or_api_key
 
 _FINISH: Final = {"end": "stop", "stop": "stop", "length": "length", "tools": "tool_calls"}
 _encode: Final = msgspec.json.Encoder().encode
@@ -36,12 +36,12 @@ class OpenAIChat:
         return path == self._path or (self._path is None and self._flavour.claims(path))
 
     def key(self, request: Request) -> bytes:
-        """``Authorization: Bearer``."""
-        return bearer(request.headers)
+        """``Authorization: Bearer``, or Azure's ``api-key``."""
+        return bearer_or_api_key(request.headers)
 
     def read(self, request: Request) -> Ask:
-        """Raises ``Refused`` (400)."""
-        return read_chat(request.body)
+        """Raises ``Refused`` (400, 422)."""
+        return read_chat(request.body, known=self._flavour.known)
 
     def whole(self, ask: Ask, answer: Answer) -> bytes:
         """A ``chat.completion``."""
@@ -52,7 +52,11 @@ class OpenAIChat:
             "annotations": [],
         }
         if answer.reasoning:
-            message.update(self._flavour.reasoning(answer.reasoning))
+            reasoned = (self._flavour.reasoned or self._flavour.reasoning)(answer.reasoning)
+            if isinstance(reasoned.get("content"), list):
+                said = [{"type": "text", "text": answer.text}] if answer.text else []
+                reasoned["content"] = [*reasoned["content"], *said]
+            message.update(reasoned)
         if answer.calls:
             message["tool_calls"] = [_call(ask, call) for call in answer.calls]
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _FINISH[answer.stop]}
@@ -77,11 +81,13 @@ class OpenAIChat:
         """``chat.completion.chunk`` events, then ``[DONE]``."""
         flavour = self._flavour
         frame = _Frame(ask, flavour)
-        yield flavour.comment + frame.delta(
+        yield flavour.preamble + frame.delta(
             {"role": "assistant", "content": "" if answer.text else None, "refusal": None}
         )
         for piece in cut(answer.reasoning):
             yield frame.delta(flavour.reasoning(piece))
+        if answer.reasoning and flavour.seal is not None:
+            yield frame.delta(flavour.seal(answer.reasoning))
         before, after = frame.content()
         for piece in answer.pieces:
             yield before + _encode(piece) + after

@@ -8,8 +8,9 @@ from typing import Final
 
 import msgspec
 
-from samovar.providers.sandbox.ask import Ask, Image, ToolSpec
-from samovar.providers.sandbox.errors import bad_request
+from samovar.providers.sandbox.anthropic_request import signature
+from samovar.providers.sandbox.ask import Ask, Image, ToolSpec, compact
+from samovar.providers.sandbox.errors import Problem, Refused, bad_request
 from samovar.providers.sandbox.surface import named
 
 _NOTHING: Final = msgspec.Raw()
@@ -26,10 +27,17 @@ class _Part(msgspec.Struct):
     image_url: _ImageUrl | None = None
 
 
+class _Detail(msgspec.Struct):
+    text: str = ""
+    signature: str | None = None
+
+
 class _Message(msgspec.Struct):
     role: str
     content: str | list[_Part] | None = None
     tool_calls: msgspec.Raw = _NOTHING
+    reasoning_details: list[_Detail] | None = None
+    """OpenRouter's."""
 
 
 class _Function(msgspec.Struct):
@@ -89,12 +97,16 @@ class _ChatRequest(msgspec.Struct):
     n: int | None = None
 
 
+_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _decoder: Final = msgspec.json.Decoder(_ChatRequest)
 
 
-def read_chat(body: bytes) -> Ask:
-    """What a chat completions body asks. Raises ``Refused`` (400)."""
+def read_chat(body: bytes, *, known: frozenset[str] | None = None) -> Ask:
+    """What a chat completions body asks. Raises ``Refused`` (400; 422 for a field that is not among the ``known``)."""
     try:
+        if known is not None and (strange := _FIELDS.decode(body).keys() - known):
+            message = f"Extra inputs are not permitted: {sorted(strange)[0][:50]!r}"
+            raise Refused(Problem(status=422, message=message, param=sorted(strange)[0][:50]))
         request = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise bad_request(f"We could not parse the JSON body of your request: {error}") from error
@@ -130,6 +142,9 @@ def _read_message(ask: Ask, number: int, message: _Message) -> None:
         ask.results = (*ask.results, text)
     elif message.role == "assistant":
         ask.results = ()
+        for detail in message.reasoning_details or ():
+            if detail.signature is not None and detail.signature != signature(detail.text):
+                raise bad_request("Invalid `signature` in `thinking` block", param=f"messages[{number}]")
         ask.said.append(bytes(message.tool_calls).decode("utf-8", "replace"))
     elif message.role not in {"system", "developer", "function"}:
         raise bad_request(
@@ -148,7 +163,7 @@ def _read_parts(ask: Ask, number: int, role: str, parts: list[_Part]) -> str:
             if part.image_url is None:
                 raise bad_request("Missing required parameter: 'image_url'.", param=f"{where}.image_url")
             images.append(data_image(part.image_url.url, f"{where}.image_url"))
-        elif part.type not in {"refusal", "input_audio", "file"}:
+        elif part.type not in {"refusal", "input_audio", "file", "thinking"}:
             raise bad_request(f"Invalid value: {part.type[:50]!r}.", param=f"{where}.type", code="invalid_value")
     ask.said.extend(texts)
     ask.image_count += len(images)
@@ -181,7 +196,7 @@ def _read_tools(ask: Ask, request: _ChatRequest) -> None:
             )
         schema = bytes(function.parameters)
         tools.append(ToolSpec(function.name, schema))
-        ask.said.append(f"{function.name}{function.description}{schema.decode('utf-8', 'replace')}")
+        ask.said.append(f"{function.name}{function.description}{compact(schema)}")
     ask.tools = tuple(tools)
     choice = request.tool_choice
     ask.tools_allowed = choice != "none"

@@ -13,10 +13,11 @@ from samovar.providers.sandbox.ask import Ask
 from samovar.providers.sandbox.errors import Problem, bad_request
 from samovar.providers.sandbox.exchange import Request
 from samovar.providers.sandbox.openai_errors import error_body, request_id
-from samovar.providers.sandbox.surface import Figure, Manners, bearer, named
+from samovar.providers.sandbox.surface import Figure, Manners, bearer_or_api_key, named
 from samovar.providers.sandbox.tokens import tokens_of
 from samovar.providers.sandbox.vectors import dimensions_of, unit_vector
 
+_EMBEDDING_FLAVOURS: Final = ("/openrouter/", "/bigmodel/", "/ollama/", "/vllm/", "/mistral/", "/azure/")
 _MAX_INPUTS: Final = 2_048
 _MAX_INPUT_TOKENS: Final = 8_192
 _MAX_REQUEST_TOKENS: Final = 300_000
@@ -47,12 +48,12 @@ class OpenAIEmbeddings:
     manners = Manners()
 
     def claims(self, path: str) -> bool:
-        """``/v1/embeddings`` only."""
-        return path == "/v1/embeddings"
+        """``/v1/embeddings``, and that of the flavours whose vendors make embeddings in this format."""
+        return path == "/v1/embeddings" or (path.endswith("/embeddings") and path.startswith(_EMBEDDING_FLAVOURS))
 
     def key(self, request: Request) -> bytes:
-        """``Authorization: Bearer``."""
-        return bearer(request.headers)
+        """``Authorization: Bearer``, or Azure's ``api-key``."""
+        return bearer_or_api_key(request.headers)
 
     def work(self, request: Request) -> Figure:
         """A ``list`` of ``embedding``. Raises ``Refused`` (400, 404)."""

@@ -1,7 +1,8 @@
 """Who speaks OpenAI's chat format with an accent: what each vendor writes otherwise, as data.
 
 A base URL under a flavour's prefix chooses it: ``/xai/v1``, ``/openrouter/api/v1``, ``/bigmodel/api/paas/v4``,
-``/deepseek/v1``. Sources: docs.x.ai, openrouter.ai/docs, docs.bigmodel.cn, api-docs.deepseek.com.
+``/deepseek/v1``; more of them stand in ``openai_hosts``.
+Sources: docs.x.ai, openrouter.ai/docs, docs.bigmodel.cn, api-docs.deepseek.com.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from samovar.providers.sandbox.anthropic_request import signature
 from samovar.providers.sandbox.ask import Tokens
 from samovar.providers.sandbox.errors import Problem
 from samovar.providers.sandbox.openai_errors import error_body
@@ -31,7 +33,8 @@ class UsagePlace(Enum):
     ON_FINISH = auto()
 
 
-def _openai_usage(tokens: Tokens) -> dict[str, Any]:
+def openai_usage(tokens: Tokens) -> dict[str, Any]:
+    """OpenAI's own: cached tokens in the prompt, reasoning in the completion."""
     return {
         "prompt_tokens": tokens.input,
         "completion_tokens": tokens.output,
@@ -55,16 +58,21 @@ def _error_event(problem: Problem) -> bytes:
 
 
 class Flavour(msgspec.Struct, frozen=True, kw_only=True):
-    """How one vendor speaks. ``prefix`` is the path before its base URL, empty for OpenAI itself; ``comment`` an event-stream
-    comment that goes before every answer."""
+    """How one vendor speaks. ``prefix`` is the path before its base URL, empty for OpenAI itself; ``preamble`` what goes before
+    every streamed answer. ``reasoning`` gives the fields for a piece of reasoning, ``reasoned`` those for all of it where
+    they differ, ``seal`` the delta that proves it at its end. ``known`` are the request's fields where all others are
+    refused."""
 
     name: str
     prefix: str = ""
     manners: Manners = Manners()
-    usage: Callable[[Tokens], dict[str, Any]] = _openai_usage
+    usage: Callable[[Tokens], dict[str, Any]] = openai_usage
     usage_place: UsagePlace = UsagePlace.ASKED
     reasoning: Callable[[str], dict[str, Any]] = _reasoning_content
-    comment: bytes = b""
+    reasoned: Callable[[str], dict[str, Any]] | None = None
+    seal: Callable[[str], dict[str, Any]] | None = None
+    preamble: bytes = b""
+    known: frozenset[str] | None = None
     error: Callable[[Problem], bytes] = error_body
     error_event: Callable[[Problem], bytes] = _error_event
 
@@ -81,7 +89,7 @@ def cost_in_ticks(tokens: Tokens) -> int:
 
 
 def _xai_usage(tokens: Tokens) -> dict[str, Any]:
-    usage = _openai_usage(tokens)
+    usage = openai_usage(tokens)
     # Exclusive here: reasoning is beside the completion, and in the total.
     usage["completion_tokens"] = tokens.output - tokens.reasoning
     images = {"text_tokens": tokens.input, "image_tokens": 0}
@@ -111,12 +119,23 @@ def _xai_error_event(problem: Problem) -> bytes:
 def _openrouter_usage(tokens: Tokens) -> dict[str, Any]:
     cost = cost_in_ticks(tokens) / _TICKS_PER_USD
     details = {"upstream_inference_cost": None}
-    return {**_openai_usage(tokens), "cost": cost, "is_byok": False, "cost_details": details}
+    return {**openai_usage(tokens), "cost": cost, "is_byok": False, "cost_details": details}
+
+
+_DETAIL: Final = {"type": "reasoning.text", "format": "anthropic-claude-v1", "index": 0}
+"""As of a model of Anthropic's: signed."""
 
 
 def _openrouter_reasoning(text: str) -> dict[str, Any]:
-    detail = {"type": "reasoning.text", "text": text, "format": "unknown", "index": 0}
-    return {"reasoning": text, "reasoning_details": [detail]}
+    return {"reasoning": text, "reasoning_details": [{**_DETAIL, "text": text}]}
+
+
+def _openrouter_reasoned(text: str) -> dict[str, Any]:
+    return {"reasoning": text, "reasoning_details": [{**_DETAIL, "text": text, "signature": signature(text)}]}
+
+
+def _openrouter_seal(text: str) -> dict[str, Any]:
+    return {"reasoning_details": [{**_DETAIL, "signature": signature(text)}]}
 
 
 def _openrouter_fields(problem: Problem) -> dict[str, Any]:
@@ -194,7 +213,9 @@ OPENROUTER: Final = Flavour(
     usage=_openrouter_usage,
     usage_place=UsagePlace.ALWAYS,
     reasoning=_openrouter_reasoning,
-    comment=b": OPENROUTER PROCESSING\n\n",
+    reasoned=_openrouter_reasoned,
+    seal=_openrouter_seal,
+    preamble=b": OPENROUTER PROCESSING\n\n",
     error=_openrouter_error,
     error_event=_openrouter_error_event,
 )
@@ -212,6 +233,6 @@ DEEPSEEK: Final = Flavour(
     manners=Manners(quota_status=402),
     usage=_deepseek_usage,
     usage_place=UsagePlace.ON_FINISH,
-    comment=b": keep-alive\n\n",
+    preamble=b": keep-alive\n\n",
 )
 FLAVOURS: Final = (XAI, OPENROUTER, BIGMODEL, DEEPSEEK)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from samovar.providers.sandbox.ask import Ask, Image, ToolSpec
+from samovar.providers.sandbox.ask import Ask, Image, ToolSpec, compact
 from samovar.providers.sandbox.errors import Problem, Refused, bad_request
 from samovar.providers.sandbox.openai_chat_request import data_image
 from samovar.providers.sandbox.surface import named
@@ -152,7 +152,7 @@ class _Reading:
                 raise bad_request(message, param=f"tools[{number}].type", code="invalid_value")
             schema = bytes(tool.parameters)
             tools.append(ToolSpec(tool.name, schema))
-            ask.said.append(f"{tool.name}{tool.description or ''}{schema.decode('utf-8', 'replace')}")
+            ask.said.append(f"{tool.name}{tool.description or ''}{compact(schema)}")
         ask.tools = tuple(tools)
         ask.tools_allowed = choice != "none"
         ask.parallel_allowed = self._request.parallel_tool_calls is not False

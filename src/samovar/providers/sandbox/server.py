@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from samovar.providers.sandbox.anthropic_count import AnthropicCount
 from samovar.providers.sandbox.anthropic_messages import AnthropicMessages
+from samovar.providers.sandbox.azure_responses import AzureResponses
 from samovar.providers.sandbox.connection import Connection, Shared
 from samovar.providers.sandbox.desk import Desk
 from samovar.providers.sandbox.gemini_figures import GeminiFigures
@@ -17,6 +18,7 @@ from samovar.providers.sandbox.limits import Limits
 from samovar.providers.sandbox.openai_chat import OpenAIChat
 from samovar.providers.sandbox.openai_embeddings import OpenAIEmbeddings
 from samovar.providers.sandbox.openai_flavours import FLAVOURS
+from samovar.providers.sandbox.openai_hosts import HOSTS
 from samovar.providers.sandbox.openai_responses import OpenAIResponses
 from samovar.providers.sandbox.surface import Calculation, Surface
 from samovar.providers.sandbox.wish import Pace
@@ -41,8 +43,9 @@ class Address(NamedTuple):
 
 def default_surfaces() -> tuple[Surface, ...]:
     """The wire formats that the sandbox speaks."""
-    accents = (OpenAIChat(flavour=flavour) for flavour in FLAVOURS)
-    return (OpenAIChat(), AnthropicMessages(), OpenAIResponses(), GeminiGenerate(), *accents, XAIResponses())
+    accents = (OpenAIChat(flavour=flavour) for flavour in (*FLAVOURS, *HOSTS))
+    responses = (XAIResponses(), AzureResponses())
+    return (OpenAIChat(), AnthropicMessages(), OpenAIResponses(), GeminiGenerate(), *accents, *responses)
 
 
 def default_calculations() -> tuple[Calculation, ...]:

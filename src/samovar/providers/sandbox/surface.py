@@ -107,6 +107,11 @@ def bearer(headers: Mapping[bytes, bytes]) -> bytes:
     return token.strip() if scheme.lower() == b"bearer" else b""
 
 
+def bearer_or_api_key(headers: Mapping[bytes, bytes]) -> bytes:
+    """The token of ``Authorization: Bearer ...``, or Azure's ``api-key``."""
+    return bearer(headers) or headers.get(b"api-key", b"")
+
+
 def named(model: str) -> tuple[str, str]:
     """``sandbox/echo?chunks=50`` as the model's name and its directives."""
     name, _, suffix = model.partition("?")

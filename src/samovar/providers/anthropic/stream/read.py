@@ -25,6 +25,7 @@ from samovar.ports.llm import (
     Part,
     PartClosed,
     PartOpened,
+    Reasoning,
     SignatureDelta,
     Stop,
     StopKind,
@@ -153,6 +154,9 @@ class AnthropicStreamReader:
         if isinstance(part, ToolCall) and part.arguments == "{}":
             # The empty object stands for arguments that are still to come.
             part = msgspec.structs.replace(part, arguments="")
+        if isinstance(part, Reasoning) and part.origin is None:
+            # Its signature comes at its end; whose it is must be known before.
+            part = msgspec.structs.replace(part, origin=self._vendor.name)
         self._open[wire.index] = part
         return (PartOpened(index=wire.index, part=part),)
 

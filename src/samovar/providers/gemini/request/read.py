@@ -183,12 +183,25 @@ def _messages(contents: list[_Content]) -> list[Message]:
             where = f"$.contents[{at}].role"
             what = f"{content.role!r}: user and model are known"
             raise flawed(where, what)
-        for message in _split(role, _parts(content.parts or [], where=f"$.contents[{at}].parts", calls=calls)):
+        parts = _thoughts_joined(_parts(content.parts or [], where=f"$.contents[{at}].parts", calls=calls))
+        for message in _split(role, parts):
             if read and read[-1].role is message.role is Role.ASSISTANT:
                 read[-1] = Message(role=Role.ASSISTANT, parts=_joined(read[-1].parts, message.parts))
             else:
                 read.append(message)
     return read
+
+
+def _thoughts_joined(parts: list[Part]) -> list[Part]:
+    """A stream's thinking, given back piece by piece in one content, is one thought with the signature at its end."""
+    joined: list[Part] = []
+    for part in parts:
+        last = joined[-1] if joined else None
+        if isinstance(part, Reasoning) and isinstance(last, Reasoning) and last.text and last.origin is None:
+            joined[-1] = msgspec.structs.replace(part, text=last.text + part.text)
+        else:
+            joined.append(part)
+    return joined
 
 
 def _joined(before: tuple[Part, ...], after: tuple[Part, ...]) -> tuple[Part, ...]:

@@ -29,7 +29,7 @@ from samovar.ports.llm import (
     UsageSeen,
 )
 from samovar.providers.openai.errors import error_event, is_error
-from samovar.providers.openai.parts import detail_of, media_of_url, tool_call_of
+from samovar.providers.openai.parts import detail_of, media_of_url, tool_call_of, words_of
 from samovar.providers.openai.usage import stop_of, usage_of
 from samovar.providers.openai.wire import Chunk, ChunkChoice, FunctionCallPart, ReasoningDetail
 from samovar.providers.openai.wire import Delta as WireDelta
@@ -141,7 +141,9 @@ class ChatStreamReader:
         elif thinking:
             self._say("reasoning", thinking, out)
         if delta.content:
-            self._say("text", delta.content, out)
+            thought, text = words_of(delta.content)
+            self._say("reasoning", thought, out)
+            self._say("text", text, out)
         if delta.refusal:
             self._say("refusal", delta.refusal, out)
         for note in delta.annotations or ():
@@ -174,7 +176,8 @@ class ChatStreamReader:
         return index
 
     def _say(self, kind: _Words, text: str, out: list[Delta]) -> None:
-        out.append(TextDelta(index=self._at(kind, out), text=text))
+        if text:
+            out.append(TextDelta(index=self._at(kind, out), text=text))
 
     def _detail(self, detail: ReasoningDetail, out: list[Delta]) -> None:
         self._begin_thought(detail, out)

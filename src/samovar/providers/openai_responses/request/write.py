@@ -178,6 +178,9 @@ def _reasoning(request: ChatRequest, body: Json, *, native: bool) -> None:
             reasoning["effort"] = effort
         if settings.summary in _SUMMARIES:
             reasoning["summary"] = settings.summary
+        elif not native and settings.summary is None and settings.enabled is True:
+            # A caller who switches thinking on in so many words (Anthropic's) sees it, unless it asks not to.
+            reasoning["summary"] = "auto"
     reasoning.update(_kept(request, "reasoning") if native else {})
     if reasoning:
         body["reasoning"] = reasoning
