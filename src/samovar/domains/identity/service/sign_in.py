@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from ipaddress import IPv6Address, IPv6Network
 from typing import Final
 
 import structlog
@@ -271,8 +272,20 @@ class SignIn:
             self._log.exception("last uses of keys not written; trying again later")
 
 
+def network_of(address: str) -> str:
+    """Whom an address stands for: itself, or of IPv6 its /64, for one subscriber has at least that many addresses
+    (RFC 6177). An IPv4 address written as IPv6 is the IPv4 one."""
+    if ":" not in address:
+        return address
+    try:
+        found = IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return str(found.ipv4_mapped or IPv6Network((int(found) >> 64 << 64, 64)))
+
+
 class _Guard:
-    """The limit on wrong credentials of one address. Fails open when the limiter is away."""
+    """The limit on wrong credentials of one address (of IPv6 one /64). Fails open when the limiter is away."""
 
     def __init__(self, *, clock: Clock, limiter: Limiter | None, limit: Limit | None) -> None:
         self._clock = clock
@@ -282,8 +295,11 @@ class _Guard:
 
     def check(self, address: str | None) -> None:
         """Raises :class:`TooManyWrongCredentials` while the address must wait."""
-        until = self._blocked_until.get(address) if address is not None else None
-        if until is None or address is None:
+        if not self._blocked_until or address is None:
+            return
+        address = network_of(address)
+        until = self._blocked_until.get(address)
+        if until is None:
             return
         left = until - self._clock.monotonic()
         if left > 0:
@@ -294,6 +310,7 @@ class _Guard:
         """One more wrong one. Raises :class:`TooManyWrongCredentials` when it is one too many."""
         if self._limiter is None or self._limit is None or address is None:
             return
+        address = network_of(address)
         with suppress(Unavailable):
             verdict = await self._limiter.hit(f"identity:wrong-credential:{address}", self._limit)
             if not verdict.allowed:
