@@ -141,9 +141,7 @@ class Services:
 
     @cached_property
     def quotas(self) -> QuotaService:
-        return quota_service(
-            self.settings, database=self.database, clock=self.clock, ids=self.ids, shared=self.shared
-        )
+        return quota_service(self.settings, database=self.database, clock=self.clock, ids=self.ids, shared=self.shared)
 
     @cached_property
     def catalog(self) -> CatalogService:
@@ -300,6 +298,7 @@ class Services:
 
     async def _close(self) -> None:
         await self.shared.bus.close()
+        await self.operations.close()
         for transport in self._transports.values():
             await transport.close()
         await self.outbound.close()

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from samovar.domains.operations.service import OperationsService
+from samovar.domains.operations.service import FRESH_S, OperationsService
 from samovar.kernel.errors import Unavailable
 from tests.app.conftest import Serve, Served
 from tests.support.sockets import closed_port
@@ -43,6 +43,33 @@ async def test_a_defect_in_a_probe_is_a_reason_too() -> None:
         raise OSError("no route to host")
 
     assert "redis" in (await OperationsService(probes={"redis": broken}).readiness()).failing
+
+
+async def test_a_verdict_stands_for_a_second_whoever_asks() -> None:
+    looks = 0
+
+    async def counted() -> None:
+        nonlocal looks
+        looks += 1
+        await asyncio.sleep(0.05)
+
+    service = OperationsService(probes={"database": counted})
+    await asyncio.gather(*(service.readiness() for _ in range(20)))
+    await service.readiness()
+    assert looks == 1
+    await asyncio.sleep(FRESH_S + 0.1)
+    assert (await service.readiness()).ready
+    assert looks == 2
+
+
+async def test_one_who_leaves_does_not_take_the_verdict_along() -> None:
+    gate = asyncio.Event()
+    service = OperationsService(probes={"database": gate.wait})
+    first, second = asyncio.create_task(service.readiness()), asyncio.create_task(service.readiness())
+    await asyncio.sleep(0)
+    first.cancel()
+    gate.set()
+    assert (await second).ready
 
 
 async def test_a_process_that_stops_is_not_ready() -> None:

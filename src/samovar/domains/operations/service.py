@@ -8,6 +8,8 @@ from samovar.domains.operations.model import Probe, Readiness
 from samovar.kernel.errors import SamovarError
 
 PROBE_TIMEOUT_S: Final = 3.0
+FRESH_S: Final = 1.0
+"""How long a verdict stands: however often it is asked for, each thing is looked at once a second."""
 
 
 class OperationsService:
@@ -17,6 +19,8 @@ class OperationsService:
         self._probes = probes
         self._probe_timeout_s = probe_timeout_s
         self._stopping = False
+        self._looking: asyncio.Task[dict[str, str]] | None = None
+        self._fresh_until = 0.0
 
     def stop(self) -> None:
         """From now on not ready: a load balancer shall send nothing new while calls under way end."""
@@ -24,12 +28,27 @@ class OperationsService:
 
     async def readiness(self) -> Readiness:
         """Whether calls can be served, and if not, why not."""
-        names = tuple(self._probes)
-        words = await asyncio.gather(*(self._look(probe) for probe in self._probes.values()))
-        failing = {name: word for name, word in zip(names, words, strict=True) if word}
+        loop = asyncio.get_running_loop()
+        looking = self._looking
+        if looking is None or (looking.done() and loop.time() >= self._fresh_until):
+            looking = self._looking = loop.create_task(self._look_at_all())
+        # One who asks and leaves must not take the verdict from the others.
+        failing = dict(await asyncio.shield(looking))
         if self._stopping:
             failing["process"] = "stopping"
-        return Readiness(ready=not failing, checks=names, failing=failing)
+        return Readiness(ready=not failing, checks=tuple(self._probes), failing=failing)
+
+    async def close(self) -> None:
+        """Stop looking."""
+        looking, self._looking = self._looking, None
+        if looking is not None:
+            looking.cancel()
+            await asyncio.wait([looking])
+
+    async def _look_at_all(self) -> dict[str, str]:
+        words = await asyncio.gather(*(self._look(probe) for probe in self._probes.values()))
+        self._fresh_until = asyncio.get_running_loop().time() + FRESH_S
+        return {name: word for name, word in zip(self._probes, words, strict=True) if word}
 
     async def _look(self, probe: Probe) -> str:
         try:
