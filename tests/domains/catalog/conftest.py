@@ -110,7 +110,7 @@ async def process(
         for team_id in (DEFAULT_TEAM_ID, "other"):
             await add_team(tx, Team(id=team_id, name=team_id, created_at=clock.now()))
 
-    def make(*, box: AesGcmBox = box) -> CatalogService:
+    def make(*, box: AesGcmBox = box, database: Database = database) -> CatalogService:
         return CatalogService(
             database=database,
             box=box,

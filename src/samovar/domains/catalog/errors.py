@@ -85,6 +85,13 @@ class NameTaken(Conflict):
     title = "That name is taken"
 
 
+class ProviderInUse(Conflict):
+    """Aliases or groups name models of the provider: deleting it would leave them pointing at nothing."""
+
+    code = "provider_in_use"
+    title = "Aliases or groups still name that provider"
+
+
 class ProviderReadOnly(Conflict):
     """A provider that comes from the environment cannot be changed here."""
 

@@ -73,6 +73,8 @@ class TeamCatalog:
         self._alphabet = sorted((model.name.rpartition("/")[2].lower(), model.id) for model in self.models.values())
         self._kept: dict[tuple[str, Allowed], Resolved] = {}
         self._visible: dict[Allowed, tuple[Model, ...]] = {}
+        # Half a millisecond each, and a client with a typing error asks again and again.
+        self._suggested: dict[tuple[str, Allowed], tuple[str, ...]] = {}
 
     def resolve(self, name: str, allowed: Allowed = None) -> tuple[Target, ...]:
         """The targets behind ``name``, in the order given, never empty. Raises as :meth:`route`."""
@@ -209,6 +211,14 @@ class TeamCatalog:
         return target
 
     def _closest(self, name: str, allowed: Allowed) -> tuple[str, ...]:
+        kept = self._suggested.get((name, allowed))
+        if kept is None:
+            if len(self._suggested) >= _MAX_KEPT:
+                self._suggested.clear()
+            kept = self._suggested[name, allowed] = self._compared(name, allowed)
+        return kept
+
+    def _compared(self, name: str, allowed: Allowed) -> tuple[str, ...]:
         # Comparing with every one of a thousand ids would hold the loop for tens of milliseconds, and a caller may do that
         # as often as it likes: only its neighbours in the alphabet are compared.
         wanted = name.rpartition("/")[2].lower()[:_MAX_COMPARED_CHARS]

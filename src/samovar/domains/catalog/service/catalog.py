@@ -107,7 +107,7 @@ class CatalogService:
     # -- upkeep
 
     async def load(self) -> None:
-        """Read everything; called once before the first question. Raises ``SealBroken`` under a wrong master key."""
+        """Read everything; called once before the first question."""
         await self._live.refresh()
 
     async def on_changed(self, message: bytes) -> None:
@@ -133,7 +133,11 @@ class CatalogService:
         async with self._database.transaction() as tx:
             await store.bump(tx, team_id)
             yield tx
-        await self._live.refresh()
+        try:
+            await self._live.refresh()
+        except Unavailable as error:
+            # The change is committed: whoever made it must not be told that it failed. `watch` finds it in ten seconds.
+            self._log.warning("catalog_change_not_seen_yet", error=str(error))
         try:
             await self._bus.publish(CATALOG_CHANGED, team_id.encode())
         except Unavailable as error:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
+import structlog
 
 from samovar.domains.catalog import store
 from samovar.domains.catalog.model import (
@@ -17,9 +18,10 @@ from samovar.domains.catalog.model import (
 )
 from samovar.ports.database import Database
 from samovar.ports.dialect import Vendor
-from samovar.ports.secrets import SecretBox
+from samovar.ports.secrets import SealBroken, SecretBox
 
 _NO_VERSION: Final = -1
+_log = structlog.get_logger("samovar.catalog")
 
 
 class LiveCatalogs:
@@ -55,8 +57,8 @@ class LiveCatalogs:
         return tuple(provider for provider in self._configured if provider.team_id == team_id)
 
     async def refresh(self) -> bool:
-        """Rebuild what changed since the last time; whether anything had. Raises ``SealBroken`` for a key that does not
-        open under this master key, and leaves what was."""
+        """Rebuild what changed since the last time; whether anything had. A provider whose key does not open under this
+        master key is left out until that is mended, and told in the log; all others serve."""
         async with self._reloading:
             async with self._database.reading() as tx:
                 versions = dict(await store.versions(tx))
@@ -75,6 +77,20 @@ class LiveCatalogs:
         plain = self._box.open(stored.sealed_key, bound_to=bound_to(stored.provider.id))
         return msgspec.structs.replace(stored.provider, api_key=ApiKey(plain.decode()))
 
+    def opened(self, stored: store.StoredProvider) -> Provider | None:
+        """The provider with its key; ``None``, and a line in the log, where the key does not open."""
+        try:
+            return self.open_key(stored)
+        except SealBroken as error:
+            _log.error(
+                "provider_key_does_not_open",
+                team_id=stored.provider.team_id,
+                provider=stored.provider.name,
+                reason=error.detail,
+                remedy="start with the master key it was sealed under, or send the provider's key again",
+            )
+            return None
+
     def seal_key(self, provider: Provider) -> store.StoredProvider:
         """The provider as it is stored."""
         if provider.api_key is None:
@@ -90,7 +106,9 @@ class LiveCatalogs:
             overrides = await store.overrides(tx, team_id)
         # A provider that an admin added under a configured one's name replaces it: the API cannot edit the environment.
         providers = {provider.name: provider for provider in self.configured(team_id)}
-        providers |= {one.provider.name: self.open_key(one) for one in stored}
+        for one in stored:
+            # Still there under its name: a configured one of that name must not quietly take its place.
+            providers[one.provider.name] = self.opened(one) or msgspec.structs.replace(one.provider, enabled=False)
 
         def build() -> TeamCatalog:
             return TeamCatalog(

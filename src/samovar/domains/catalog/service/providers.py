@@ -15,6 +15,7 @@ from samovar.domains.catalog.errors import (
     CatalogFull,
     DiscoveryFailed,
     NameTaken,
+    ProviderInUse,
     ProviderNotFound,
     ProviderReadOnly,
     StaleRevision,
@@ -92,7 +93,7 @@ class Providers:
         async with self._database.reading() as tx:
             stored = await store.team_providers(tx, principal.team_id)
         found = {provider.name: provider for provider in self._live.configured(principal.team_id)}
-        found |= {one.provider.name: self._live.open_key(one) for one in stored}
+        found |= {one.provider.name: self._live.opened(one) or one.provider for one in stored}
         return [ProviderInfo.of(found[name]) for name in sorted(found)]
 
     async def get(self, principal: Principal, provider_id: str) -> ProviderInfo:
@@ -145,7 +146,8 @@ class Providers:
             stored = await store.provider(tx, principal.team_id, provider_id)
             if stored is None:
                 raise ProviderNotFound(f"There is no provider {provider_id!r}.")
-            old = self._live.open_key(stored)
+            # A key that does not open is mended by sending another.
+            old = stored.provider if change.api_key is not UNSET else self._live.open_key(stored)
             if expected is not None and expected != old.revision:
                 raise StaleRevision(sent=expected, current=old.revision)
             new = self._changed(old, change)
@@ -154,13 +156,32 @@ class Providers:
         return ProviderInfo.of(new)
 
     async def delete(self, principal: Principal, provider_id: str) -> None:
-        """Delete a provider and its key. Raises :class:`ProviderNotFound`, :class:`ProviderReadOnly`."""
+        """Delete a provider and its key. Raises :class:`ProviderNotFound`, :class:`ProviderReadOnly`, and
+        :class:`ProviderInUse` while an alias or a group names a model of it, unless a configured provider of that name takes
+        its place."""
         require(principal, Permission.PROVIDERS_WRITE)
         self._check_writable(principal.team_id, provider_id)
         async with self._changing(principal.team_id) as tx:
-            if await store.provider(tx, principal.team_id, provider_id) is None:
+            stored = await store.provider(tx, principal.team_id, provider_id)
+            if stored is None:
                 raise ProviderNotFound(f"There is no provider {provider_id!r}.")
+            await self._check_unused(tx, stored.provider)
             await store.drop_provider(tx, principal.team_id, provider_id)
+
+    async def _check_unused(self, tx: Tx, provider: Provider) -> None:
+        if any(other.name == provider.name for other in self._live.configured(provider.team_id)):
+            return
+        start = f"{provider.name}/"
+        aliases = await store.aliases(tx, provider.team_id)
+        groups = await store.groups(tx, provider.team_id)
+        names = [f"alias {alias.name!r}" for alias in aliases if alias.model_id.startswith(start)]
+        names += [f"group {group.name!r}" for group in groups if any(one.startswith(start) for one in group.model_ids)]
+        if names:
+            more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+            raise ProviderInUse(
+                f"Models of {provider.name!r} are named by {', '.join(names[:10])}{more}: change or delete those first, or"
+                " switch the provider off instead (enabled: false)."
+            )
 
     async def discover(self, principal: Principal, provider_id: str) -> Sequence[str]:
         """The names that the provider itself lists, sorted; nothing is stored. Raises :class:`DiscoveryFailed` and
