@@ -4,7 +4,7 @@
 the migrations make. All differences between the engines (upsert, JSON, instants) live here and in the two adapters.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from functools import cache
@@ -12,7 +12,21 @@ from itertools import chain
 from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
-from sqlalchemy import BigInteger, Boolean, Dialect, Float, Integer, MetaData, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Boolean,
+    ColumnElement,
+    Dialect,
+    Float,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    bindparam,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -179,6 +193,15 @@ def _pg_cast(kind: TypeEngine[Any]) -> str:
         if isinstance(kind, types):
             return f"::{name}"
     return ""
+
+
+def among(tx: Tx, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
+    """``column`` is one of ``values``, however many: they go as one JSON parameter, for binding thousands holds the loop."""
+    given: BindParameter[str] = bindparam("among", msgspec.json.encode(list(values)).decode(), unique=True)
+    rows = (
+        "jsonb_array_elements_text(CAST(:among AS jsonb))" if tx.dialect.name == "postgresql" else "json_each(:among)"
+    )
+    return column.in_(select(text("value")).select_from(text(rows).bindparams(given)))
 
 
 async def schema_version(tx: Tx) -> str | None:
