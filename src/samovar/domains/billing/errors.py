@@ -80,6 +80,24 @@ class OwnerTaken(Conflict):
     code = "owner_taken"
 
 
+class TransferTaken(Conflict):
+    """Another request with the same ``Idempotency-Key`` was a moment faster."""
+
+    code = "idempotency_key_in_flight"
+
+
+class NotEnoughCredit(Conflict):
+    """Credits that are taken away must lie in the wallet, unleased."""
+
+    code = "not_enough_credit"
+
+
+class TooManyBudgets(Conflict):
+    """A wallet has a bounded number of budgets."""
+
+    code = "too_many_budgets"
+
+
 class StaleRevision(SamovarError):
     """Somebody changed the thing meanwhile."""
 

@@ -13,13 +13,15 @@ balance is what it was given less what was taken from it.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 MICROSECONDS_A_DAY: Final = 86_400_000_000
 MAX_NANO_USD: Final = 2**62
 """What a column of 64 bits holds, with room for a sum of two."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class TransferKind(StrEnum):
@@ -51,6 +53,16 @@ class LeaseState(StrEnum):
     SUSPENSE = "suspense"
     RELEASED = "released"
     CHARGED = "charged"
+
+
+def microseconds_of(at: datetime) -> int:
+    """Since 1970, exact."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def instant_of(at: int) -> datetime:
+    """``at`` is microseconds since 1970."""
+    return _EPOCH + timedelta(microseconds=at)
 
 
 def funding_account(team_id: str) -> str:
@@ -144,6 +156,17 @@ class LeaseRow:
     def outstanding(self) -> int:
         """Leased and not spent."""
         return max(0, self.amount_nano_usd - self.spent_nano_usd)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldLease:
+    """A lease and the process that took it. ``seen_at`` is when that last said that it is there."""
+
+    lease: LeaseRow
+    host_id: str
+    spender_id: str
+    taken_at: datetime
+    seen_at: datetime
 
 
 @dataclass(slots=True)

@@ -125,6 +125,19 @@ def period_start(period: BudgetPeriod, day: int) -> int:
             return 0
 
 
+def period_end(period: BudgetPeriod, start: int) -> int | None:
+    """The first day after the period that begins on ``start``; ``None`` where it has no end."""
+    match period:
+        case BudgetPeriod.DAY:
+            return start + 1
+        case BudgetPeriod.WEEK:
+            return start + 7
+        case BudgetPeriod.MONTH:
+            return period_start(period, start + 31)  # No month is longer.
+        case BudgetPeriod.TOTAL:
+            return None
+
+
 def allowance(wallet: Wallet, uses: Iterable[BudgetUse]) -> int | None:
     """The most that may be leased now; ``None`` for no bound."""
     bounds = [use.rest for use in uses if use.budget.mode is BudgetMode.HARD_STOP]

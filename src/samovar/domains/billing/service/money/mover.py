@@ -1,0 +1,135 @@
+"""Moving spools into the ledger: this process's while it runs, and those that dead processes of this host left."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from samovar.domains.billing.service.money.hold import Tally
+from samovar.domains.billing.service.money.leasing import give_back
+from samovar.domains.billing.service.money.posting import charge
+from samovar.domains.billing.service.money.replay import Batch, Reader
+from samovar.domains.billing.service.money.spool import Spool, lock_folder, remove_folder
+from samovar.domains.billing.store import leases
+from samovar.kernel.errors import Unavailable
+from samovar.ports.database import Database
+
+MOVE_EVERY_S: Final = 0.25
+_LONGEST_PAUSE_S: Final = 10.0
+_LEASES_AT_ONCE: Final = 100
+
+
+class Mover:
+    """Moves one live spool. ``report`` is told of a database that does not take it."""
+
+    def __init__(self, *, database: Database, spool: Spool, report: Callable[[str], None], tally: Tally) -> None:
+        self._database = database
+        self._spool = spool
+        self._report = report
+        self._tally = tally
+        self._reader = Reader(spool.folder)
+        self._batch: Batch | None = None
+        self._moving = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Move until cancelled."""
+        pause_s = MOVE_EVERY_S
+        while True:
+            await asyncio.sleep(pause_s)
+            try:
+                await self.drain()
+                pause_s = MOVE_EVERY_S
+            except Unavailable as error:
+                self._report(f"charges wait in the spool: {error.detail}")
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+    async def drain(self) -> None:
+        """Move all that was written before this was called. Raises ``Unavailable``; nothing is lost by that."""
+        async with self._moving:
+            until = self._spool.written
+            while self._batch is not None or self._spool.moved < until:
+                # Kept until it is written: the reader has gone on.
+                batch = self._batch
+                if batch is None:
+                    batch = self._batch = await asyncio.to_thread(self._reader.read, until=until)
+                if batch.calls:
+                    async with self._database.transaction() as tx:
+                        await charge(tx, batch.calls)
+                self._batch = None
+                self._spool.note_moved(batch.end)
+                self._tally.damaged_segments += self._reader.damaged
+                self._reader.damaged = 0
+
+
+class Adopter:
+    """Finds the spools of dead processes under ``root``, charges what they noted and closes their leases."""
+
+    def __init__(self, *, database: Database, root: Path, tally: Tally) -> None:
+        self._database = database
+        self._root = root
+        self._tally = tally
+        self._log = structlog.get_logger("samovar.billing")
+
+    async def adopt(self) -> int:
+        """Settle every spool that nobody holds; how many those were. Raises ``Unavailable``: what is left is found the next
+        time."""
+        adopted = 0
+        for folder in await asyncio.to_thread(_folders, self._root):
+            try:
+                lock = lock_folder(folder)
+            except FileNotFoundError:
+                continue
+            if lock is None:
+                continue
+            try:
+                await self._settle(folder)
+                adopted += 1
+            finally:
+                os.close(lock)
+        return adopted
+
+    async def _settle(self, folder: Path) -> None:
+        reader = Reader(folder)
+        calls, before = 0, None
+        while True:
+            batch = await asyncio.to_thread(reader.read)
+            if batch.end == before:
+                break
+            before = batch.end
+            calls += await self._charge(batch)
+        lost = reader.unsettled()
+        calls += await self._charge(Batch(lost, (0, 0)))
+        await close_leases(self._database, folder.name)
+        await asyncio.to_thread(remove_folder, folder)
+        self._tally.adopted_calls += calls
+        self._tally.damaged_segments += reader.damaged
+        self._log.warning(
+            "settled what a dead process left", process=folder.name, charged=calls, without_outcome=len(lost)
+        )
+
+    async def _charge(self, batch: Batch) -> int:
+        if not batch.calls:
+            return 0
+        async with self._database.transaction() as tx:
+            return await charge(tx, batch.calls)
+
+
+async def close_leases(database: Database, spender_id: str) -> None:
+    """Give back all that a process still has, once all that it noted stands in the ledger. Raises ``Unavailable``."""
+    while True:
+        async with database.reading() as tx:
+            found = await leases.list_open_of_spender(tx, spender_id, limit=_LEASES_AT_ONCE)
+        if not found:
+            return
+        for lease in found:
+            async with database.transaction() as tx:
+                await give_back(tx, lease.team_id, lease.id, keep=0, close=True)
+
+
+def _folders(root: Path) -> list[Path]:
+    if not root.is_dir():
+        return []
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))

@@ -1,0 +1,77 @@
+"""Who owns which wallet, in memory."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
+
+from samovar.domains.billing.model.wallets import OwnerKind, Wallet
+from samovar.domains.billing.store import wallets
+from samovar.kernel.principal import Principal, PrincipalKind
+from samovar.ports.database import Database
+
+_PAGE: Final = 1000
+# A transaction that began before ours may become visible after it, with an earlier instant.
+_OVERLAP: Final = timedelta(minutes=2)
+_OWNER_OF: Final = ((PrincipalKind.KEY, OwnerKind.KEY), (PrincipalKind.PERSON, OwnerKind.USER))
+
+
+class WalletRef(NamedTuple):
+    """The wallet that pays for a call. ``ceiling_nano_usd`` is what a call is held at whose cost has no other bound."""
+
+    id: str
+    team_id: str
+    ceiling_nano_usd: int
+
+
+class Payers:
+    """Wallets by their id and by their owner, brought up to date by :meth:`refresh`, which reads what changed."""
+
+    def __init__(self, *, database: Database, ceiling_nano_usd: int) -> None:
+        self._database = database
+        self._ceiling = ceiling_nano_usd
+        self._known: dict[str, WalletRef] = {}
+        self._owner_of: dict[str, tuple[str, OwnerKind, str]] = {}
+        self._by_owner: dict[tuple[str, OwnerKind, str], WalletRef] = {}
+        self._since = datetime(1970, 1, 1, tzinfo=UTC)
+
+    def of(self, principal: Principal) -> WalletRef | None:
+        """The wallet that pays for the principal's calls."""
+        wallet_id = principal.wallet_id
+        if wallet_id is not None:
+            # One that is not known yet was made a moment ago, or is none: leasing from it will tell.
+            return self._known.get(wallet_id) or WalletRef(wallet_id, principal.team_id, self._ceiling)
+        if not self._by_owner:
+            return None
+        for kind, owner in _OWNER_OF:
+            if principal.kind is kind:
+                found = self._by_owner.get((principal.team_id, owner, principal.id))
+                if found is not None:
+                    return found
+        return self._by_owner.get((principal.team_id, OwnerKind.TEAM, principal.team_id))
+
+    async def refresh(self) -> None:
+        """Read what changed since the last time. Raises ``Unavailable``."""
+        newest, after_id = self._since, ""
+        while True:
+            async with self._database.reading() as tx:
+                found = await wallets.list_changed(tx, since=self._since - _OVERLAP, after_id=after_id, limit=_PAGE)
+            for wallet, changed_at in found:
+                self._remember(wallet)
+                newest = max(newest, changed_at)
+            if len(found) < _PAGE:
+                break
+            after_id = found[-1][0].id
+        self._since = newest
+
+    def _remember(self, wallet: Wallet) -> None:
+        ceiling = self._ceiling if wallet.call_ceiling_nano_usd is None else wallet.call_ceiling_nano_usd
+        ref = self._known[wallet.id] = WalletRef(wallet.id, wallet.team_id, ceiling)
+        before = self._owner_of.pop(wallet.id, None)
+        # Where the owner went to another wallet meanwhile, that one stays.
+        if before is not None:
+            pays = self._by_owner.get(before)
+            if pays is not None and pays.id == wallet.id:
+                del self._by_owner[before]
+        if wallet.owner_kind is not None and wallet.owner_id is not None:
+            owner = (wallet.team_id, wallet.owner_kind, wallet.owner_id)
+            self._owner_of[wallet.id] = owner
+            self._by_owner[owner] = ref

@@ -1,0 +1,55 @@
+"""Writing a batch of charges: the ledger's rows, and every figure that is kept beside it, in one transaction."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from samovar.domains.billing.model.ledger import LeaseDelta, LeaseState, Settled, post
+from samovar.domains.billing.model.wallets import Budget, period_start
+from samovar.domains.billing.store import budgets, leases, ledger, wallets
+from samovar.domains.billing.store.budgets import CounterSums
+from samovar.domains.billing.store.wallets import WalletSums
+from samovar.ports.database import Tx
+
+
+async def charge(tx: Tx, batch: Sequence[Settled]) -> int:
+    """Charge each call that is not charged yet; how many those were."""
+    wallet_ids = {call.wallet_id for call in batch}
+    await wallets.lock_wallets(tx, wallet_ids)
+    found = await leases.leases_of(tx, {call.lease_id for call in batch})
+    known = await ledger.known(tx, [call.call_id for call in batch])
+    # Thousands of rows take longer than a call on the loop may wait.
+    posting = await asyncio.to_thread(post, batch, leases=found, known=known)
+    await ledger.append(tx, posting.rows)
+    await leases.add_spent(tx, [(delta.lease.id, delta.spent) for delta in posting.leases if delta.spent])
+    await wallets.add_sums(tx, _wallet_sums(posting.leases))
+    of_wallets = await budgets.budgets_of(tx, wallet_ids)
+    await budgets.add_to_counters(tx, _counter_sums(posting.leases, of_wallets))
+    return len(posting.rows)
+
+
+def _wallet_sums(deltas: Sequence[LeaseDelta]) -> list[WalletSums]:
+    sums: dict[str, WalletSums] = {}
+    for delta in deltas:
+        wallet_id = delta.lease.wallet_id
+        before = sums.get(wallet_id, WalletSums(wallet_id, 0, 0, 0))
+        # What lies in suspense was taken off the wallet's leased money when it was moved there.
+        freed = delta.freed if delta.lease.state is LeaseState.OPEN else 0
+        sums[wallet_id] = WalletSums(
+            wallet_id,
+            before.balance - delta.from_wallet,
+            before.leased - freed,
+            before.spent + delta.counted,
+        )
+    return list(sums.values())
+
+
+def _counter_sums(deltas: Sequence[LeaseDelta], of_wallets: Mapping[str, Sequence[Budget]]) -> list[CounterSums]:
+    sums: dict[tuple[str, int], CounterSums] = {}
+    for delta in deltas:
+        lease = delta.lease
+        freed = delta.freed if lease.state in (LeaseState.OPEN, LeaseState.SUSPENSE) else 0
+        for budget in of_wallets.get(lease.wallet_id, ()):
+            key = (budget.id, period_start(budget.period, lease.day))
+            before = sums.get(key, CounterSums(*key, 0, 0))
+            sums[key] = CounterSums(*key, before.spent + delta.counted, before.leased - freed)
+    return list(sums.values())

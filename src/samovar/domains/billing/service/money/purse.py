@@ -1,0 +1,278 @@
+"""What a process has in hand of one wallet.
+
+Taking from a lease that has enough is a comparison and a subtraction. A lease that runs low is filled up beside the path;
+only a call that finds too little waits, and all who wait share one transaction. A lease that must end (its day is over, or
+nobody uses it) takes no new call: it *retires*, gives back at once what no call holds, and is closed when its last call
+stands in the ledger.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from samovar.domains.billing.errors import PaymentRefused, SpoolFull
+from samovar.domains.billing.model.ledger import MICROSECONDS_A_DAY
+from samovar.domains.billing.model.wallets import SHARE, PurseState, midnight_after
+from samovar.domains.billing.service.money.journal import Mark
+from samovar.domains.billing.service.money.leasing import Grant, Leasing, Wish, spent_out
+from samovar.kernel.errors import Unavailable
+from samovar.ports.clock import Clock
+
+_QUICK_S: Final = 1.0
+_SLOW_S: Final = 10.0
+_MOST_GROWTH: Final = 256
+_REFUSED_FOR_S: Final = 0.25
+MAX_WAITING: Final = 10_000
+
+
+class Lease:
+    """``amount`` was taken in all, ``free`` of it is neither spent nor held (below zero where a call cost more than its
+    hold), ``holds`` calls are under way."""
+
+    __slots__ = (
+        "amount",
+        "day",
+        "first_at",
+        "free",
+        "holds",
+        "id",
+        "last_mark",
+        "takes",
+        "until",
+        "used_at",
+        "used_takes",
+    )
+
+    def __init__(self, grant: Grant, *, now_s: float) -> None:
+        self.id = grant.lease_id
+        self.day = grant.day
+        self.first_at = int(grant.taken_at.timestamp() * 1_000_000)
+        self.until = midnight_after(grant.day)
+        self.amount = grant.amount
+        self.free = grant.amount
+        self.holds = 0
+        self.last_mark: Mark = (0, 0)
+        self.takes = 0
+        self.used_takes = 0
+        self.used_at = now_s
+
+    def moment(self, now: datetime) -> int:
+        """``now`` in microseconds since 1970, within the lease: clocks jump, and a charge belongs to its lease's day."""
+        at = int(now.timestamp() * 1_000_000)
+        return min(max(at, self.first_at), (self.day + 1) * MICROSECONDS_A_DAY - 1)
+
+
+class Purse:
+    """One wallet in one process. ``on_unavailable`` is told when the database fails a refill beside the path."""
+
+    def __init__(
+        self,
+        *,
+        team_id: str,
+        wallet_id: str,
+        leasing: Leasing,
+        clock: Clock,
+        size: int,
+        wait_s: float,
+        on_unavailable: Callable[[Unavailable], None],
+    ) -> None:
+        self.team_id = team_id
+        self.wallet_id = wallet_id
+        self._leasing = leasing
+        self._clock = clock
+        self._smallest = self._size = size
+        self._wait_s = wait_s
+        self._on_unavailable = on_unavailable
+        self.lease: Lease | None = None
+        self.retiring: list[Lease] = []
+        self.state = PurseState.OK
+        self._low = 0
+        self._waiting: deque[tuple[int, asyncio.Future[Lease]]] = deque()
+        self._filling: asyncio.Task[None] | None = None
+        self._filled_at = clock.monotonic()
+        self._refused: tuple[float, int] = (0.0, 0)
+
+    # --- the path of a call
+
+    def take(self, bound: int, now: datetime) -> Lease | None:
+        """A lease with ``bound`` taken from it; ``None`` where it must be waited for."""
+        lease = self.lease
+        if lease is None or lease.free < bound or now >= lease.until:
+            return None
+        lease.free -= bound
+        lease.holds += 1
+        lease.takes += 1
+        if lease.free < self._low and self._filling is None:
+            self._filling = asyncio.create_task(self._fill())
+        return lease
+
+    async def wait(self, bound: int) -> Lease:
+        """As :meth:`take`, once there is enough. Raises ``CreditSpent``, ``WalletGone``, ``Unavailable``."""
+        until, available = self._refused
+        if bound > available and self._clock.monotonic() < until:
+            raise spent_out(self.wallet_id, bound, available)
+        if len(self._waiting) >= MAX_WAITING:
+            raise SpoolFull("Too many calls wait for this wallet already.", headers={"Retry-After": "1"})
+        place: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
+        self._waiting.append((bound, place))
+        if self._filling is None:
+            self._filling = asyncio.create_task(self._fill())
+        try:
+            async with asyncio.timeout(self._wait_s):
+                return await place
+        except TimeoutError as error:
+            self._let_go(bound, place)
+            raise Unavailable(
+                f"The database did not lease credits of wallet {self.wallet_id} within {self._wait_s:g} s. Try again.",
+                headers={"Retry-After": "1"},
+            ) from error
+        except asyncio.CancelledError:
+            self._let_go(bound, place)
+            raise
+
+    def put_back(self, lease: Lease, amount: int) -> None:
+        """A call ended that did not use ``amount`` of its hold (below zero: it used more)."""
+        lease.free += amount
+        lease.holds -= 1
+
+    # --- upkeep
+
+    def forget_refusal(self) -> None:
+        """Somebody changed the wallet: ask again."""
+        self._refused = (0.0, 0)
+        if self.lease is not None and self._filling is None:
+            self._filling = asyncio.create_task(self._fill())
+
+    def retire(self) -> None:
+        """Let nobody else take from the lease."""
+        if self.lease is not None:
+            self.retiring.append(self.lease)
+            self.lease = None
+
+    def retire_if(self, *, now: datetime, idle_s: float) -> None:
+        """Retire a lease whose day is over, or from which nobody took for ``idle_s``. To be asked now and then."""
+        lease, now_s = self.lease, self._clock.monotonic()
+        if lease is None:
+            return
+        if lease.takes != lease.used_takes:
+            lease.used_takes, lease.used_at = lease.takes, now_s
+        if now >= lease.until or (now_s - lease.used_at >= idle_s and self._filling is None):
+            self.retire()
+
+    async def give_back(self, *, moved: Mark) -> None:
+        """Give back what retired leases do not need; ``moved`` is how far the journal stands in the ledger. Raises
+        ``Unavailable``; then it is done the next time."""
+        for lease in list(self.retiring):
+            done = lease.holds == 0 and moved >= lease.last_mark
+            if done or lease.free > 0:
+                given = max(0, lease.free)
+                keep = 0 if done else lease.amount - given
+                await self._leasing.give_back(self.team_id, lease.id, keep=keep, close=done)
+                lease.amount -= given
+                lease.free -= given
+            if done:
+                self.retiring.remove(lease)
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing in hand, nobody waits."""
+        return self.lease is None and not self.retiring and not self._waiting and self._filling is None
+
+    async def close(self) -> None:
+        """End the refill under way."""
+        if self._filling is not None:
+            self._filling.cancel()
+            await asyncio.wait([self._filling])
+
+    # --- filling up
+
+    async def _fill(self) -> None:
+        try:
+            while True:
+                grant = await self._ask()
+                if not grant.ended:
+                    self._serve(grant)
+                    if not self._waiting:
+                        return
+        except (PaymentRefused, Unavailable) as error:
+            if not self._waiting and isinstance(error, Unavailable):
+                self._on_unavailable(error)
+            self._refuse_all(error)
+        except BaseException as error:
+            self._refuse_all(Unavailable(f"Leasing credits of wallet {self.wallet_id} failed: {error!r}."))
+            raise
+        finally:
+            self._filling = None
+
+    async def _ask(self) -> Grant:
+        now = self._clock.now()
+        if self.lease is not None and now >= self.lease.until:
+            self.retire()
+        lease = self.lease
+        wanted = [bound for bound, place in self._waiting if not place.done()]
+        wish = Wish(
+            self.team_id,
+            self.wallet_id,
+            None if lease is None else lease.id,
+            wanted,
+            0 if lease is None else lease.free,
+            self._comfortable(),
+        )
+        grant = await self._leasing.take(wish)
+        if lease is None:
+            if grant.amount:
+                self.lease = Lease(grant, now_s=self._clock.monotonic())
+        elif grant.ended:
+            # Somebody settled it by hand, or its day is over: what it still holds is charged, and nothing more taken.
+            self.retire()
+        elif self.lease is lease:
+            lease.free += grant.amount - lease.amount
+            lease.amount = grant.amount
+        self.state = grant.state
+        return grant
+
+    def _comfortable(self) -> int:
+        """Twice as much each time a lease was gone within a second, half as much after ten."""
+        now = self._clock.monotonic()
+        took_s, self._filled_at = now - self._filled_at, now
+        if took_s < _QUICK_S:
+            self._size = min(self._size * 2, self._smallest * _MOST_GROWTH)
+        elif took_s > _SLOW_S:
+            self._size = max(self._size // 2, self._smallest)
+        return self._size
+
+    def _serve(self, grant: Grant) -> None:
+        lease = self.lease
+        # A quarter of what the next lease would be: near the end of a wallet it is next to nothing.
+        size = self._size if grant.available is None else min(self._size, max(0, grant.available) // SHARE)
+        self._low = size // 4
+        waiting, self._waiting = self._waiting, deque()
+        for bound, place in waiting:
+            if place.done():
+                continue
+            if lease is not None and lease.free >= bound:
+                lease.free -= bound
+                lease.holds += 1
+                lease.takes += 1
+                place.set_result(lease)
+            elif grant.available is None or bound <= grant.available:
+                # It came while the database was asked.
+                self._waiting.append((bound, place))
+            else:
+                available = grant.available + (0 if lease is None else max(0, lease.free))
+                self._refused = (self._clock.monotonic() + _REFUSED_FOR_S, available)
+                place.set_exception(spent_out(self.wallet_id, bound, available))
+
+    def _refuse_all(self, error: PaymentRefused | Unavailable) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        for _, place in waiting:
+            if not place.done():
+                place.set_exception(error)
+
+    def _let_go(self, bound: int, place: "asyncio.Future[Lease]") -> None:
+        """Whoever waited is gone; what came for it meanwhile goes back."""
+        if place.done() and not place.cancelled() and place.exception() is None:
+            self.put_back(place.result(), bound)
+        place.cancel()

@@ -1,0 +1,310 @@
+"""A process's journal on disk: append-only segments in a folder of its own, which it keeps locked while it lives.
+
+A record is in the page cache before its call goes on, so the death of the process loses nothing. With ``sync`` ``interval``
+it is on the disk a tenth of a second later, with ``always`` before the call goes on; syncs are shared by all who wait.
+
+A segment is deleted when everything in it stands in the ledger, the oldest first; intents still open in it are written
+again into the newest before, so that one long stream does not keep the others.
+"""
+
+import asyncio
+import fcntl
+import os
+from collections import deque
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from samovar.domains.billing.errors import SpoolFull
+from samovar.domains.billing.model.records import Intent, Outcome, framed
+from samovar.domains.billing.service.money.journal import Mark
+
+Sync: TypeAlias = Literal["interval", "always"]
+
+SYNC_EVERY_S: Final = 0.1
+LOCK_FILE: Final = "lock"
+_SUFFIX: Final = ".records"
+
+
+def segment_path(folder: Path, number: int) -> Path:
+    """Where a segment lies."""
+    return folder / f"{number:08d}{_SUFFIX}"
+
+
+def segments_of(folder: Path) -> list[int]:
+    """The numbers of the segments there are, ascending."""
+    return sorted(int(path.stem) for path in folder.glob(f"*{_SUFFIX}"))
+
+
+def lock_folder(folder: Path, *, new: bool = False) -> int | None:
+    """The file descriptor of the folder's lock, or ``None`` where its process lives or somebody else has it. Closing it
+    unlocks. Raises ``FileNotFoundError`` for a folder that is gone."""
+    flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if new else 0)
+    handle = os.open(folder / LOCK_FILE, flags, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Whoever had it before us may have deleted the folder with the file.
+        if os.fstat(handle).st_nlink == 0:
+            raise BlockingIOError
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+class Spool:
+    """A :class:`Journal`. Make it with :meth:`made`; :meth:`run` syncs until cancelled; :meth:`close` at the end.
+
+    ``max_bytes`` bounds what lies on disk: past it no intent is taken. ``report`` is told what goes wrong with the disk.
+    """
+
+    def __init__(
+        self, folder: Path, lock: int, *, sync: Sync, max_bytes: int, segment_bytes: int, report: Callable[[str], None]
+    ) -> None:
+        self.folder = folder
+        self._lock = lock
+        self._always = sync == "always"
+        self._max_bytes = max_bytes
+        self._segment_bytes = segment_bytes
+        self._report = report
+        self._number = 0
+        self._handle = -1
+        self._size = 0
+        self._older: deque[tuple[int, int]] = deque()
+        self._older_bytes = 0
+        self._open: dict[str, tuple[int, Intent]] = {}
+        self._late: deque[bytes] = deque()
+        self._dirty = asyncio.Event()
+        self._to_sync: list[int] = []
+        self._to_delete: list[int] = []
+        self._waiters: list[tuple[asyncio.Future[None], bool]] = []
+        self._syncing: asyncio.Task[None] | None = None
+        self._broken: str | None = None
+        self.moved: Mark = (1, 0)
+        self._begin_segment()
+
+    @classmethod
+    def made(
+        cls,
+        root: Path,
+        name: str,
+        *,
+        sync: Sync,
+        max_bytes: int,
+        report: Callable[[str], None],
+        segment_bytes: int = 8 * 1024 * 1024,
+    ) -> "Spool":
+        """A new one in ``root/name``. Raises ``OSError``."""
+        # Locked before it has its name: nobody may take it for that of a process which died.
+        unnamed = root / f".{name}"
+        unnamed.mkdir(mode=0o700, parents=True)
+        lock = lock_folder(unnamed, new=True)
+        assert lock is not None
+        unnamed.rename(root / name)
+        return cls(root / name, lock, sync=sync, max_bytes=max_bytes, segment_bytes=segment_bytes, report=report)
+
+    # --- the journal
+
+    def intend(self, intent: Intent) -> Awaitable[None] | None:
+        """See :class:`Journal`."""
+        if self._broken is not None:
+            raise SpoolFull(f"The disk that charges are noted on failed: {self._broken}. See the log, then restart.")
+        if self.waiting_bytes >= self._max_bytes or self._late:
+            raise SpoolFull(
+                f"{self.waiting_bytes} bytes of charges wait for the database in {self.folder}: until it takes them, no"
+                " call that must be paid for goes out. See whether the database answers and the disk has room.",
+                headers={"Retry-After": "5"},
+            )
+        try:
+            self._append(framed(intent))
+        except OSError as error:
+            raise SpoolFull(f"The call cannot be noted in {self.folder}: {error.strerror}.") from error
+        self._open[intent.call_id] = (self._number, intent)
+        return self._synced(strictly=True)
+
+    def conclude(self, intent: Intent, outcome: Outcome) -> Awaitable[None] | None:
+        """See :class:`Journal`. Where the disk takes nothing it is kept in memory and tried again; were the process to die
+        before, the call would be charged at its hold."""
+        frame = _framed(outcome)
+        self._open.pop(intent.call_id, None)
+        try:
+            if self._late:
+                raise BlockingIOError
+            self._append(frame)
+        except OSError as error:
+            if not self._late:
+                self._report(f"outcomes wait in memory: {error}")
+            self._late.append(frame)
+            return None
+        return self._synced(strictly=False)
+
+    @property
+    def end(self) -> Mark:
+        """See :class:`Journal`."""
+        # What waits in memory comes after all that is written.
+        return (self._number + 1, 0) if self._late else (self._number, self._size)
+
+    @property
+    def open_calls(self) -> int:
+        """Calls that were noted and have not ended."""
+        return len(self._open)
+
+    @property
+    def written(self) -> Mark:
+        """How far the files may be read."""
+        return self._number, self._size
+
+    @property
+    def waiting_bytes(self) -> int:
+        """See :class:`Journal`."""
+        return self._older_bytes + self._size
+
+    def note_moved(self, mark: Mark) -> None:
+        """All before ``mark`` stands in the ledger: let go of what is not needed any more."""
+        self.moved = mark
+        number = mark[0]
+        if mark == (self._number, self._size) and self._size >= self._segment_bytes:
+            self._begin_segment()
+            number = self._number
+        if not self._older or self._older[0][0] >= number:
+            return
+        try:
+            for _, intent in [entry for entry in self._open.values() if entry[0] < number]:
+                self._append(framed(intent))
+                self._open[intent.call_id] = (self._number, intent)
+        except OSError as error:
+            self._report(f"segments stay: {error}")
+            return
+        while self._older and self._older[0][0] < number:
+            old, size = self._older.popleft()
+            self._older_bytes -= size
+            self._to_delete.append(old)
+        self._dirty.set()
+
+    # --- the disk
+
+    async def run(self) -> None:
+        """Sync what is written, until cancelled."""
+        while True:
+            await self._dirty.wait()
+            if not self._always:
+                await asyncio.sleep(SYNC_EVERY_S)
+            self._write_late()
+            await self.sync()
+            if self._late:
+                await asyncio.sleep(SYNC_EVERY_S)
+
+    async def sync(self) -> None:
+        """Bring to disk what is written, and let those go on who wait for it."""
+        if self._syncing is not None:
+            await asyncio.wait([self._syncing])
+        self._dirty.clear()
+        if self._late:
+            self._dirty.set()
+        waiters, self._waiters = self._waiters, []
+        full, self._to_sync = self._to_sync, []
+        gone, self._to_delete = self._to_delete, []
+        self._syncing = asyncio.create_task(asyncio.to_thread(self._sync_files, self._handle, full, gone))
+        try:
+            await asyncio.wait([self._syncing])
+        except asyncio.CancelledError:
+            self._waiters = [*waiters, *self._waiters]
+            raise
+        error = self._syncing.exception()
+        if error is not None:
+            # After a failed sync nobody knows what is on the disk, and a second one would say that all is well.
+            self._broken = str(error)
+            self._report(f"the disk failed: {self._broken}")
+        for waiter, strictly in waiters:
+            if waiter.done():
+                continue
+            if error is not None and strictly:
+                waiter.set_exception(SpoolFull(f"The disk that charges are noted on failed: {error}."))
+            else:
+                waiter.set_result(None)
+
+    async def close(self, *, delete: bool) -> None:
+        """Sync and unlock. ``delete`` where all of it stands in the ledger; else the next process of this host takes it."""
+        self._write_late()
+        await self.sync()
+        os.close(self._handle)
+        if delete and not self._late:
+            await asyncio.to_thread(remove_folder, self.folder)
+        os.close(self._lock)
+
+    def _append(self, frame: bytes) -> None:
+        if self._size >= self._segment_bytes:
+            self._begin_segment()
+        written = -1
+        try:
+            written = os.write(self._handle, frame)
+            if written != len(frame):
+                raise OSError(28, "No space left on device")
+        except OSError:
+            if written != 0:
+                # A torn record would hide all that come after it.
+                os.ftruncate(self._handle, self._size)
+            raise
+        self._size += written
+        if not self._dirty.is_set():
+            self._dirty.set()
+
+    def _begin_segment(self) -> None:
+        number = self._number + 1
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        handle = os.open(segment_path(self.folder, number), flags, 0o600)
+        if self._handle >= 0:
+            self._to_sync.append(self._handle)
+            self._older.append((self._number, self._size))
+            self._older_bytes += self._size
+        self._number, self._handle, self._size = number, handle, 0
+
+    def _write_late(self) -> None:
+        try:
+            while self._late:
+                self._append(self._late[0])
+                self._late.popleft()
+        except OSError:
+            return
+
+    def _synced(self, *, strictly: bool) -> Awaitable[None] | None:
+        if not self._always:
+            return None
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append((waiter, strictly))
+        return waiter
+
+    def _sync_files(self, newest: int, full: list[int], gone: list[int]) -> None:
+        for handle in full:
+            os.fdatasync(handle)
+            os.close(handle)
+        os.fdatasync(newest)
+        # What was carried over is on the disk by now.
+        for number in gone:
+            segment_path(self.folder, number).unlink(missing_ok=True)
+        if full or gone:
+            _sync_folder(self.folder)
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a spool whose lock the caller has. The lock goes last: until then the folder is nobody else's."""
+    for number in segments_of(folder):
+        segment_path(folder, number).unlink(missing_ok=True)
+    (folder / LOCK_FILE).unlink(missing_ok=True)
+    folder.rmdir()
+
+
+def _framed(outcome: Outcome) -> bytes:
+    try:
+        return framed(outcome)
+    except ValueError:
+        # Too long, or text that is no Unicode: the memo is what a vendor sent, and the charge matters more.
+        return framed(Outcome(outcome.call_id, outcome.cost_nano_usd, outcome.kind, outcome.source, outcome.mark, None))
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,221 @@
+"""A call's money from its hold to the ledger, on both engines, with a spool and without."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from samovar.domains.billing.errors import CreditSpent, SpoolFull, WalletGone
+from samovar.domains.billing.model.ledger import TransferKind
+from samovar.domains.billing.model.wallets import BudgetMode, BudgetPeriod, OwnerKind, PurseState
+from samovar.domains.billing.service import BudgetOrder
+from samovar.domains.billing.service.money.payers import WalletRef
+from samovar.ports.database import Database
+from tests.domains.billing.conftest import ADMIN, CREDIT, Open, Till, cost, gone
+from tests.support.clock import ManualClock
+
+
+async def charges(till: Till, wallet: WalletRef) -> dict[str, tuple[int, str | None]]:
+    """Call id to its amount and mark."""
+    found = await till.wallets.transfers(ADMIN, wallet.id, limit=100, before=None)
+    return {one.id: (one.amount_nano_usd, one.mark) for one in found if one.kind is TransferKind.CHARGE}
+
+
+async def test_a_call_is_charged_at_its_cost_and_the_rest_of_its_hold_stays(either_till: Till) -> None:
+    till = either_till
+    wallet = await till.wallet(100)
+    await till.call("call_1", wallet, hold=5 * CREDIT, nano_usd=123)
+    await till.call("call_2", wallet, hold=5 * CREDIT, nano_usd=0)
+    assert await till.balance(wallet) == 100 * CREDIT - 123
+    assert await charges(till, wallet) == {"call_1": (123, None), "call_2": (0, None)}
+    assert await till.books.check() == []
+
+
+async def test_a_call_that_nobody_worked_on_costs_nothing(either_till: Till) -> None:
+    till = either_till
+    wallet = await till.wallet(100)
+    unsent = await till.money.hold("call_1", wallet, CREDIT, principal_id="key_1")
+    await gone(unsent.release())
+    sent = await till.money.hold("call_2", wallet, CREDIT, principal_id="key_1")
+    await gone(sent.sent())
+    await gone(sent.release())
+    await gone(sent.settle(cost(CREDIT)))
+    assert await charges(till, wallet) == {}
+    assert await till.balance(wallet) == 100 * CREDIT
+
+
+async def test_an_unknown_cost_is_charged_at_the_hold_and_a_higher_one_in_full(either_till: Till) -> None:
+    till = either_till
+    wallet = await till.wallet(100)
+    await till.call("call_1", wallet, hold=CREDIT, nano_usd=None)
+    await till.call("call_2", wallet, hold=CREDIT, nano_usd=3 * CREDIT)
+    assert await charges(till, wallet) == {"call_1": (CREDIT, "unpriced"), "call_2": (3 * CREDIT, "over_hold")}
+    assert await till.balance(wallet) == 96 * CREDIT
+    assert (till.money.tally.unpriced, till.money.tally.over_hold_nano_usd) == (1, 2 * CREDIT)
+    assert await till.books.check() == []
+
+
+async def test_a_wallet_gives_its_last_credit_and_not_one_more(either_till: Till) -> None:
+    till = either_till
+    wallet = await till.wallet(10)
+    holds = [await till.money.hold(f"call_{n}", wallet, CREDIT, principal_id="key_1") for n in range(10)]
+    with pytest.raises(CreditSpent) as refused:
+        await till.money.hold("call_10", wallet, CREDIT, principal_id="key_1")
+    assert refused.value.http_status == 402
+    assert (refused.value.wallet_id, refused.value.available_nano_usd) == (wallet.id, 0)
+    for hold in holds:
+        await gone(hold.sent())
+        await gone(hold.settle(cost(CREDIT)))
+    assert await till.balance(wallet) == 0
+    assert await till.books.check() == []
+
+
+async def test_calls_that_race_for_a_wallet_get_what_it_has(either_till: Till) -> None:
+    till = either_till
+    wallet = await till.wallet(30)
+    results = await asyncio.gather(
+        *(till.call(f"call_{n}", wallet, hold=CREDIT, nano_usd=CREDIT) for n in range(100)), return_exceptions=True
+    )
+    assert results.count(None) == 30
+    assert sum(isinstance(result, CreditSpent) for result in results) == 70
+    assert await till.balance(wallet) == 0
+    assert await till.books.check() == []
+
+
+async def test_credits_that_were_added_are_there_at_the_next_call(till: Till) -> None:
+    wallet = await till.wallet(0)
+    with pytest.raises(CreditSpent):
+        await till.call("call_1", wallet, hold=CREDIT, nano_usd=CREDIT)
+    await till.wallets.add_credits(ADMIN, wallet.id, 2 * CREDIT)
+    await till.call("call_2", wallet, hold=CREDIT, nano_usd=CREDIT)
+    assert await till.balance(wallet) == CREDIT
+
+
+async def test_an_unlimited_wallet_goes_below_zero(till: Till) -> None:
+    wallet = await till.wallet(0, unlimited=True)
+    await till.call("call_1", wallet, hold=500 * CREDIT, nano_usd=400 * CREDIT)
+    assert await till.balance(wallet) == -400 * CREDIT
+    assert await till.books.check() == []
+
+
+async def test_a_wallet_that_does_not_exist_pays_for_nothing(till: Till) -> None:
+    with pytest.raises(WalletGone) as refused:
+        await till.call("call_1", WalletRef("wal_none", ADMIN.team_id, CREDIT), hold=1, nano_usd=1)
+    assert refused.value.http_status == 402
+
+
+async def test_a_hard_budget_stops_and_begins_anew_on_the_next_day(till: Till, clock: ManualClock) -> None:
+    wallet = await till.wallet(1000)
+    order = BudgetOrder(wallet_id=wallet.id, period=BudgetPeriod.DAY, nano_usd=5 * CREDIT)
+    await till.budgets.create(ADMIN, order)
+    for n in range(5):
+        await till.call(f"call_{n}", wallet, hold=CREDIT, nano_usd=CREDIT)
+    with pytest.raises(CreditSpent):
+        await till.call("call_5", wallet, hold=CREDIT, nano_usd=CREDIT)
+    clock.advance(86_400)
+    await till.call("call_6", wallet, hold=CREDIT, nano_usd=CREDIT)
+    assert await till.balance(wallet) == 994 * CREDIT
+    assert await till.books.check() == []
+
+
+async def test_a_budget_counts_what_its_period_saw_before_it_was_made(till: Till) -> None:
+    wallet = await till.wallet(1000)
+    await till.call("call_1", wallet, hold=3 * CREDIT, nano_usd=3 * CREDIT)
+    await till.money.flush()
+    use = await till.budgets.create(
+        ADMIN, BudgetOrder(wallet_id=wallet.id, period=BudgetPeriod.MONTH, nano_usd=4 * CREDIT)
+    )
+    assert use.spent_nano_usd == 3 * CREDIT
+    assert await till.books.check() == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "spent", "state"),
+    [
+        (BudgetMode.WARN, 50, PurseState.OK),
+        (BudgetMode.WARN, 85, PurseState.WARNED),
+        (BudgetMode.WARN, 120, PurseState.WARNED),
+        (BudgetMode.DEGRADE, 85, PurseState.WARNED),
+        (BudgetMode.DEGRADE, 120, PurseState.DEGRADE),
+    ],
+)
+async def test_a_soft_budget_marks_calls(open_till: Open, mode: BudgetMode, spent: int, state: PurseState) -> None:
+    till = await open_till(lease_nano_usd=CREDIT // 100)
+    wallet = await till.wallet(1000)
+    await till.call("call_1", wallet, hold=spent * CREDIT, nano_usd=spent * CREDIT)
+    await till.money.flush()
+    order = BudgetOrder(wallet_id=wallet.id, period=BudgetPeriod.TOTAL, nano_usd=100 * CREDIT, mode=mode)
+    await till.budgets.create(ADMIN, order)
+    hold = await till.money.hold("call_2", wallet, CREDIT, principal_id="key_1")
+    assert hold.state is state
+    await gone(hold.release())
+
+
+async def test_what_a_process_does_not_use_goes_back(open_till: Open, clock: ManualClock) -> None:
+    till, other = await open_till(idle_s=60.0), await open_till()
+    wallet = await till.wallet(100)
+    await till.call("call_1", wallet, hold=CREDIT, nano_usd=CREDIT)
+    assert (await other.wallets.get(ADMIN, wallet.id)).leased_nano_usd > 0
+    await till.money.flush()
+    clock.advance(30)
+    await till.money.tidy()
+    clock.advance(61)
+    await till.money.tidy()
+    left = await other.wallets.get(ADMIN, wallet.id)
+    assert (left.leased_nano_usd, left.balance_nano_usd) == (0, 99 * CREDIT)
+    assert await till.books.check() == []
+
+
+async def test_a_long_call_keeps_only_its_own_hold_when_its_lease_is_idle(open_till: Open, clock: ManualClock) -> None:
+    till = await open_till(idle_s=60.0)
+    wallet = await till.wallet(100)
+    long = await till.money.hold("call_1", wallet, 2 * CREDIT, principal_id="key_1")
+    await gone(long.sent())
+    await till.money.tidy()
+    clock.advance(61)
+    await till.money.tidy()
+    assert (await till.wallets.get(ADMIN, wallet.id)).leased_nano_usd == 2 * CREDIT
+    await gone(long.settle(cost(CREDIT)))
+    await till.money.flush()
+    await till.money.tidy()
+    left = await till.wallets.get(ADMIN, wallet.id)
+    assert (left.leased_nano_usd, left.balance_nano_usd) == (0, 99 * CREDIT)
+    assert await till.books.check() == []
+
+
+async def test_the_wallet_that_pays_is_the_keys_own_or_its_owners(till: Till) -> None:
+    assert till.money.payer(ADMIN) is None
+    team = await till.wallet(1, owner_kind=OwnerKind.TEAM, owner_id=ADMIN.team_id)
+    assert till.money.payer(ADMIN) == WalletRef(team.id, ADMIN.team_id, 100 * CREDIT)
+    own = await till.wallet(1, owner_kind=OwnerKind.KEY, owner_id=ADMIN.id, call_ceiling_nano_usd=7)
+    assert till.money.payer(ADMIN) == WalletRef(own.id, ADMIN.team_id, 7)
+
+
+async def test_a_full_spool_refuses_calls_and_says_so(open_till: Open, spool: Path) -> None:
+    till = await open_till(spool_max_bytes=10)
+    wallet = await till.wallet(100)
+    await till.call("call_1", wallet, hold=CREDIT, nano_usd=1)
+    hold = await till.money.hold("call_2", wallet, CREDIT, principal_id="key_1")
+    with pytest.raises(SpoolFull) as refused:
+        hold.sent()
+    await gone(hold.release())
+    assert refused.value.http_status == 503
+    assert str(spool) in refused.value.detail
+    assert set(await charges(till, wallet)) == {"call_1"}
+
+
+async def test_the_ledger_takes_no_change(till: Till, installed: Database) -> None:
+    await till.wallet(1)
+    for statement in ("UPDATE ledger SET amount_nano_usd = 0", "DELETE FROM ledger"):
+        with pytest.raises(Exception, match="append only"):
+            async with installed.transaction() as tx:
+                await tx.execute(text(statement))
+
+
+async def test_the_check_sees_a_figure_that_somebody_changed(till: Till, installed: Database) -> None:
+    wallet = await till.wallet(1)
+    async with installed.transaction() as tx:
+        await tx.execute(text("UPDATE wallets SET balance_nano_usd = balance_nano_usd + 1"))
+    (flaw,) = await till.books.check()
+    assert (flaw.what, flaw.id, flaw.kept - flaw.found) == ("balance", wallet.id, 1)
