@@ -55,6 +55,9 @@ cannot do. It is generated from the code, by asking it: run `python tools/models
   `"drop_params": true` in the body such settings are left out instead. What has no meaning for the answer (marks of what to
   cache, where the vendor decides that itself; labels) is left out unasked.
 - Streams, usage, stop reasons, tool calls, errors and reasoning are translated everywhere.
+- What only its maker can read again, the id of an answer that a vendor keeps (`previous_response_id`) and encrypted reasoning of
+  `/v1/responses`, leaves with a mark of the provider. A call that goes on from it takes no other member of a group; a model
+  of another provider answers 400 `made_by_another_provider`.
 """
 
 
