@@ -137,6 +137,18 @@ async def upsert(tx: Tx, table: Table, row: dict[str, Any], *, keys: tuple[str, 
         await tx.execute(statement.on_conflict_do_nothing(index_elements=list(keys)))
 
 
+async def insert_or_take(
+    tx: Tx, table: Table, row: dict[str, Any], *, keys: tuple[str, ...], where: ColumnElement[bool]
+) -> bool:
+    """Insert ``row``, or write it over the one with these ``keys`` if ``where`` holds for that: in one statement, so that of
+    racing callers one gets ``True``."""
+    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table).values(**row)
+    changed = {name: statement.excluded[name] for name in row if name not in keys}
+    taken = statement.on_conflict_do_update(index_elements=list(keys), set_=changed, where=where)
+    return (await tx.execute(taken.returning(*[table.c[key] for key in keys]))).first() is not None
+
+
 async def insert_new(tx: Tx, table: Table, rows: list[dict[str, Any]], *, keys: tuple[str, ...]) -> None:
     """Insert many rows, skipping those whose ``keys`` are there already: a batch may be sent twice and count once."""
     if rows:

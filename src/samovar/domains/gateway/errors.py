@@ -50,6 +50,30 @@ class BeyondKeyLimit(SamovarError):
     title = "More than this key may ask for"
 
 
+class IdempotencyKeyReused(SamovarError):
+    """The ``Idempotency-Key`` stood on another request before."""
+
+    code = "idempotency_key_reused"
+    status = 422
+    title = "This idempotency key belongs to another request"
+
+
+class IdempotencyInFlight(SamovarError):
+    """The first request with this ``Idempotency-Key`` has not been answered yet; ``Retry-After`` says when to ask again."""
+
+    code = "idempotency_in_flight"
+    status = 409
+    title = "A request with this idempotency key is under way"
+
+
+class IdempotentAnswerNotKept(SamovarError):
+    """The request was done, and its answer was too large to be kept."""
+
+    code = "idempotent_answer_not_kept"
+    status = 422
+    title = "The answer for this idempotency key was not kept"
+
+
 _BLOCKED: Final = MappingProxyType(
     {
         GuardSide.INPUT: "The rule {rule!r} of this key does not let through what was sent: leave out what it is about, or ask "
