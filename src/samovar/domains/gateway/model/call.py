@@ -96,7 +96,7 @@ class Attempt(msgspec.Struct, frozen=True):
 
 class Plan(msgspec.Struct, frozen=True):
     """Attempts, best first; never empty. ``why`` explains the order to the caller (``x-samovar-route``). ``ranking`` is what
-    it was made of, where several targets were weighed; ``conversation`` names the one that may stay where it is answered."""
+    it was made of, where several targets were weighed."""
 
     attempts: tuple[Attempt, ...]
     why: str

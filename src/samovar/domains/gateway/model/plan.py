@@ -37,8 +37,13 @@ def plan(
         ranking = ranked(targets, vendors=vendors, dialects=dialects, routing=routing, prefer_cheaper=prefer_cheaper)
         chosen = [one.target for one in attempted(ranking, routing)]
         return _explained(plan(chosen, surface=surface, vendors=vendors, dialects=dialects), ranking)
-    found = [_attempt(target, surface, vendors[target.provider.vendor], dialects) for target in targets]
-    attempts = tuple([attempt for attempt in found if attempt is not None])
+    attempts = tuple(
+        [
+            attempt
+            for target in targets
+            if (attempt := _attempt(target, surface, vendors[target.provider.vendor], dialects)) is not None
+        ]
+    )
     if not attempts:
         names = ", ".join(sorted({target.provider.name for target in targets}))
         raise Unsupported(f"the provider {names} offers no chat; choose a model of another one")

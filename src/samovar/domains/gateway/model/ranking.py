@@ -44,8 +44,8 @@ _UNKNOWN_QUALITY: Final = 0.25
 _FREE_NANO_USD: Final = 1_000
 """Added to both sides of a ratio of costs: a free model is not infinitely better than one for a millionth of a dollar."""
 
-_EXPLORING: Final = frozenset({Strategy.LATENCY, Strategy.BALANCED})
-_KEEPING: Final = frozenset({Strategy.COST, Strategy.BALANCED})
+EXPLORING: Final = frozenset({Strategy.LATENCY, Strategy.BALANCED})
+KEEPING: Final = frozenset({Strategy.COST, Strategy.BALANCED})
 
 
 class _Candidate(NamedTuple):
@@ -240,7 +240,7 @@ def _balanced(candidates: Sequence[_Candidate], routing: Routing) -> list[Ranked
 
 def _held(candidates: Sequence[_Candidate], routing: Routing) -> Held | None:
     kept = routing.kept
-    if kept is None or routing.strategy not in _KEEPING:
+    if kept is None or routing.strategy not in KEEPING:
         return None
     for one in candidates:
         model = one.target.model
@@ -262,7 +262,7 @@ def _with_chance(ranked: list[Ranked], routing: Routing, held: Held | None) -> t
     elif held is not None and held.leaving_nano_usd > 0:
         # A conversation that has its place is not sent away to try something.
         how = How.KEPT if ranked[0].key == held.key else How.BEST
-    elif routing.strategy in _EXPLORING and chance is not None and chance < EXPLORE_SHARE:
+    elif routing.strategy in EXPLORING and chance is not None and chance < EXPLORE_SHARE:
         due = [place for place, one in enumerate(ranked) if place and _is_due(one)][:_EXPLORED_AT_ONCE]
         if due:
             first, how = due[int(chance / EXPLORE_SHARE * len(due))], How.EXPLORED

@@ -114,6 +114,14 @@ class Standing(IntEnum):
     RESTING = 4
     """It failed again and again: its breaker is open."""
 
+    @property
+    def word(self) -> str:
+        """As it is told."""
+        return _WORDS[self]
+
+
+_WORDS: Final = ("ready", "nearly spent", "perhaps", "cooling down", "resting")
+
 
 class Ranked(msgspec.Struct, frozen=True):
     """A target in the ranking. ``score`` is the strategy's own measure: nano-dollars, seconds, quality, balance or weight;

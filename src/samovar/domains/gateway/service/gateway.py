@@ -35,6 +35,7 @@ from samovar.domains.gateway.service.figures import Figures, count_once, embed_o
 from samovar.domains.gateway.service.guarding import Guards, read_through
 from samovar.domains.gateway.service.live import LiveStream, open_live
 from samovar.domains.gateway.service.outbound import prepared
+from samovar.domains.gateway.service.routes import Routes
 from samovar.domains.gateway.service.trail import Trail
 from samovar.kernel.errors import SamovarError
 from samovar.kernel.principal import Principal
@@ -65,7 +66,8 @@ class GatewayService:
     """Stateless but for breakers; safe to share by all requests of one event loop.
 
     ``transports`` gives the connection pool of a provider; ``on_finished`` takes the event of each call, must not block
-    and must not raise; ``jitter`` gives numbers between 0 and 1.
+    and must not raise; ``jitter`` gives numbers between 0 and 1, and so does ``chance``, by which routing explores and
+    draws; ``on_routed`` hears of its choices.
     """
 
     def __init__(
@@ -80,6 +82,8 @@ class GatewayService:
         on_finished: Callable[[CallFinished], None],
         settings: GatewaySettings,
         figures: Figures,
+        chance: Callable[[], float] | None = None,
+        on_routed: Callable[[str, str], None] | None = None,
     ) -> None:
         self._catalog = catalog
         self._dialects = dialects
@@ -92,6 +96,15 @@ class GatewayService:
         self._figures = figures
         self._guards = Guards()
         self._breakers: dict[tuple[str, str], Breaker] = {}
+        self.routes = Routes(
+            catalog=catalog,
+            vendors=vendors,
+            dialects=dialects,
+            clock=clock,
+            chance=chance or jitter,
+            breakers=lambda: self._breakers,
+            on_routed=on_routed,
+        )
 
     def models(self, principal: Principal) -> list[Model]:
         """What this caller may use, for ``GET /v1/models``: models, and the aliases and groups an admin defined."""
@@ -167,6 +180,7 @@ class GatewayService:
                     settings=self.settings,
                     read_error=read_error,
                     finish=self._finish,
+                    heard=self.routes.heard,
                 )
 
             return await self._attempts(planned, trail, open_once)
@@ -181,8 +195,12 @@ class GatewayService:
 
     def _plan(self, trail: Trail) -> Plan:
         call = trail.call
-        targets = self._catalog.resolve(call.head.model, call.principal)
-        planned = plan(targets, surface=call.surface, vendors=self._vendors, dialects=self._dialects)
+        resolved = self._catalog.route(call.head.model, call.principal)
+        targets = resolved.targets
+        if len(targets) == 1 or self.routes.is_plain(resolved, call):
+            planned = plan(targets, surface=call.surface, vendors=self._vendors, dialects=self._dialects)
+        else:
+            planned = self.routes.plan(trail, resolved)
         if trail.is_read:
             return read_through(planned, self._dialects)
         return planned if not call.head.makers else plan_for_makers(planned, call.head.makers)
@@ -191,8 +209,10 @@ class GatewayService:
         if _is_guarded(trail.call.principal):
             self._guards.admit_inputs(trail, self._figures.embeddings)
         call = trail.call
-        targets = self._catalog.resolve(call.head.model, call.principal)
-        return plan_embeddings(targets, surface=call.surface, vendors=self._vendors, dialects=self._dialects)
+        resolved = self._catalog.route(call.head.model, call.principal)
+        if not self.routes.is_plain(resolved, call):
+            return self.routes.plan(trail, resolved, is_chat=False)
+        return plan_embeddings(resolved.targets, surface=call.surface, vendors=self._vendors, dialects=self._dialects)
 
     async def _attempts(self, planned: Plan, trail: Trail, run: Callable[[Attempt, Trail], Awaitable[T]]) -> T:
         """Run the plan until an attempt succeeds or the policy gives up. Raises the last error."""
@@ -212,6 +232,7 @@ class GatewayService:
                 result = await run(attempt, trail)
             except SamovarError as error:
                 self._tell(breaker, error, is_probe=is_probe)
+                self.routes.failed(attempt, error)
                 trail.failed(error)
                 step = next_step(
                     error,
@@ -271,6 +292,7 @@ class GatewayService:
             async with transport.send(request, timeouts=self._bounds(trail)) as answer:
                 if answer.status >= 300:
                     raise await read_error(attempt, answer)
+                self.routes.heard(attempt, answer)
                 return await answer.read(max_bytes=self.settings.max_answer_bytes)
         finally:
             trail.waited_since(sent)
@@ -330,7 +352,13 @@ class GatewayService:
         grant, usage = trail.call.grant, trail.usage
         if grant is not None:
             grant.settle(0 if usage is None else usage.input_tokens + usage.output_tokens)
+        if status is CallStatus.OK:
+            self.routes.answered(trail)
         self._on_finished(trail.finished(status, http_status=http_status, error_code=error_code))
+
+
+def _is_guarded(principal: Principal) -> bool:
+    return principal.guard is not None or principal.drop_params
 
 
 async def _granted(call: Call, attempt: Attempt) -> None:
@@ -345,10 +373,6 @@ def _is_over(trail: Trail, step: NextTarget | Again) -> bool:
     """Whether the call's total leaves no time for the next attempt."""
     rest_s = trail.rest_s()
     return rest_s is not None and rest_s <= (step.after_s if isinstance(step, Again) else 0.0)
-
-
-def _is_guarded(principal: Principal) -> bool:
-    return principal.guard is not None or principal.drop_params
 
 
 def _is_late(breaker: Breaker, *, is_probe: bool) -> bool:

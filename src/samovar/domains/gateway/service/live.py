@@ -115,6 +115,7 @@ async def open_live(
     settings: GatewaySettings,
     read_error: Callable[[Attempt, HttpAnswer], Awaitable[UpstreamError]],
     finish: Finish,
+    heard: Callable[[Attempt, HttpAnswer], None],
 ) -> LiveStream:
     """Send, and wait for the first content. Raises a ``SamovarError`` while nothing has been promised to the caller."""
     request = await prepared(attempt, trail)
@@ -126,6 +127,7 @@ async def open_live(
         answer = await exchange.__aenter__()
         if answer.status >= 300:
             raise await read_error(attempt, answer)
+        heard(attempt, answer)
         source = answer.blocks()
         first, ended = await _until_content(source, pipe)
         live = LiveStream(

@@ -22,6 +22,7 @@ class Trail:
         "_request",
         "attempt",
         "call",
+        "conversation",
         "cost_nano_usd",
         "ends_at",
         "first_content_s",
@@ -53,6 +54,8 @@ class Trail:
         self.ends_at: float | None = None
         self._attempt_started = 0.0
         self._request: ChatRequest | None = None
+        # Names what may stay with the target that answers it, where that is asked for.
+        self.conversation: bytes | None = None
         self.screen: Screen | None = None
         self.is_read = False
         self.guard_actions: dict[tuple[GuardAction, GuardSide], int] = {}
@@ -111,6 +114,11 @@ class Trail:
         self.usage = usage
         charge = price(usage, self.attempt.target.model.price, at=self.call.started_at)
         self.cost_nano_usd, self.price_source = charge.nano_usd, charge.source
+
+    def pace(self, now: float) -> tuple[float | None, float]:
+        """Seconds from the last attempt's start to a stream's first content, and to now."""
+        first = self.first_content_s
+        return None if first is None else first - self._attempt_started, now - self._attempt_started
 
     def overhead_ms(self) -> float:
         """Milliseconds since the call began that were not spent waiting for a provider."""
