@@ -1,7 +1,9 @@
-"""``samovar keys``: gateway keys, made, listed, rotated and revoked."""
+"""``samovar keys``: gateway keys, made, listed, changed, rotated and revoked."""
 
+import json
 import re
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
@@ -15,6 +17,15 @@ app = typer.Typer(no_args_is_help=True, help="Gateway keys.")
 _SPAN: Final = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
+MaxTokens = Annotated[int | None, typer.Option("--max-tokens", help="The most tokens of answer a call may ask for.")]
+GuardFile = Annotated[
+    Path | None, typer.Option(help="Guard rails as JSON (docs/guard-rails.md): bounds on tokens, and rules.")
+]
+DropParams = Annotated[
+    bool | None,
+    typer.Option("--drop-params/--no-drop-params", help="Drop parameters that a provider cannot take."),
+]
+
 
 @app.command("create")
 def create(
@@ -25,6 +36,9 @@ def create(
     ] = None,
     expires: Annotated[str | None, typer.Option(help="30d, 12h, or an instant: 2027-01-31T00:00:00Z.")] = None,
     wallet: Annotated[str | None, typer.Option(help="Id of the wallet that pays for its calls.")] = None,
+    max_tokens: MaxTokens = None,
+    guard_file: GuardFile = None,
+    drop_params: DropParams = None,
     as_json: AsJson = False,
     url: Url = None,
     admin_token: AdminToken = None,
@@ -41,6 +55,11 @@ def create(
         from samovar.adapters.system import SystemClock
 
         order["expires_at"] = end_of(expires, now=SystemClock().now())
+    guard = _guard(None, max_tokens, guard_file)
+    if guard is not None:
+        order["guard"] = guard
+    if drop_params is not None:
+        order["drop_params"] = drop_params
     made = _call("POST", "/api/keys", order, url, admin_token)
     _show_new(made, as_json)
 
@@ -68,6 +87,50 @@ def list_keys(as_json: AsJson = False, url: Url = None, admin_token: AdminToken 
         for key in keys
     ]
     return say_table(("id", "name", "key", "state", "scopes", "models", "ends", "last used"), rows)
+
+
+@app.command("edit")
+def edit(
+    key_id: Annotated[str, typer.Argument(help="Its id.")],
+    name: Annotated[str | None, typer.Option(help="A new name.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Only this model, or openai/* for a provider's; repeatable; * for all.")
+    ] = None,
+    expires: Annotated[str | None, typer.Option(help="30d, 12h, an instant, or never.")] = None,
+    max_tokens: MaxTokens = None,
+    guard_file: GuardFile = None,
+    no_guard: Annotated[bool, typer.Option("--no-guard", help="Take all guard rails off.")] = False,
+    drop_params: DropParams = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    admin_token: AdminToken = None,
+) -> None:
+    """Change a key; what is not named stays, and so does the secret."""
+    if no_guard and (max_tokens is not None or guard_file is not None):
+        raise CannotDo("--no-guard takes the guard rails off: leave out --max-tokens and --guard-file")
+    path = f"/api/keys/{_segment(key_id)}"
+    change: dict[str, Any] = {}
+    if name is not None:
+        change["name"] = name
+    if model:
+        change["allowed_models"] = None if model == ["*"] else model
+    if expires is not None:
+        from samovar.adapters.system import SystemClock
+
+        change["expires_at"] = None if expires == "never" else end_of(expires, now=SystemClock().now())
+    if drop_params is not None:
+        change["drop_params"] = drop_params
+    if no_guard:
+        change["guard"] = None
+    elif max_tokens is not None or guard_file is not None:
+        known = _call("GET", path, None, url, admin_token)["guard"] if guard_file is None else None
+        change["guard"] = _guard(known, max_tokens, guard_file)
+    if not change:
+        raise CannotDo("say what to change; samovar keys edit --help lists it")
+    changed = _call("PATCH", path, change, url, admin_token)
+    if as_json:
+        return say_json(changed)
+    return note(f"{key_id} is changed; processes that run notice within 10 s.")
 
 
 @app.command("revoke")
@@ -110,6 +173,21 @@ def end_of(text: str, *, now: datetime) -> str:
         raise CannotDo(f"{text!r} is neither a span like 30d nor an instant like 2027-01-31T00:00:00Z") from error
     # A bare date or time is meant where the person is.
     return (instant if instant.tzinfo else instant.astimezone()).isoformat()
+
+
+def _guard(known: dict[str, Any] | None, max_tokens: int | None, file: Path | None) -> dict[str, Any] | None:
+    """The guard rails of the file, else those known, with the bound that was named."""
+    found = known
+    if file is not None:
+        try:
+            found = json.loads(file.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise CannotDo(f"{file} cannot be read as JSON: {error}") from error
+        if not isinstance(found, dict):
+            raise CannotDo(f"{file} must hold one JSON object, as docs/guard-rails.md has it")
+    if max_tokens is None:
+        return found
+    return {**(found or {}), "max_output_tokens": max_tokens}
 
 
 def _show_new(made: Any, as_json: bool) -> None:

@@ -53,10 +53,21 @@ class KeyNotFound(NotFound):
 
 
 class KeyNotActive(Conflict):
-    """The key was revoked, replaced or has expired, so it cannot be rotated."""
+    """The key was revoked, replaced or has expired, so it cannot be rotated or changed."""
 
     code = "key_not_active"
     title = "The key is not active"
+
+
+class StaleKey(SamovarError):
+    """``If-Match`` names a revision of the key that is not the current one: somebody else was faster."""
+
+    code = "stale_revision"
+    status = 412
+    title = "It was changed in the meantime"
+
+    def __init__(self, *, current: int) -> None:
+        super().__init__(f"The key stands at revision {current} by now: read it again and redo the change.")
 
 
 class BeyondOwnRights(Forbidden):

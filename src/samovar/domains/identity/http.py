@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response, Security
+from fastapi import APIRouter, Body, Depends, Header, Path, Query, Request, Response, Security
 from fastapi.security import APIKeyHeader, HTTPBearer
-from pydantic import AwareDatetime, ConfigDict, Field
+from msgspec import UNSET
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from samovar.domains.identity.errors import NoCredential
 from samovar.domains.identity.model import (
@@ -26,10 +27,25 @@ from samovar.domains.identity.service import (
     MAX_PAGE,
     MAX_PATTERN_CHARS,
     IdentityService,
+    KeyChange,
+)
+from samovar.kernel.guard import (
+    DEFAULT_REPLACEMENT,
+    MAX_REPLACEMENT_CHARS,
+    MAX_RULE_NAME_CHARS,
+    MAX_RULE_PATTERN_CHARS,
+    MAX_RULES,
+    MAX_TOKENS,
+    RULE_NAME,
+    Guard,
+    GuardAction,
+    GuardRule,
+    GuardSide,
 )
 from samovar.kernel.principal import Principal
 from samovar.ports.asgi import SIGNED_IN
 from samovar.ports.problems import refusals
+from samovar.ports.revisions import etag, expected_revision
 
 Authenticate = Callable[[Request], Awaitable[Principal]]
 
@@ -72,6 +88,64 @@ KeyName = Annotated[
 ModelPattern = Annotated[str, Field(max_length=MAX_PATTERN_CHARS, pattern=MODEL_PATTERN, examples=["openai/*"])]
 
 
+Tokens = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleBody:
+    """A rule over texts. A rule finds nothing in pictures and sound."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    name: Annotated[
+        str,
+        Field(min_length=1, max_length=MAX_RULE_NAME_CHARS, pattern=RULE_NAME, description="Callers are told it."),
+    ]
+    pattern: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=MAX_RULE_PATTERN_CHARS,
+            description="RE2's syntax. It may not match the empty text.",
+            examples=["sk-[A-Za-z0-9]{20,}"],
+        ),
+    ]
+    on: GuardSide = GuardSide.BOTH
+    action: GuardAction
+    replacement: Annotated[
+        str, Field(max_length=MAX_REPLACEMENT_CHARS, description="What stands in the place of what was redacted.")
+    ] = DEFAULT_REPLACEMENT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardBody:
+    """What a key lets through. A call that is beyond it is refused with 400."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    max_output_tokens: Annotated[
+        Tokens | None, Field(description="The most a call may ask for; and the bound of one that names none.")
+    ] = None
+    max_input_tokens: Annotated[Tokens | None, Field(description="The most a call may send, by our estimate.")] = None
+    rules: Annotated[tuple[RuleBody, ...], Field(max_length=MAX_RULES)] = ()
+
+
+def _guard(body: GuardBody | None) -> Guard | None:
+    if body is None:
+        return None
+    rules = tuple(
+        GuardRule(name=one.name, pattern=one.pattern, on=one.on, action=one.action, replacement=one.replacement)
+        for one in body.rules
+    )
+    return Guard(max_output_tokens=body.max_output_tokens, max_input_tokens=body.max_input_tokens, rules=rules)
+
+
+_GuardField = Field(description="Guard rails: bounds on tokens, and rules over what is said; null for none.")
+_DropField = Field(
+    description="Parameters that a provider cannot take are dropped, where a call does not say otherwise."
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyOrder:
     """The key that is wanted. A field that is not here is refused, so that nothing asked for is silently left out."""
@@ -97,6 +171,34 @@ class KeyOrder:
     wallet_id: Annotated[
         str | None, Field(max_length=64, description="The wallet that pays; null for the team's own, if it has one.")
     ] = None
+    guard: Annotated[GuardBody | None, _GuardField] = None
+    drop_params: Annotated[bool, _DropField] = False
+
+
+class KeyPatch(BaseModel):
+    """What to change; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[KeyName | None, Field(description="null leaves it as it is.")] = None
+    allowed_models: Annotated[
+        tuple[ModelPattern, ...] | None,
+        Field(min_length=1, max_length=MAX_MODEL_PATTERNS, description="null allows every model."),
+    ] = None
+    expires_at: Annotated[AwareDatetime | None, Field(description="null for a key that does not expire.")] = None
+    guard: Annotated[GuardBody | None, _GuardField] = None
+    drop_params: Annotated[bool | None, Field(description="null leaves it as it is.")] = None
+
+    def change(self) -> KeyChange:
+        """Only what was sent."""
+        sent = self.model_fields_set
+        return KeyChange(
+            name=UNSET if self.name is None else self.name,
+            allowed_models=self.allowed_models if "allowed_models" in sent else UNSET,
+            expires_at=self.expires_at if "expires_at" in sent else UNSET,
+            guard=_guard(self.guard) if "guard" in sent else UNSET,
+            drop_params=UNSET if self.drop_params is None else self.drop_params,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +231,9 @@ class KeyAnswer:
     replaced_by: str | None
     last_used_at: datetime | None
     wallet_id: str | None
+    guard: GuardBody | None
+    drop_params: bool
+    revision: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,11 +268,25 @@ def _fields(service: IdentityService, key: Key) -> dict[str, Any]:
         "replaced_by": key.replaced_by,
         "last_used_at": key.last_used_at,
         "wallet_id": key.wallet_id,
+        "guard": _guard_body(key.guard),
+        "drop_params": key.drop_params,
+        "revision": key.revision,
     }
+
+
+def _guard_body(guard: Guard | None) -> GuardBody | None:
+    if guard is None:
+        return None
+    rules = tuple(
+        RuleBody(name=one.name, pattern=one.pattern, on=one.on, action=one.action, replacement=one.replacement)
+        for one in guard.rules
+    )
+    return GuardBody(max_output_tokens=guard.max_output_tokens, max_input_tokens=guard.max_input_tokens, rules=rules)
 
 
 def _new_key(service: IdentityService, issued: IssuedKey, response: Response) -> NewKeyAnswer:
     response.headers["Cache-Control"] = "no-store"
+    response.headers["ETag"] = etag(issued.key.revision)
     return NewKeyAnswer(**_fields(service, issued.key), key=issued.secret)
 
 
@@ -179,6 +298,7 @@ _REFUSALS: Final = {
     403: "The credential lacks the permission, or the key would go beyond its maker's rights",
     404: "Your team has no such key",
     409: "The key is not active",
+    412: "`If-Match` is not the current revision",
     422: "A field or parameter breaks a rule; `errors` names each",
     429: "Too many requests, or too many wrong credentials from one address; see Retry-After",
     503: "The database does not answer",
@@ -194,14 +314,16 @@ _bearer = HTTPBearer(auto_error=False, description="A gateway key, or the admin 
 _admin_token = APIKeyHeader(name="X-Admin-Token", auto_error=False, description="The installation's admin token.")
 
 
+_KeyId = Annotated[str, Path(max_length=64, description="The key's `id`, not its secret.")]
+
+
 # --- routes ---------------------------------------------------------------------------------------------------------
 
 
 def router(*, service: IdentityService, authenticate: Authenticate) -> APIRouter:
-    """``/api/keys``: create, list, show, rotate, revoke."""
+    """``/api/keys``: create, list, show, change, rotate, revoke."""
     routes = APIRouter(prefix="/api/keys", tags=["keys"], dependencies=[Security(_bearer), Security(_admin_token)])
     caller = Annotated[Principal, Depends(authenticate)]
-    key_id_in_path = Annotated[str, Path(max_length=64, description="The key's `id`, not its secret.")]
 
     @routes.post("", status_code=201, summary="Make a gateway key", responses=_refusals(400, 422))
     async def create(principal: caller, order: KeyOrder, response: Response) -> NewKeyAnswer:
@@ -213,6 +335,8 @@ def router(*, service: IdentityService, authenticate: Authenticate) -> APIRouter
             allowed_models=order.allowed_models,
             expires_at=order.expires_at,
             wallet_id=order.wallet_id,
+            guard=_guard(order.guard),
+            drop_params=order.drop_params,
         )
         return _new_key(service, issued, response)
 
@@ -229,11 +353,13 @@ def router(*, service: IdentityService, authenticate: Authenticate) -> APIRouter
         )
 
     @routes.get("/{key_id}", summary="Show a gateway key", responses=_refusals(404, 422))
-    async def show(principal: caller, key_id: key_id_in_path) -> KeyAnswer:
-        return KeyAnswer(**_fields(service, await service.get_key(principal, key_id)))
+    async def show(principal: caller, key_id: _KeyId, response: Response) -> KeyAnswer:
+        found = await service.get_key(principal, key_id)
+        response.headers["ETag"] = etag(found.revision)
+        return KeyAnswer(**_fields(service, found))
 
     @routes.delete("/{key_id}", status_code=204, summary="Revoke a gateway key", responses=_refusals(404, 422))
-    async def revoke(principal: caller, key_id: key_id_in_path) -> None:
+    async def revoke(principal: caller, key_id: _KeyId) -> None:
         """It stops working here at once and in every process within seconds, for good. Again is harmless."""
         await service.revoke_key(principal, key_id)
 
@@ -242,7 +368,7 @@ def router(*, service: IdentityService, authenticate: Authenticate) -> APIRouter
     )
     async def rotate(
         principal: caller,
-        key_id: key_id_in_path,
+        key_id: _KeyId,
         response: Response,
         rotation: Annotated[Rotation | None, Body()] = None,
     ) -> NewKeyAnswer:
@@ -250,4 +376,24 @@ def router(*, service: IdentityService, authenticate: Authenticate) -> APIRouter
         grace_s = DEFAULT_GRACE_S if rotation is None else rotation.grace_s
         return _new_key(service, await service.rotate_key(principal, key_id, grace_s=grace_s), response)
 
+    _add_change(routes, service=service, authenticate=authenticate)
     return routes
+
+
+def _add_change(routes: APIRouter, *, service: IdentityService, authenticate: Authenticate) -> None:
+    caller = Annotated[Principal, Depends(authenticate)]
+
+    @routes.patch("/{key_id}", summary="Change a gateway key", responses=_refusals(400, 404, 409, 412, 422))
+    async def change(
+        principal: caller,
+        key_id: _KeyId,
+        patch: KeyPatch,
+        response: Response,
+        if_match: Annotated[
+            str | None, Header(max_length=64, description="The `ETag` you saw: 412 if it is no longer the current one.")
+        ] = None,
+    ) -> KeyAnswer:
+        """It works so here at once and in every process within seconds; the secret stays the same."""
+        changed = await service.change_key(principal, key_id, patch.change(), expected=expected_revision(if_match))
+        response.headers["ETag"] = etag(changed.revision)
+        return KeyAnswer(**_fields(service, changed))

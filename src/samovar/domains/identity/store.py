@@ -19,6 +19,7 @@ from sqlalchemy import (
     String,
     Table,
     bindparam,
+    false,
     insert,
     or_,
     select,
@@ -57,8 +58,8 @@ gateway_keys = Table(
     Column("last_used_at", Instant, nullable=True),
     Column("wallet_id", String(64), nullable=True),
     Column("guard", Json, nullable=True),
-    Column("drop_params", Boolean, nullable=False),
-    Column("revision", Integer, nullable=False),
+    Column("drop_params", Boolean, nullable=False, server_default=false()),
+    Column("revision", Integer, nullable=False, server_default="1"),
     Index(None, "team_id", "id"),
 )
 

@@ -15,10 +15,12 @@ from samovar.domains.identity.service.keys import (
     MAX_PAGE,
     MAX_PATTERN_CHARS,
     HasWallet,
+    KeyChange,
     Keys,
 )
 from samovar.domains.identity.service.sign_in import SignIn
 from samovar.domains.identity.service.warm import SignInBounds
+from samovar.kernel.guard import Guard
 from samovar.kernel.principal import Principal
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database
@@ -36,6 +38,7 @@ __all__ = [
     "WRONG_CREDENTIALS",
     "FirstStart",
     "IdentityService",
+    "KeyChange",
     "SignInBounds",
 ]
 
@@ -111,6 +114,8 @@ class IdentityService:
         allowed_models: Sequence[str] | None = None,
         expires_at: datetime | None = None,
         wallet_id: str | None = None,
+        guard: Guard | None = None,
+        drop_params: bool = False,
     ) -> IssuedKey:
         """See :meth:`Keys.create`."""
         return await self._keys.create(
@@ -120,7 +125,15 @@ class IdentityService:
             allowed_models=allowed_models,
             expires_at=expires_at,
             wallet_id=wallet_id,
+            guard=guard,
+            drop_params=drop_params,
         )
+
+    async def change_key(
+        self, principal: Principal, key_id: str, change: KeyChange, *, expected: int | None = None
+    ) -> Key:
+        """See :meth:`Keys.change`."""
+        return await self._keys.change(principal, key_id, change, expected=expected)
 
     async def list_keys(self, principal: Principal, *, limit: int = 50, cursor: str | None = None) -> KeyPage:
         """See :meth:`Keys.page`."""

@@ -3,13 +3,15 @@
 import re
 import unicodedata
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
 import structlog
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from samovar.domains.identity import store
-from samovar.domains.identity.errors import BeyondOwnRights, KeyNotActive, KeyNotFound
+from samovar.domains.identity.errors import BeyondOwnRights, KeyNotActive, KeyNotFound, StaleKey
 from samovar.domains.identity.model import (
     DEFAULT_SCOPES,
     KEY_ENTROPY_BYTES,
@@ -28,6 +30,7 @@ from samovar.domains.identity.model import (
     require,
 )
 from samovar.kernel.errors import Flaw, Invalid, Unavailable
+from samovar.kernel.guard import NO_GUARD, Guard, flaws_of
 from samovar.kernel.principal import Principal
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database, Tx
@@ -45,6 +48,16 @@ _KEY_ID: Final = re.compile(r"key_[0-9A-Z]{26}", re.ASCII)
 
 HasWallet: TypeAlias = Callable[[str, str], Awaitable[bool]]
 """Whether a team (its id first) has a wallet. Wallets are billing's, which stands above identity."""
+
+
+class KeyChange(Struct, frozen=True, kw_only=True):
+    """What to change of a key; what is left out stays. ``None`` allows every model, never ends, guards nothing."""
+
+    name: str | UnsetType = UNSET
+    allowed_models: tuple[str, ...] | UnsetType | None = UNSET
+    expires_at: datetime | UnsetType | None = UNSET
+    guard: Guard | UnsetType | None = UNSET
+    drop_params: bool | UnsetType = UNSET
 
 
 class Keys:
@@ -77,10 +90,13 @@ class Keys:
         allowed_models: Sequence[str] | None = None,
         expires_at: datetime | None = None,
         wallet_id: str | None = None,
+        guard: Guard | None = None,
+        drop_params: bool = False,
     ) -> IssuedKey:
         """A new key of the principal's team. Raises ``Forbidden``, ``BeyondOwnRights``, ``Invalid``."""
         require(principal, Permission.KEYS_WRITE)
         _check(name, scopes, allowed_models)
+        guard = _checked_guard(guard)
         wallet_id = await self._payer(principal, wallet_id)
         issued = self.draft(
             team_id=principal.team_id,
@@ -90,6 +106,8 @@ class Keys:
             allowed_models=allowed_models,
             expires_at=self._checked_end(expires_at),
             wallet_id=wallet_id,
+            guard=guard,
+            drop_params=drop_params,
         )
         check_within_rights(principal, issued.key)
         async with self._database.transaction() as tx:
@@ -114,6 +132,24 @@ class Keys:
         async with self._database.reading() as tx:
             return await self._mine(tx, principal, key_id)
 
+    async def change(self, principal: Principal, key_id: str, change: KeyChange, *, expected: int | None) -> Key:
+        """The key as it is then; it works so here at once and in every process within seconds. ``expected`` is the
+        revision that the caller saw, ``None`` where any will do. Raises ``Forbidden``, ``BeyondOwnRights``,
+        ``KeyNotFound``, ``KeyNotActive``, ``StaleKey``, ``Invalid``."""
+        require(principal, Permission.KEYS_WRITE)
+        async with self._database.transaction() as tx:
+            old = await self._mine(tx, principal, key_id)
+            if old.state(self._clock.now()) is not KeyState.ACTIVE:
+                raise _not_active(old.state(self._clock.now()), "changed")
+            if expected is not None and expected != old.revision:
+                raise StaleKey(current=old.revision)
+            new = self._changed(old, change)
+            check_within_rights(principal, new)
+            if not await store.change(tx, new, from_revision=old.revision):
+                raise StaleKey(current=new.revision)
+        await self._tell(key_id)
+        return new
+
     async def revoke(self, principal: Principal, key_id: str) -> None:
         """Stop a key for good; again is harmless. Raises ``Forbidden``, ``KeyNotFound``."""
         require(principal, Permission.KEYS_WRITE)
@@ -135,7 +171,7 @@ class Keys:
             old = await self._mine(tx, principal, key_id)
             now = self._clock.now()
             if old.state(now) is not KeyState.ACTIVE:
-                raise _not_active(old.state(now))
+                raise _not_active(old.state(now), "rotated")
             check_within_rights(principal, old)
             issued = self.draft(
                 team_id=principal.team_id,
@@ -145,11 +181,13 @@ class Keys:
                 allowed_models=old.allowed_models,
                 expires_at=old.expires_at,
                 wallet_id=old.wallet_id,
+                guard=old.guard,
+                drop_params=old.drop_params,
             )
             await store.add_key(tx, issued.key, key_hash=digest_of(issued.secret).hex())
             until = now + timedelta(seconds=grace_s)
             if not await store.replace(tx, principal.team_id, key_id, by=issued.key.id, grace_until=until):
-                raise _not_active(KeyState.REPLACED)
+                raise _not_active(KeyState.REPLACED, "rotated")
         await self._tell(key_id)
         return issued
 
@@ -163,6 +201,8 @@ class Keys:
         allowed_models: Sequence[str] | None = None,
         expires_at: datetime | None = None,
         wallet_id: str | None = None,
+        guard: Guard | None = None,
+        drop_params: bool = False,
     ) -> IssuedKey:
         """A key that stands nowhere yet."""
         secret = key_text(self._ids.token(KEY_ENTROPY_BYTES))
@@ -177,12 +217,28 @@ class Keys:
             created_by=created_by,
             expires_at=expires_at,
             wallet_id=wallet_id,
+            guard=guard,
+            drop_params=drop_params,
         )
         return IssuedKey(key=key, secret=secret)
 
     def state(self, key: Key) -> KeyState:
         """Where ``key`` stands now."""
         return key.state(self._clock.now())
+
+    def _changed(self, old: Key, change: KeyChange) -> Key:
+        said = {field: value for field, value in structs.asdict(change).items() if value is not UNSET}
+        if "name" in said:
+            said["name"] = said["name"].strip()
+        if "expires_at" in said:
+            said["expires_at"] = self._checked_end(said["expires_at"])
+        if "guard" in said:
+            said["guard"] = _checked_guard(said["guard"])
+        if said.get("allowed_models") is not None:
+            said["allowed_models"] = tuple(dict.fromkeys(said["allowed_models"]))
+        new = replace(old, **said, revision=old.revision + 1)
+        _check(new.name, new.scopes, new.allowed_models)
+        return new
 
     async def _mine(self, tx: Tx, principal: Principal, key_id: str) -> Key:
         found = await store.key(tx, principal.team_id, key_id) if _KEY_ID.fullmatch(key_id) else None
@@ -242,9 +298,19 @@ def _check(name: str, scopes: Sequence[Scope], allowed_models: Sequence[str] | N
             )
 
 
+def _checked_guard(guard: Guard | None) -> Guard | None:
+    """``None`` for one that guards nothing. Raises ``Invalid``."""
+    if guard is None or guard == NO_GUARD:
+        return None
+    flaws = flaws_of(guard)
+    if flaws:
+        raise Invalid("; ".join(f"{flaw.where} {flaw.what}" for flaw in flaws) + ".", flaws=flaws)
+    return guard
+
+
 def _invalid(where: str, what: str) -> Invalid:
     return Invalid(f"{where} {what}.", flaws=[Flaw(where=where, what=what)])
 
 
-def _not_active(state: KeyState) -> KeyNotActive:
-    return KeyNotActive(f"Only an active key can be rotated, and this one is {state.value}. Make a new one instead.")
+def _not_active(state: KeyState, what: str) -> KeyNotActive:
+    return KeyNotActive(f"Only an active key can be {what}, and this one is {state.value}. Make a new one instead.")
