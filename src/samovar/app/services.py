@@ -17,6 +17,7 @@ from samovar.adapters.system import SystemClock, SystemIds
 from samovar.app import adapters
 from samovar.app.background import background, calm_the_collector, forever, until_done
 from samovar.app.configured import EmbeddedSandbox, configured_providers, wants_sandbox
+from samovar.app.money import MoneyDesk
 from samovar.app.quotas import quota_service
 from samovar.app.roles import Part, parts_of
 from samovar.app.settings import NO_LIMIT, Settings
@@ -135,8 +136,21 @@ class Services:
             ids=self.ids,
             bus=self.shared.bus,
             box=self.box,
+            has_wallet=lambda team_id, wallet_id: self.desk.wallets.exists(team_id, wallet_id),
             limiter=self.shared.limiter if limited else None,
             wrong_limit=parse_limits(tries)[0] if limited else None,
+        )
+
+    @cached_property
+    def desk(self) -> MoneyDesk:
+        """Wallets, budgets, the ledger, and holds for calls."""
+        return MoneyDesk(
+            self.settings,
+            database=self.database,
+            clock=self.clock,
+            ids=self.ids,
+            bus=self.shared.bus,
+            prices=self.catalog.prices_version,
         )
 
     @cached_property
@@ -222,6 +236,7 @@ class Services:
             depths=lambda: {"usage_events": self.usage.waiting, "usage_events_dropped": self.usage.dropped},
             breakers=lambda: self.gateway.breaker_states() if Part.GATEWAY in self.parts else {},
             quotas=lambda: self.quotas.figures(),
+            money=lambda: (self.desk.money.tally, self.desk.money.waiting_bytes),
             multiprocess=self.settings.workers > 1,
         )
 
@@ -263,17 +278,21 @@ class Services:
             await self.prepare()
             await self.catalog.load()
             await self.quotas.load()
+            await self.desk.money.load()
             self.shared.bus.subscribe(CATALOG_CHANGED, self.catalog.on_changed)
             self.shared.bus.on_gap(self.catalog.on_gap)
             await self._start_bus(stack)
             await stack.enter_async_context(self.identity.running())
             await stack.enter_async_context(self.quotas.running())
             stack.push_async_callback(self._flush_usage)
+            stack.push_async_callback(self.desk.money.close)
             await stack.enter_async_context(
                 background(
                     forever("usage", self.usage.run),
                     forever("catalog", self.catalog.watch),
                     forever("quotas", self.quotas.watch),
+                    forever("money", self.desk.money.run),
+                    forever("adoption", self.desk.money.adopt_for_ever),
                     forever("metrics", self._refresh_metrics),
                 )
             )

@@ -155,11 +155,38 @@ class Settings(BaseSettings):
         "local", description="The same for limits on calls at once."
     )
     shed_lag_s: float = Field(
-        1.0,
-        ge=0,
-        description="Calls are refused, those of the heaviest callers first, while the loop is later; 0: never.",
+        1.0, ge=0, description="Calls are refused, those of the heaviest callers first, while the loop is later; 0: never."
     )
     shed_in_flight: int = Field(10_000, ge=0, description="The same while a process has more calls; 0: never.")
+
+    spool: Literal["disk", "database"] = Field(
+        "disk",
+        description="Where charges wait for the ledger: disk (the data directory, at once), or database where a process has no"
+        " disk of its own: then an answer ends when its charge is written.",
+    )
+    spool_sync: Literal["interval", "always"] = Field(
+        "interval",
+        description="interval: a dead process loses no charge, a power cut at most a tenth of a second of them; always: neither.",
+    )
+    spool_max_mb: int = Field(
+        1024, ge=1, le=1_000_000, description="Charges kept while the database is away, megabytes; then calls are refused."
+    )
+    lease_credits: int = Field(
+        10, ge=1, le=1_000_000, description="Credits that a process takes from a wallet at a time, where it has plenty."
+    )
+    lease_idle_s: float = Field(60.0, ge=1, le=86_400, description="Unused leased credits go back after this.")
+    lease_lost_after_s: float = Field(
+        300.0, ge=30, le=604_800, description="A lease whose process was not seen for so long is lost."
+    )
+    unknown_price: Literal["refuse", "ceiling"] = Field(
+        "refuse", description="Calls from a wallet to a model without a price: refused, or charged at the ceiling."
+    )
+    call_ceiling_credits: int = Field(
+        100,
+        ge=1,
+        le=10_000_000,
+        description="What a call is held at whose cost has no other bound, where its wallet does not say.",
+    )
 
     provider_keys: Mapping[str, SecretStr] = Field({}, exclude=True, description="<VENDOR>_API_KEY of the environment.")
     provider_base_urls: Mapping[str, str] = Field({}, exclude=True, description="<VENDOR>_BASE_URL of the environment.")

@@ -23,9 +23,11 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from samovar.app.telemetry.money import MoneyMetrics
 from samovar.app.telemetry.process import WorkerMetrics
 from samovar.app.telemetry.quotas import QuotaMetrics
 from samovar.app.telemetry.tallies import Count, Distribution
+from samovar.domains.billing.service.money import Tally
 from samovar.domains.billing.service.quotas import Figures as QuotaFigures
 from samovar.domains.gateway.model import BreakerState, CallFinished, CallStatus
 from samovar.kernel.money import NANO_USD_PER_CREDIT
@@ -79,6 +81,7 @@ class Metrics:
         depths: Depths,
         breakers: Breakers,
         quotas: Callable[[], QuotaFigures] | None = None,
+        money: Callable[[], tuple[Tally, int]] | None = None,
         multiprocess: bool,
     ) -> None:
         # A series more for each counter and histogram, which nobody reads.
@@ -87,6 +90,7 @@ class Metrics:
         self._depths = depths
         self._read_breakers = breakers
         self._read_quotas = quotas
+        self._read_money = money
         self._multiprocess = multiprocess
         self._registry = registry = CollectorRegistry()
         self._worker = WorkerMetrics(registry) if multiprocess else None
@@ -100,6 +104,7 @@ class Metrics:
         self._define_calls(registry)
         self._define_state(registry)
         self._quotas = QuotaMetrics(registry)
+        self._money = MoneyMetrics(registry)
         self._requests_of: dict[tuple[str, str, int], tuple[Count, Distribution]] = {}
         self._durations_of: dict[tuple[str, str], Distribution] = {}
         self._calls_of: dict[tuple[str, str, CallStatus], tuple[Distribution, _ModelTallies]] = {}
@@ -217,6 +222,8 @@ class Metrics:
         self._database.set(self._connections())
         if self._read_quotas is not None:
             self._quotas.refresh(self._read_quotas())
+        if self._read_money is not None:
+            self._money.refresh(*self._read_money())
         for queue, depth in self._depths().items():
             self._depth.labels(queue).set(depth)
         for model, state in self._worst_breakers().items():
