@@ -50,6 +50,11 @@ def configured_providers(
 ) -> list[Provider]:
     """A provider for each vendor with a key or an address in the environment, and one for the sandbox."""
     keys, urls = settings.provider_keys, settings.provider_base_urls
+    # Several keys of one vendor stand in one variable, with commas between: they take turns.
+    pools = {
+        name: tuple(ApiKey(part.strip()) for part in secret.get_secret_value().split(",") if part.strip())
+        for name, secret in keys.items()
+    }
     found = [
         Provider(
             id=f"environment-{name}",
@@ -57,7 +62,8 @@ def configured_providers(
             name=name,
             vendor=name,
             base_url=urls.get(name, vendor.base_url).rstrip("/"),
-            api_key=ApiKey(keys[name].get_secret_value()) if name in keys else None,
+            api_key=pools[name][0] if name in pools else None,
+            spare_keys=pools[name][1:] if name in pools else (),
             source=ProviderSource.ENVIRONMENT,
         )
         for name, vendor in vendors.items()

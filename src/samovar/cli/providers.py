@@ -25,7 +25,7 @@ def list_providers(as_json: AsJson = False, url: Url = None, admin_token: AdminT
             one["name"],
             one["vendor"],
             one["base_url"],
-            one["key_hint"] or "none",
+            ", ".join(one["key_hints"]) or "none",
             one["source"],
             "all" if one["models"] is None else str(len(one["models"])),
             "on" if one["enabled"] else "off",
@@ -41,7 +41,11 @@ def add(
     vendor: Annotated[str | None, typer.Option(help="Whose API it speaks; without it, the one called NAME.")] = None,
     base_url: Annotated[str | None, typer.Option(help="Its address; without it, the vendor's own.")] = None,
     api_key: Annotated[
-        str | None, typer.Option(help="Its key; `-` reads it from standard input, which no list of processes shows.")
+        str | None,
+        typer.Option(
+            help="Its key, or several with commas between, which take turns; `-` reads from standard input, which no list of "
+            "processes shows."
+        ),
     ] = None,
     model: Annotated[list[str] | None, typer.Option(help="The only models it serves; repeatable.")] = None,
     as_json: AsJson = False,
@@ -56,7 +60,8 @@ def add(
     if vendor not in VENDORS:
         raise CannotDo(f"there is no vendor {vendor!r}: say --vendor, one of {', '.join(sorted(VENDORS))}")
     order: dict[str, Any] = {"name": name, "vendor": vendor, "base_url": base_url, "models": model or None}
-    order["api_key"] = _key(api_key, asked=VENDORS[vendor].needs_key, name=name)
+    keys = _key(api_key, asked=VENDORS[vendor].needs_key, name=name) or ""
+    order["api_keys"] = [key.strip() for key in keys.split(",") if key.strip()]
     made = reach(lambda api: ask(api, "POST", "/api/providers", order), url=url, credential=_credential(admin_token))
     if as_json:
         return say_json(made)

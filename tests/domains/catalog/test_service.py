@@ -27,13 +27,14 @@ from samovar.domains.catalog.model import Ability, ApiKey, ProviderSource, Rates
 from samovar.domains.catalog.service import CATALOG_CHANGED, CatalogService, ProviderChange
 from samovar.kernel.errors import Forbidden
 from samovar.ports.database import Database
+from samovar.ports.secrets import SealBroken
 from tests.domains.catalog.conftest import ADMIN, admin_of, member
 
 KEY = "sk-ant-secret-of-the-team-9876"
 
 
 async def add_anthropic(catalog: CatalogService, name: str = "anthropic") -> str:
-    made = await catalog.providers.create(ADMIN, name=name, vendor="anthropic", api_key=KEY)
+    made = await catalog.providers.create(ADMIN, name=name, vendor="anthropic", api_keys=(KEY,))
     return made.id
 
 
@@ -56,7 +57,7 @@ async def test_an_added_provider_serves_at_once_with_its_own_key(catalog: Catalo
 
 
 async def test_a_key_is_stored_sealed_and_never_answered(catalog: CatalogService, database: Database) -> None:
-    made = await catalog.providers.create(ADMIN, name="anthropic", vendor="anthropic", api_key=KEY)
+    made = await catalog.providers.create(ADMIN, name="anthropic", vendor="anthropic", api_keys=(KEY,))
     listed = await catalog.providers.list(ADMIN)
     assert KEY not in repr(made) + repr(listed) + msgspec.json.encode(listed).decode()
     (target,) = catalog.resolve("anthropic/x", member())
@@ -157,7 +158,9 @@ async def test_a_key_without_the_permission_changes_nothing(catalog: CatalogServ
 async def test_an_added_provider_takes_the_place_of_the_environments_and_gives_it_back(
     catalog: CatalogService,
 ) -> None:
-    made = await catalog.providers.create(ADMIN, name="openai", vendor="openai", api_key="sk-the-admins-own-key-5555")
+    made = await catalog.providers.create(
+        ADMIN, name="openai", vendor="openai", api_keys=("sk-the-admins-own-key-5555",)
+    )
     (target,) = catalog.resolve("openai/gpt-5", ADMIN)
     assert target.provider.id == made.id
     await catalog.providers.delete(ADMIN, made.id)
@@ -184,12 +187,22 @@ async def test_a_key_does_not_follow_a_provider_to_another_server(catalog: Catal
     with pytest.raises(BadCatalogEntry, match="api_key"):
         await catalog.providers.change(ADMIN, provider_id, ProviderChange(base_url="https://evil.example"))
     moved = await catalog.providers.change(
-        ADMIN, provider_id, ProviderChange(base_url="https://proxy.example", api_key="sk-for-the-proxy-000000")
+        ADMIN, provider_id, ProviderChange(base_url="https://proxy.example", api_keys=("sk-for-the-proxy-000000",))
     )
     assert moved.base_url == "https://proxy.example"
     with pytest.raises(BadCatalogEntry, match="api_key"):
         await catalog.providers.change(ADMIN, provider_id, ProviderChange(base_url=None))
     await catalog.providers.change(ADMIN, provider_id, ProviderChange(base_url="https://proxy.example/deeper"))
+
+
+async def test_several_keys_are_kept_sealed_and_told_by_their_hints(catalog: CatalogService) -> None:
+    keys = (KEY, "sk-the-second-key-000000002222", "sk-the-third-key-0000000003333")
+    made = await catalog.providers.create(ADMIN, name="pool", vendor="anthropic", api_keys=keys)
+    assert made.key_hints == tuple(f"...{key[-4:]}" for key in keys)
+    (target,) = catalog.resolve("pool/claude-sonnet-4-5", ADMIN)
+    assert target.provider.api_keys == tuple(ApiKey(key) for key in keys)
+    changed = await catalog.providers.change(ADMIN, made.id, ProviderChange(api_keys=keys[2:]))
+    assert (changed.key_hint, changed.key_hints) == ("...3333", ("...3333",))
 
 
 async def test_a_change_leaves_what_it_does_not_name(catalog: CatalogService) -> None:
@@ -239,17 +252,18 @@ async def test_two_providers_cannot_have_one_name(catalog: CatalogService) -> No
         ("base_url", "http://169.254.169.254/latest"),
         ("base_url", "http://[::1"),
         ("base_url", "https://"),
-        ("api_key", "two\r\nlines: here"),
-        ("api_key", None),
+        ("api_keys", ("two\r\nlines: here",)),
+        ("api_keys", (KEY, KEY)),
+        ("api_keys", ()),
         ("models", ("ok", "not ok")),
         ("models", ("twice", "twice")),
     ],
 )
 async def test_a_provider_that_breaks_a_rule_is_refused(catalog: CatalogService, field: str, value: object) -> None:
-    order: dict[str, object] = {"name": "mine", "vendor": "anthropic", "api_key": KEY, field: value}
+    order: dict[str, object] = {"name": "mine", "vendor": "anthropic", "api_keys": (KEY,), field: value}
     with pytest.raises(BadCatalogEntry) as refusal:
         await catalog.providers.create(ADMIN, **order)  # type: ignore[arg-type]
-    assert refusal.value.flaws[0].where.startswith(field)
+    assert refusal.value.flaws[0].where.startswith(field.removesuffix("s"))
 
 
 async def test_a_local_server_needs_no_key(catalog: CatalogService) -> None:
@@ -337,7 +351,7 @@ async def discovered(catalog: CatalogService, status: str, body: bytes) -> tuple
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     made = await catalog.providers.create(
-        ADMIN, name="local", vendor="anthropic", base_url=f"http://127.0.0.1:{port}", api_key=KEY
+        ADMIN, name="local", vendor="anthropic", base_url=f"http://127.0.0.1:{port}", api_keys=(KEY,)
     )
     try:
         found = await catalog.providers.discover(ADMIN, made.id)

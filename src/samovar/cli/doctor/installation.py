@@ -131,6 +131,7 @@ def _of_environment(settings: Settings) -> list[ProviderInfo]:
             models=None,
             enabled=True,
             key_hint="from the environment" if name in keys else None,
+            key_hints=("from the environment",) if name in keys else (),
             revision=1,
         )
         for name in sorted({*keys, *urls})

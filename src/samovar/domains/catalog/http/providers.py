@@ -1,10 +1,10 @@
 """``/api/providers``. Keys are write-only: an answer carries the hint alone."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import APIRouter, Depends, Path, Response
 from msgspec import UNSET
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from samovar.domains.catalog.http.conventions import (
     Authenticate,
@@ -18,7 +18,7 @@ from samovar.domains.catalog.http.conventions import (
 )
 from samovar.domains.catalog.model import MAX_NAME_CHARS, ProviderInfo, ProviderSource
 from samovar.domains.catalog.service import CatalogService, ProviderChange
-from samovar.domains.catalog.service.providers import MAX_KEY_CHARS, MAX_PROVIDER_MODELS, MAX_URL_CHARS
+from samovar.domains.catalog.service.providers import MAX_KEY_CHARS, MAX_KEYS, MAX_PROVIDER_MODELS, MAX_URL_CHARS
 from samovar.kernel.principal import Principal
 
 Name = Annotated[
@@ -43,28 +43,44 @@ ModelNames = Annotated[
 ]
 
 
-class ProviderOrder(BaseModel):
-    """The provider that is wanted."""
+class Keyed(BaseModel):
+    """What brings a provider's key, or several of them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    api_key: Annotated[ProviderKey | None, Field(repr=False, description="null is none.")] = None
+    api_keys: Annotated[
+        tuple[ProviderKey, ...] | None,
+        Field(max_length=MAX_KEYS, repr=False, description="Several, which take turns; instead of `api_key`."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.api_key is not None and self.api_keys is not None:
+            raise ValueError("send api_key or api_keys, not both")
+        return self
+
+    def keys(self) -> tuple[str, ...]:
+        """All of them."""
+        return (self.api_key,) if self.api_key is not None else self.api_keys or ()
+
+
+class ProviderOrder(Keyed):
+    """The provider that is wanted."""
 
     name: Name
     vendor: Annotated[str, Field(min_length=1, max_length=64, examples=["openai"])]
     base_url: Annotated[BaseUrl | None, Field(description="null for the vendor's own.")] = None
-    api_key: Annotated[ProviderKey | None, Field(repr=False)] = None
     models: ModelNames | None = None
     enabled: bool = True
 
 
-class ProviderPatch(BaseModel):
+class ProviderPatch(Keyed):
     """What to change; what is left out stays."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     base_url: Annotated[
         BaseUrl | None, Field(description="null for the vendor's own. On another server, send `api_key` with it.")
     ] = None
-    api_key: Annotated[ProviderKey | None, Field(repr=False, description="null forgets the key.")] = None
     models: ModelNames | None = None
     enabled: Annotated[bool | None, Field(description="null leaves it as it is.")] = None
 
@@ -73,14 +89,14 @@ class ProviderPatch(BaseModel):
         sent = self.model_fields_set
         return ProviderChange(
             base_url=self.base_url if "base_url" in sent else UNSET,
-            api_key=self.api_key if "api_key" in sent else UNSET,
+            api_keys=self.keys() if {"api_key", "api_keys"} & sent else UNSET,
             models=self.models if "models" in sent else UNSET,
             enabled=UNSET if self.enabled is None else self.enabled,
         )
 
 
 class ProviderAnswer(BaseModel):
-    """A provider. ``key_hint`` is the end of its key, ``null`` where it has none."""
+    """A provider. ``key_hint`` is the end of its first key, ``null`` where it has none; ``key_hints`` those of all."""
 
     id: str
     name: str
@@ -90,6 +106,7 @@ class ProviderAnswer(BaseModel):
     models: tuple[str, ...] | None
     enabled: bool
     key_hint: str | None
+    key_hints: tuple[str, ...]
     revision: int
 
 
@@ -116,6 +133,7 @@ def _answer(provider: ProviderInfo) -> ProviderAnswer:
         models=provider.models,
         enabled=provider.enabled,
         key_hint=provider.key_hint,
+        key_hints=provider.key_hints,
         revision=provider.revision,
     )
 
@@ -134,7 +152,7 @@ def router(*, service: CatalogService, authenticate: Authenticate) -> APIRouter:
             name=order.name,
             vendor=order.vendor,
             base_url=order.base_url,
-            api_key=order.api_key,
+            api_keys=order.keys(),
             models=order.models,
             enabled=order.enabled,
         )

@@ -102,7 +102,8 @@ class ProviderSource(StrEnum):
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """A vendor with an address and a key, under a name of the team's. ``models`` are the only ones it serves, or ``None``
-    for whatever the vendor knows."""
+    for whatever the vendor knows. With ``spare_keys`` calls take turns over all the keys, and one that the vendor limits
+    rests while the others go on."""
 
     id: str
     team_id: str
@@ -114,10 +115,17 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] | None = None
     enabled: bool = True
     revision: int = 1
+    spare_keys: tuple[ApiKey, ...] = ()
+
+    @property
+    def api_keys(self) -> tuple[ApiKey, ...]:
+        """All of its keys, the first first."""
+        return () if self.api_key is None else (self.api_key, *self.spare_keys)
 
 
 class ProviderInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider as everybody may see it: of its key only the hint, ``None`` where it has none."""
+    """A provider as everybody may see it: of its keys only the hints; ``key_hint`` is the first's, ``None`` where it has
+    none."""
 
     id: str
     name: str
@@ -127,6 +135,7 @@ class ProviderInfo(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] | None
     enabled: bool
     key_hint: str | None
+    key_hints: tuple[str, ...]
     revision: int
 
     @classmethod
@@ -141,6 +150,7 @@ class ProviderInfo(msgspec.Struct, frozen=True, kw_only=True):
             models=provider.models,
             enabled=provider.enabled,
             key_hint=None if provider.api_key is None else provider.api_key.hint,
+            key_hints=tuple(key.hint for key in provider.api_keys),
             revision=provider.revision,
         )
 

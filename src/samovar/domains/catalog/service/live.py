@@ -22,6 +22,7 @@ from samovar.ports.secrets import SealBroken, SecretBox
 
 _NO_VERSION: Final = -1
 _log = structlog.get_logger("samovar.catalog")
+_BETWEEN_KEYS: Final = "\n"  # no key has it: it could not stand in a header
 
 
 class LiveCatalogs:
@@ -75,7 +76,8 @@ class LiveCatalogs:
         if stored.sealed_key is None:
             return stored.provider
         plain = self._box.open(stored.sealed_key, bound_to=bound_to(stored.provider.id))
-        return msgspec.structs.replace(stored.provider, api_key=ApiKey(plain.decode()))
+        first, *spare = [ApiKey(key) for key in plain.decode().split(_BETWEEN_KEYS)]
+        return msgspec.structs.replace(stored.provider, api_key=first, spare_keys=tuple(spare))
 
     def opened(self, stored: store.StoredProvider) -> Provider | None:
         """The provider with its key; ``None``, and a line in the log, where the key does not open."""
@@ -95,8 +97,10 @@ class LiveCatalogs:
         """The provider as it is stored."""
         if provider.api_key is None:
             return store.StoredProvider(provider=provider, sealed_key=None)
-        sealed = self._box.seal(provider.api_key.reveal().encode(), bound_to=bound_to(provider.id))
-        return store.StoredProvider(provider=msgspec.structs.replace(provider, api_key=None), sealed_key=sealed)
+        plain = _BETWEEN_KEYS.join(key.reveal() for key in provider.api_keys)
+        sealed = self._box.seal(plain.encode(), bound_to=bound_to(provider.id))
+        without = msgspec.structs.replace(provider, api_key=None, spare_keys=())
+        return store.StoredProvider(provider=without, sealed_key=sealed)
 
     async def _read(self, team_id: str) -> TeamCatalog:
         async with self._database.reading() as tx:

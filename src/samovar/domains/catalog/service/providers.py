@@ -38,6 +38,7 @@ from samovar.ports.transport import HttpRequest, Timeouts, Transport
 
 MAX_PROVIDER_MODELS: Final = 2000
 MAX_KEY_CHARS: Final = 4096
+MAX_KEYS: Final = 20
 MAX_URL_CHARS: Final = 512
 _MAX_LIST_BYTES: Final = 8 * 1024 * 1024
 _LIST_TIMEOUTS: Final = Timeouts(connect_s=10, first_byte_s=20, idle_s=20, total_s=30)
@@ -46,11 +47,11 @@ Changing: TypeAlias = Callable[[str], AbstractAsyncContextManager[Tx]]
 
 
 class ProviderChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What to change; what is unset stays. ``base_url=None`` is the vendor's own, ``api_key=None`` forgets the key,
+    """What to change; what is unset stays. ``base_url=None`` is the vendor's own, ``api_keys=()`` forgets the keys,
     ``models=None`` lists whatever the vendor has."""
 
     base_url: str | UnsetType | None = UNSET
-    api_key: str | UnsetType | None = UNSET
+    api_keys: tuple[str, ...] | UnsetType = UNSET
     models: tuple[str, ...] | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
 
@@ -108,7 +109,7 @@ class Providers:
         name: str,
         vendor: str,
         base_url: str | None = None,
-        api_key: str | None = None,
+        api_keys: tuple[str, ...] = (),
         models: tuple[str, ...] | None = None,
         enabled: bool = True,
     ) -> ProviderInfo:
@@ -121,7 +122,8 @@ class Providers:
             name=name,
             vendor=vendor,
             base_url=base_url or ("" if known is None else known.base_url),
-            api_key=None if api_key is None else ApiKey(api_key),
+            api_key=ApiKey(api_keys[0]) if api_keys else None,
+            spare_keys=tuple(ApiKey(key) for key in api_keys[1:]),
             models=models,
             enabled=enabled,
         )
@@ -147,7 +149,7 @@ class Providers:
             if stored is None:
                 raise ProviderNotFound(f"There is no provider {provider_id!r}.")
             # A key that does not open is mended by sending another.
-            old = stored.provider if change.api_key is not UNSET else self._live.open_key(stored)
+            old = stored.provider if change.api_keys is not UNSET else self._live.open_key(stored)
             if expected is not None and expected != old.revision:
                 raise StaleRevision(sent=expected, current=old.revision)
             new = self._changed(old, change)
@@ -227,22 +229,23 @@ class Providers:
                 )
 
     def _changed(self, old: Provider, change: ProviderChange) -> Provider:
-        key, base_url = old.api_key, change.base_url
-        if change.api_key is not UNSET:
-            key = None if change.api_key is None else ApiKey(change.api_key)
+        keys, base_url = old.api_keys, change.base_url
+        if change.api_keys is not UNSET:
+            keys = tuple(ApiKey(key) for key in change.api_keys)
         if base_url is None:
             vendor = self._vendors.get(old.vendor)
             base_url = "" if vendor is None else vendor.base_url
         new = msgspec.structs.replace(
             old,
             base_url=old.base_url if base_url is UNSET else base_url,
-            api_key=key,
+            api_key=keys[0] if keys else None,
+            spare_keys=keys[1:],
             models=old.models if change.models is UNSET else change.models,
             enabled=old.enabled if change.enabled is UNSET else change.enabled,
             revision=old.revision + 1,
         )
         # Whoever may edit a provider may not read its key; sending it to another server would be reading it.
-        if key is not None and change.api_key is UNSET and _origin(new.base_url) != _origin(old.base_url):
+        if keys and change.api_keys is UNSET and _origin(new.base_url) != _origin(old.base_url):
             flaw = Flaw("api_key", "must be sent again when base_url moves to another server")
             raise BadCatalogEntry(f"{flaw.where}: {flaw.what}", flaws=[flaw])
         return new
@@ -318,10 +321,14 @@ def _model_flaws(provider: Provider) -> list[Flaw]:
 
 
 def _key_flaws(provider: Provider) -> list[Flaw]:
-    if provider.api_key is None:
-        return []
-    text = provider.api_key.reveal()
-    # It goes into a header: a line end in it would be a header of its own.
-    if text and len(text) <= MAX_KEY_CHARS and text.isascii() and text.isprintable() and " " not in text:
+    keys = provider.api_keys
+    if len(keys) > MAX_KEYS or len(set(keys)) != len(keys):
+        return [Flaw("api_keys", f"must be at most {MAX_KEYS} keys, each once")]
+    if all(_is_key(key.reveal()) for key in keys):
         return []
     return [Flaw("api_key", f"must be printable ASCII without spaces, 1 to {MAX_KEY_CHARS} characters")]
+
+
+def _is_key(text: str) -> bool:
+    # It goes into a header: a line end in it would be a header of its own.
+    return bool(text) and len(text) <= MAX_KEY_CHARS and text.isascii() and text.isprintable() and " " not in text
