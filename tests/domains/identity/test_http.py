@@ -236,3 +236,88 @@ def test_the_description_says_bounds_refusals_and_how_to_sign_in(service: Identi
     assert order["properties"]["name"]["maxLength"] == 100
     assert order["additionalProperties"] is False
     assert "409" in document["paths"]["/api/keys/{key_id}/rotate"]["post"]["responses"]
+
+
+GUARD: dict[str, Any] = {
+    "max_output_tokens": 500,
+    "max_input_tokens": None,
+    "rules": [{"name": "keys", "pattern": "sk-[a-z]{8}", "on": "both", "action": "redact", "replacement": "[key]"}],
+}
+
+
+async def test_a_key_is_changed_in_what_was_sent_and_in_nothing_else(
+    client: httpx2.AsyncClient, service: IdentityService
+) -> None:
+    key = await made(client, allowed_models=["openai/*"])
+    assert (key["guard"], key["drop_params"], key["revision"]) == (None, False, 1)
+    before = await service.authenticate(key["key"])
+    assert (before.guard, before.drop_params) == (None, False)
+    answer = await client.patch(f"/api/keys/{key['id']}", json={"guard": GUARD, "drop_params": True})
+    assert (answer.status_code, answer.headers["etag"]) == (200, '"2"')
+    changed = answer.json()
+    assert changed == {
+        **{name: value for name, value in key.items() if name != "key"},
+        "guard": GUARD,
+        "drop_params": True,
+        "revision": 2,
+        "last_used_at": changed["last_used_at"],
+    }
+    assert (await client.get(f"/api/keys/{key['id']}")).json()["guard"] == GUARD
+    after = await service.authenticate(key["key"])
+    assert after.guard is not None
+    assert (after.guard.max_output_tokens, after.guard.rules[0].name, after.drop_params) == (500, "keys", True)
+    answer = await client.patch(f"/api/keys/{key['id']}", json={"guard": None, "allowed_models": None, "name": "desk"})
+    assert [answer.json()[name] for name in ("guard", "allowed_models", "name", "drop_params", "revision")] == [
+        None,
+        None,
+        "desk",
+        True,
+        3,
+    ]
+
+
+async def test_a_change_of_a_revision_that_is_over_is_refused(client: httpx2.AsyncClient) -> None:
+    key = await made(client)
+    path = f"/api/keys/{key['id']}"
+    tag = (await client.get(path)).headers["etag"]
+    assert (await client.patch(path, json={"name": "a"}, headers={"If-Match": tag})).status_code == 200
+    refused(await client.patch(path, json={"name": "b"}, headers={"If-Match": tag}), 412, "stale_revision")
+    refused(await client.patch(path, json={"name": "b"}, headers={"If-Match": "soon"}), 400, "malformed_request")
+    assert (await client.get(path)).json()["name"] == "a"
+
+
+async def test_a_guard_that_cannot_work_is_refused_with_its_place(client: httpx2.AsyncClient) -> None:
+    rule = {"name": "a", "pattern": "(", "action": "block"}
+    problem = refused(
+        await client.post("/api/keys", json={"name": "n", "guard": {"rules": [rule]}}), 422, "invalid_request"
+    )
+    assert [flaw["where"] for flaw in problem["errors"]] == ["guard.rules[0].pattern"]
+    problem = refused(
+        await client.post("/api/keys", json={"name": "n", "guard": {"rules": [{}]}}), 422, "invalid_request"
+    )
+    assert problem["errors"]
+    refused(await client.post("/api/keys", json={"name": "n", "guard": {"tokens": 1}}), 422, "invalid_request")
+
+
+async def test_a_revoked_key_is_not_changed(client: httpx2.AsyncClient) -> None:
+    key = await made(client)
+    await client.delete(f"/api/keys/{key['id']}")
+    refused(await client.patch(f"/api/keys/{key['id']}", json={"name": "a"}), 409, "key_not_active")
+
+
+async def test_a_key_keeps_its_guard_when_it_is_rotated(client: httpx2.AsyncClient) -> None:
+    key = await made(client, guard=GUARD, drop_params=True)
+    new = (await client.post(f"/api/keys/{key['id']}/rotate")).json()
+    assert (new["guard"], new["drop_params"], new["revision"]) == (GUARD, True, 1)
+
+
+async def test_a_guarded_key_makes_none_that_is_guarded_less(
+    service: IdentityService, client: httpx2.AsyncClient
+) -> None:
+    maker = await made(client, scopes=["keys", "gateway"], guard=GUARD)
+    async with a_client(service, Authorization=f"Bearer {maker['key']}") as limited:
+        refused(await limited.post("/api/keys", json={"name": "free"}), 403, "beyond_own_rights")
+        more = {**GUARD, "max_output_tokens": 501}
+        refused(await limited.post("/api/keys", json={"name": "more", "guard": more}), 403, "beyond_own_rights")
+        refused(await limited.patch(f"/api/keys/{maker['id']}", json={"guard": None}), 403, "beyond_own_rights")
+        await made(limited, guard={**GUARD, "max_output_tokens": 100})
