@@ -108,10 +108,17 @@ class Bucket:
 
     def take(self, cost: float, now: float) -> bool:
         """Take all of ``cost``, or nothing."""
-        used = self._flow(now) + cost
-        if used > self.capacity:
+        # As :meth:`_flow`, written out: each gateway call takes this path.
+        used = self.used
+        if now > self.at:
+            used -= (now - self.at) * self.rate
+            if used < 0.0:
+                used = 0.0
+            self.at = now
+        if used + cost > self.capacity:
+            self.used = used
             return False
-        self.used = used
+        self.used = used + cost
         return True
 
     def correct(self, by: float, now: float) -> None:

@@ -20,11 +20,14 @@ class Account(NamedTuple):
     gates: tuple[Gate, ...] = ()
 
 
-async def take_all(meters: Sequence[Meter], cost: int, clock: Clock, refused: type[RateLimited] = RateLimited) -> None:
-    """Take ``cost`` from each, or from none. Raises ``refused`` naming the meter that had it not, ``QuotaUnavailable``."""
+async def take_all(
+    meters: Sequence[Meter], cost: int, clock: Clock, *, refused: type[RateLimited] = RateLimited, start: int = 0
+) -> None:
+    """Take ``cost`` from each, or from none; from those before ``start`` it was taken already. Raises ``refused`` naming the
+    meter that had it not, ``QuotaUnavailable``."""
     now = clock.monotonic()
     for place, meter in enumerate(meters):
-        if meter.try_take(cost, now):
+        if place < start or meter.try_take(cost, now):
             continue
         try:
             if await meter.take(cost):
@@ -147,8 +150,8 @@ class Grant:
         await enter_all(target.gates, self._clock.monotonic(), TargetLimited)
         # Noted at once, so that :meth:`release` leaves the gates whatever comes.
         self._target = Account(target.caller, (), (), target.gates)
-        await take_all(target.requests, 1, self._clock, TargetLimited)
-        await take_all(target.tokens, self._estimate, self._clock, TargetLimited)
+        await take_all(target.requests, 1, self._clock, refused=TargetLimited)
+        await take_all(target.tokens, self._estimate, self._clock, refused=TargetLimited)
         self._target = target
         self._targets = [*(self._targets or ()), target]
 

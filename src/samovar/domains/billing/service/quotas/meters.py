@@ -28,7 +28,7 @@ class Meter(Protocol):
         ...
 
     def put_back(self, cost: int, now: float) -> None:
-        """What was just taken is not used after all. Blocks do not take it back: it would outlive them."""
+        """What was just taken is not used after all. Limits kept in blocks do not take it back: it would outlive its block."""
         ...
 
     def correct(self, by: int, now: float) -> None:
@@ -59,14 +59,17 @@ class Meter(Protocol):
 class OwnMeter:
     """A limit of this process alone: exact, and never waits."""
 
-    __slots__ = ("_bucket", "limit", "title", "try_take")
+    __slots__ = ("_bucket", "limit", "remaining", "reset_s", "title", "try_take", "wait_s")
 
     def __init__(self, limit: Limit, title: str) -> None:
         self.limit = limit
         self.title = title
         self._bucket = Bucket(capacity=limit.capacity, rate=limit.amount / limit.window_s)
-        # The bucket's own method: each gateway call takes this path.
+        # The bucket's own methods: each gateway call takes this path.
         self.try_take = self._bucket.take
+        self.remaining = self._bucket.remaining
+        self.reset_s = self._bucket.reset_s
+        self.wait_s = self._bucket.wait_s
 
     async def take(self, cost: int) -> bool:
         """See :class:`Meter`."""
@@ -79,18 +82,6 @@ class OwnMeter:
     def correct(self, by: int, now: float) -> None:
         """See :class:`Meter`."""
         self._bucket.correct(by, now)
-
-    def remaining(self, now: float) -> int:
-        """See :class:`Meter`."""
-        return self._bucket.remaining(now)
-
-    def wait_s(self, cost: int, now: float) -> float:
-        """See :class:`Meter`."""
-        return self._bucket.wait_s(cost, now)
-
-    def reset_s(self, now: float) -> float:
-        """See :class:`Meter`."""
-        return self._bucket.reset_s(now)
 
     def idle(self, now: float) -> bool:
         """See :class:`Meter`."""
@@ -153,8 +144,11 @@ class LeasedMeter:
 
     def put_back(self, cost: int, now: float) -> None:
         """See :class:`Meter`."""
-        if self._share is not None and self._line.is_away:
-            self._share.correct(-cost, now)
+        if self._line.is_away:
+            if self._share is not None:
+                self._share.correct(-cost, now)
+        elif not self._lease.life_s:
+            self.correct(-cost, now)
 
     def correct(self, by: int, now: float) -> None:
         """See :class:`Meter`."""

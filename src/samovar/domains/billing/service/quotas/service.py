@@ -85,6 +85,7 @@ class QuotaService:
     ) -> None:
         self._log = structlog.get_logger("samovar.quotas")
         self._clock = clock
+        self._monotonic = clock.monotonic
         self._bus = bus
         self._defaults = defaults
         self._away = away or AwayRules()
@@ -124,21 +125,27 @@ class QuotaService:
         load = self._load
         load.enter(account.caller)
         try:
+            now = self._monotonic()
             if account.gates:
-                await enter_all(account.gates, self._clock.monotonic())
-            if account.requests:
-                try:
-                    await take_all(account.requests, 1, self._clock)
-                except BaseException:
-                    for gate in account.gates:
-                        gate.leave()
-                    raise
+                await enter_all(account.gates, now)
+            for place, meter in enumerate(account.requests):
+                if not meter.try_take(1, now):
+                    await self._take_rest(account, place)
+                    break
         except BaseException as error:
             load.leave(account.caller)
             self._refused += isinstance(error, TooManyRequests)
             raise
         limited = self._remembered.limits_targets(principal.team_id)
         return Grant(account, load, self._clock, self._target_account if limited else None)
+
+    async def _take_rest(self, account: Account, start: int) -> None:
+        try:
+            await take_all(account.requests, 1, self._clock, start=start)
+        except BaseException:
+            for gate in account.gates:
+                gate.leave()
+            raise
 
     def figures(self) -> Figures:
         """How it stands."""

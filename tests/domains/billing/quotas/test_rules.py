@@ -146,6 +146,48 @@ def test_what_blocks_may_outlive_is_taken_off_the_shared_bucket(limit: Limit) ->
         assert given_up == 0
 
 
+# (whether a block is taken, else one is spent; which of the blocks at hand; microseconds that pass before; how much)
+greed = st.lists(
+    st.tuples(st.booleans(), st.integers(0, 5), st.integers(0, 1_200_000), st.integers(1, 300)), max_size=120
+)
+
+
+@given(limit=limits, greed=greed)
+def test_however_blocks_are_taken_and_hoarded_the_limit_holds(
+    limit: Limit, greed: list[tuple[bool, int, int, int]]
+) -> None:
+    lease = lease_of(limit)
+    if not lease.life_s:
+        return
+    level, now_us = FULL, 10**9
+    blocks: list[list[float]] = []
+    allowed: list[tuple[int, int]] = []
+    for takes, which, passes_us, amount in greed:
+        now_us += passes_us
+        if takes:
+            level, verdict = spend(level, lease.limit, cost=amount, now_us=now_us)
+            if verdict.allowed:
+                blocks.append([amount, now_us + lease.life_s * US])
+        elif which < len(blocks) and now_us < blocks[which][1]:
+            spent = int(min(blocks[which][0], amount))
+            blocks[which][0] -= spent
+            allowed.append((now_us, spent))
+    assert_kept(limit, allowed)
+
+
+def test_a_hoard_and_what_flowed_in_meanwhile_do_not_pass_the_limit_together() -> None:
+    limit = Limit(100, 1, burst=400)
+    lease = lease_of(limit)
+    level, hoard = spend(FULL, lease.limit, cost=lease.limit.capacity, now_us=10**9)
+    assert hoard.allowed
+    # At the very end of the hoard's life, all of it at once, and with it all that flowed in.
+    late_us = 10**9 + int(lease.life_s * US) - 1
+    inflow = int(lease.life_s * 100) - 1
+    _, more = spend(level, lease.limit, cost=inflow, now_us=late_us)
+    assert more.allowed
+    assert_kept(limit, [(late_us, lease.limit.capacity), (late_us, inflow)])
+
+
 # (which process, microseconds that pass before, the way there, the way back, cost)
 calls = st.lists(
     st.tuples(
