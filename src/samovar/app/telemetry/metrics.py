@@ -6,7 +6,7 @@ it is is decided by the environment before the library is imported, so this modu
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,10 +26,12 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from samovar.app.telemetry.money import MoneyMetrics
 from samovar.app.telemetry.process import WorkerMetrics
 from samovar.app.telemetry.quotas import QuotaMetrics
+from samovar.app.telemetry.routes import Choices, RouteMetrics
 from samovar.app.telemetry.tallies import Count, Distribution
 from samovar.domains.billing.service.money import Tally
 from samovar.domains.billing.service.quotas import Figures as QuotaFigures
 from samovar.domains.gateway.model import BreakerState, CallFinished, CallStatus
+from samovar.domains.gateway.model.routing import TargetKey, Vitals
 from samovar.kernel.money import NANO_USD_PER_CREDIT
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -82,6 +84,7 @@ class Metrics:
         breakers: Breakers,
         quotas: Callable[[], QuotaFigures] | None = None,
         money: Callable[[], tuple[Tally, int]] | None = None,
+        targets: Callable[[], tuple[Choices, Mapping[TargetKey, Vitals]]] | None = None,
         multiprocess: bool,
     ) -> None:
         # A series more for each counter and histogram, which nobody reads.
@@ -91,6 +94,7 @@ class Metrics:
         self._read_breakers = breakers
         self._read_quotas = quotas
         self._read_money = money
+        self._read_targets = targets
         self._multiprocess = multiprocess
         self._registry = registry = CollectorRegistry()
         self._worker = WorkerMetrics(registry) if multiprocess else None
@@ -105,11 +109,13 @@ class Metrics:
         self._define_state(registry)
         self._quotas = QuotaMetrics(registry)
         self._money = MoneyMetrics(registry)
+        self._routes = RouteMetrics(registry, name_of=self._name_of)
         self._requests_of: dict[tuple[str, str, int], tuple[Count, Distribution]] = {}
         self._durations_of: dict[tuple[str, str], Distribution] = {}
         self._calls_of: dict[tuple[str, str, CallStatus], tuple[Distribution, _ModelTallies]] = {}
         self._model_of: dict[tuple[str, str], _ModelTallies] = {}
         self._redis_of: dict[tuple[str, str], Count] = {}
+        self._guards_of: dict[tuple[str, str], Count] = {}
 
     def _define_http(self, registry: CollectorRegistry) -> None:
         self._requests = Counter(
@@ -154,6 +160,12 @@ class Metrics:
     def _define_state(self, registry: CollectorRegistry) -> None:
         self._database = Gauge(
             "database_connections_active", "Connections in use.", multiprocess_mode="livesum", registry=registry
+        )
+        self._guards = Counter(
+            "samovar_guard_actions_total",
+            "What the guard rails of keys blocked and redacted.",
+            ("action", "direction"),
+            registry=registry,
         )
         self._redis = Counter(
             "redis_operations_total", "Operations on Redis.", ("operation", "outcome"), registry=registry
@@ -200,8 +212,16 @@ class Metrics:
                 model.unpriced.value += 1
             elif cost > 0:
                 model.cost.value += cost
+        for action, side, count in event.guard_actions:
+            self._guarded(action.value, side.value, count)
         if event.stream and event.first_content_ms is not None:
             model.first.observe(event.first_content_ms / 1000)
+
+    def _guarded(self, action: str, direction: str, count: int) -> None:
+        tally = self._guards_of.get((action, direction))
+        if tally is None:
+            tally = self._guards_of[action, direction] = self._count(self._guards.labels(action, direction))
+        tally.value += count
 
     def redis(self, operation: str, outcome: str) -> None:
         """One operation on Redis ended. Both words are the adapter's own, so they are few."""
@@ -224,6 +244,8 @@ class Metrics:
             self._quotas.refresh(self._read_quotas())
         if self._read_money is not None:
             self._money.refresh(*self._read_money())
+        if self._read_targets is not None:
+            self._routes.refresh(*self._read_targets())
         for queue, depth in self._depths().items():
             self._depth.labels(queue).set(depth)
         for model, state in self._worst_breakers().items():
@@ -257,6 +279,9 @@ class Metrics:
             name = model if model in known else _OTHER
             worst[name] = max(worst.get(name, 0), _BREAKER_VALUES[state])
         return worst
+
+    def _name_of(self, model: str) -> str:
+        return model if any(model == known for _, known in self._model_of) else _OTHER
 
     # --- series, each made at its first use
 
