@@ -74,11 +74,11 @@ def test_a_long_retry_after_is_handed_on(hasty: Samovar) -> None:
         assert len(json.loads(event_of(hasty, outcome.request_id)["attempts"])) == 1
 
 
-def test_a_short_retry_after_is_waited_for(hasty: Samovar) -> None:
-    for way, outcome in all_ways(hasty, WAYS, f"[[flaky:1 fault=429 retry_after=1]] for {id(hasty)}"):
+def test_a_short_retry_after_is_waited_for(samovar: Samovar) -> None:
+    for way, outcome in all_ways(samovar, WAYS, f"[[flaky:1 fault=429 retry_after=1]] for {id(samovar)}"):
         # The same text counts as flaky once for each format: of two calls that share one, one may be first.
         assert outcome.status == 200, (str(way), outcome.text)
-        attempts = json.loads(event_of(hasty, outcome.request_id)["attempts"])
+        attempts = json.loads(event_of(samovar, outcome.request_id)["attempts"])
         assert len(attempts) == int(outcome.headers["x-samovar-attempts"])
         assert outcome.took_s >= 1 or len(attempts) == 1
 

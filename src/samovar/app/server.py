@@ -12,8 +12,9 @@
 import asyncio
 from array import array
 from fcntl import ioctl
+from functools import partial
 from termios import TIOCOUTQ
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import httptools
 import structlog
@@ -52,10 +53,8 @@ class HeadersTooLarge(SamovarError):
 class SamovarProtocol(HttpToolsProtocol):
     """One connection."""
 
-    header_timeout_s: ClassVar[float] = HEADER_TIMEOUT_S
     waiting_since: float | None = None
     """Since when a request's headers, or the first byte of its body, are awaited."""
-    unread_timeout_s: ClassVar[float] = UNREAD_TIMEOUT_S
     _unread_bytes = 0
     _unread_since = 0.0
     _in_head = True
@@ -63,6 +62,11 @@ class SamovarProtocol(HttpToolsProtocol):
     _is_deaf = False
     _running: RequestResponseCycle | None = None
     _request_task: asyncio.Task[Any] | None = None
+
+    def __init__(self, *, header_timeout_s: float, unread_timeout_s: float, **given: Any) -> None:
+        super().__init__(**given)
+        self.header_timeout_s = header_timeout_s
+        self.unread_timeout_s = unread_timeout_s
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         if _SWEEPING not in vars(self.server_state):
@@ -250,8 +254,8 @@ def config_of(
     unread_timeout_s: float = UNREAD_TIMEOUT_S,
 ) -> Config:
     """Uvicorn's configuration for ours. Its own access log stays off: the edge logs what is worth it."""
-    bounds = {"header_timeout_s": header_timeout_s, "unread_timeout_s": unread_timeout_s}
-    protocol: Any = type("BoundedProtocol", (SamovarProtocol,), bounds)
+    # Workers are sent their configuration: it must be such as can be pickled.
+    protocol: Any = partial(SamovarProtocol, header_timeout_s=header_timeout_s, unread_timeout_s=unread_timeout_s)
     return Config(
         app,
         factory=factory,
