@@ -149,6 +149,18 @@ def control_of(services: Services, routes: list[Route]) -> FastAPI:
 
 
 def _routers(services: Services) -> Iterator[APIRouter]:
+    if Part.GATEWAY in services.parts:
+        explainer = gateway_http.Explainer(
+            service=services.gateway,
+            dialects=services.dialects,
+            figures=services.figures,
+            clock=services.clock,
+            ids=services.ids,
+        )
+        yield gateway_http.explain_router(
+            explainer=explainer,
+            authenticate=quotas_http.limited(identity_http.authenticated(services.identity), services.quotas),
+        )
     if Part.ADMIN not in services.parts:
         return
     authenticate = quotas_http.limited(identity_http.authenticated(services.identity), services.quotas)

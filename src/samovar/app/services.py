@@ -235,6 +235,7 @@ class Services:
             connections=lambda: self.database.connections_active,
             depths=lambda: {"usage_events": self.usage.waiting, "usage_events_dropped": self.usage.dropped},
             breakers=lambda: self.gateway.breaker_states() if Part.GATEWAY in self.parts else {},
+            targets=lambda: self.gateway.routes.figures() if Part.GATEWAY in self.parts else ({}, {}),
             quotas=lambda: self.quotas.figures(),
             money=lambda: (self.desk.money.tally, self.desk.money.waiting_bytes),
             multiprocess=self.settings.workers > 1,

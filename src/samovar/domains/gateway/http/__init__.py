@@ -1,6 +1,7 @@
 """The vendor-compatible surfaces, as raw ASGI: one entrance for all chat dialects, and the list of models."""
 
 from samovar.domains.gateway.http.entrance import ChatEntrance, EntranceSettings, FigureUse
+from samovar.domains.gateway.http.explain import Explainer, explain_router
 from samovar.domains.gateway.http.listings import AnthropicListing, GeminiListing, OpenAIListing
 from samovar.domains.gateway.http.model_in_path import ModelInPath
 from samovar.domains.gateway.http.models import ModelsEntrance, Told
@@ -11,6 +12,7 @@ __all__ = [
     "AnthropicListing",
     "ChatEntrance",
     "EntranceSettings",
+    "Explainer",
     "FigureUse",
     "GeminiListing",
     "ModelInPath",
@@ -18,5 +20,6 @@ __all__ = [
     "Nowhere",
     "OpenAIListing",
     "Told",
+    "explain_router",
     "surfaces",
 ]

@@ -67,7 +67,7 @@ class GatewayService:
 
     ``transports`` gives the connection pool of a provider; ``on_finished`` takes the event of each call, must not block
     and must not raise; ``jitter`` gives numbers between 0 and 1, and so does ``chance``, by which routing explores and
-    draws; ``on_routed`` hears of its choices.
+    draws.
     """
 
     def __init__(
@@ -83,7 +83,6 @@ class GatewayService:
         settings: GatewaySettings,
         figures: Figures,
         chance: Callable[[], float] | None = None,
-        on_routed: Callable[[str, str], None] | None = None,
     ) -> None:
         self._catalog = catalog
         self._dialects = dialects
@@ -103,7 +102,6 @@ class GatewayService:
             clock=clock,
             chance=chance or jitter,
             breakers=lambda: self._breakers,
-            on_routed=on_routed,
         )
 
     def models(self, principal: Principal) -> list[Model]:

@@ -26,8 +26,7 @@ _SENT_AWAY: Final = frozenset({429, 503, 529})
 
 
 class Routes:
-    """Part of :class:`~samovar.domains.gateway.service.GatewayService`. ``chance`` gives numbers from 0 to 1, ``on_routed``
-    hears the strategy and :class:`~samovar.domains.gateway.model.routing.How` of each choice."""
+    """Part of :class:`~samovar.domains.gateway.service.GatewayService`. ``chance`` gives numbers from 0 to 1."""
 
     def __init__(
         self,
@@ -38,7 +37,6 @@ class Routes:
         clock: Clock,
         chance: Callable[[], float],
         breakers: Callable[[], Mapping[TargetKey, Breaker]],
-        on_routed: Callable[[str, str], None] | None = None,
     ) -> None:
         self._catalog = catalog
         self._vendors = vendors
@@ -46,7 +44,7 @@ class Routes:
         self._clock = clock
         self._chance = chance
         self._breakers = breakers
-        self._on_routed = on_routed
+        self._choices: dict[tuple[str, str], int] = {}
         self._registry = TargetRegistry()
         self._conversations = Conversations()
 
@@ -70,8 +68,9 @@ class Routes:
             routing=self._routing(trail, resolved, is_chat=is_chat),
             prefer_cheaper=trail.call.prefer_cheaper,
         )
-        if self._on_routed is not None and planned.ranking is not None:
-            self._on_routed(planned.ranking.strategy.value, planned.ranking.how.value)
+        if planned.ranking is not None:
+            words = planned.ranking.strategy.value, planned.ranking.how.value
+            self._choices[words] = self._choices.get(words, 0) + 1
         return planned
 
     def _routing(self, trail: Trail, resolved: Resolved, *, is_chat: bool) -> Routing:
@@ -147,9 +146,9 @@ class Routes:
             cached = cached_next_time(usage, marks_needed=marks_needed)
             self._conversations.answered(trail.conversation, key, cached_tokens=cached, now=now)
 
-    def vitals(self) -> dict[TargetKey, Vitals]:
-        """Of all targets ever called, for metrics."""
-        return self._registry.all_vitals(self._clock.monotonic())
+    def figures(self) -> tuple[Mapping[tuple[str, str], int], Mapping[TargetKey, Vitals]]:
+        """For metrics: how often which strategy chose how, and what is known of all targets ever called."""
+        return self._choices, self._registry.all_vitals(self._clock.monotonic())
 
     # -- instead of it
 
