@@ -58,6 +58,23 @@ _OPENAI_STATUSES: Final[Mapping[str, int]] = {
 }
 
 
+CONTEXT_CODE: Final = "context_length_exceeded"
+# OpenAI and its imitators; Anthropic; Gemini; xAI; BigModel.
+_CONTEXT: Final = re.compile(
+    r"maximum context length|context[_ ]length|reduce the length of the messages"
+    r"|prompt is too long|exceed context limit"
+    r"|token count .{0,40}exceeds the maximum|maximum prompt length|\b1261\b",
+    re.IGNORECASE,
+)
+
+
+def says_context_too_long(error: SamovarError) -> bool:
+    """Whether a vendor refused a prompt for its length: there is no status for it, and each has its own words."""
+    if not isinstance(error, UpstreamError) or error.upstream_status not in (400, 413, 422):
+        return False
+    return error.upstream_code in (CONTEXT_CODE, "1261") or _CONTEXT.search(error.detail) is not None
+
+
 def safe_message(message: str) -> str:
     """A vendor's words for our callers: bounded, and without the key of ours that a refusal may repeat."""
     text = _SECRETS.sub("[redacted]", message)
@@ -125,6 +142,8 @@ def openai_error_fields(error: SamovarError, *, status: int) -> dict[str, object
     """The error object as the openai SDK reads it; ``param`` is the first flaw's path without its ``$.``"""
     flaw = error.flaws[0].where if error.flaws else None
     code = error.upstream_code if isinstance(error, UpstreamError) and error.upstream_code else error.code
+    if says_context_too_long(error):
+        code = CONTEXT_CODE
     return {
         "message": error.detail,
         "type": openai_error_type(status),

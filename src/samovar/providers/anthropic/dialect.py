@@ -9,7 +9,6 @@ from samovar.kernel.errors import SamovarError
 from samovar.ports.dialect import Head, Tapped, UpstreamError, Vendor
 from samovar.ports.json_requests import bounded_nesting
 from samovar.ports.llm import ChatRequest, ChatResponse
-from samovar.ports.vendor_errors import message_with_flaws
 from samovar.providers.anthropic import failures, passthrough
 from samovar.providers.anthropic import response as answers
 from samovar.providers.anthropic.relay import AnthropicRelay
@@ -60,7 +59,7 @@ class AnthropicMessages:
 
     def write_error(self, error: SamovarError, *, status: int, request_id: str) -> bytes:
         """Anthropic's error shape; its type follows the status."""
-        body = failures.error_body(message_with_flaws(error), status=status)
+        body = failures.error_body(failures.words_of(error), status=status)
         return msgspec.json.encode({**body, "request_id": request_id})
 
     def keep_alive(self) -> bytes:

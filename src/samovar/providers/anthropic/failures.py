@@ -9,7 +9,7 @@ from samovar.kernel.errors import SamovarError
 from samovar.kernel.sse import sse_bytes
 from samovar.ports.dialect import UpstreamError
 from samovar.ports.json_requests import UNREADABLE
-from samovar.ports.vendor_errors import message_with_flaws, retry_after_s, safe_message
+from samovar.ports.vendor_errors import message_with_flaws, retry_after_s, safe_message, says_context_too_long
 from samovar.providers.anthropic.wire import ErrorWire
 
 _TYPES: Final[Mapping[int, str]] = {
@@ -35,6 +35,9 @@ _STATUSES: Final[Mapping[str, int]] = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
+
+
+_TOO_LONG: Final = "prompt is too long"
 
 
 class _ErrorBody(msgspec.Struct):
@@ -84,6 +87,12 @@ def read_error(status: int, body: bytes, *, header: Callable[[str], str | None])
     )
 
 
+def words_of(error: SamovarError) -> str:
+    """What the caller reads. Anthropic's clients know a prompt that is too long by these words alone."""
+    words = message_with_flaws(error)
+    return f"prompt is too long: {words}" if says_context_too_long(error) and _TOO_LONG not in words else words
+
+
 def error_event(error: SamovarError) -> bytes:
     """The typed ``error`` event that ends a stream."""
-    return sse_bytes(msgspec.json.encode(error_body(message_with_flaws(error), status=error.http_status)), "error")
+    return sse_bytes(msgspec.json.encode(error_body(words_of(error), status=error.http_status)), "error")

@@ -133,7 +133,7 @@ class GeminiRelay:
         try:
             for part in parts_of(chunk):
                 self._watch(_PARTS.decode(part))
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise unreadable(error) from error
         if chunk.usage_metadata is not None:
             self._usage = merged(self._usage, chunk.usage_metadata)

@@ -9,6 +9,7 @@ from typing import Final
 
 from samovar.ports import foreign_reasoning
 from samovar.ports.llm import Reasoning
+from samovar.ports.pins import unpinned
 from samovar.providers.openai_responses.wire import ReasoningItem
 
 NATIVE: Final = "openai"
@@ -21,7 +22,9 @@ def read_item(item: ReasoningItem, *, origin: str) -> Reasoning:
     text = _BETWEEN.join(thought.text for thought in item.summary or item.content or ())
     foreign = foreign_reasoning.opened(item.encrypted_content or "")
     if foreign is None:
-        return Reasoning(text=text, encrypted=item.encrypted_content, id=item.id, origin=origin)
+        pin = unpinned(item.encrypted_content or "")
+        encrypted = item.encrypted_content if pin is None else pin.text
+        return Reasoning(text=text, encrypted=encrypted, id=item.id, origin=origin)
     return foreign.reasoning(text)
 
 

@@ -29,6 +29,8 @@ _QUOTA: Final = Problem(
 _FAILURES: Final = {Fault.ERROR_MID: _MID_STREAM, Fault.QUOTA_MID: _QUOTA}
 _ENDINGS: Final = {Fault.CUT: Ending.CUT, Fault.CUT_BODY: Ending.CUT, Fault.HANG_MID: Ending.HANG}
 _STRAYS: Final = frozenset((Fault.MALFORMED, Fault.BAD_UTF8, Fault.UNKNOWN_EVENT))
+_SPLIT_BYTES: Final = 7
+"""No letter of two bytes or more is safe from it."""
 _SHORT: Final = frozenset((Fault.CUT, Fault.CUT_BODY, Fault.HANG_MID))
 
 
@@ -134,13 +136,26 @@ def stream_reply(surface: Surface, ask: Ask, answer: Answer, wish: Wish) -> Repl
     )
 
 
+def _split(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    for block in blocks:
+        for at in range(0, len(block), _SPLIT_BYTES):
+            yield block[at : at + _SPLIT_BYTES]
+
+
 def _harmed(surface: Surface, ask: Ask, answer: Answer, fault: Fault, at: int) -> Iterator[bytes]:
+    if fault is Fault.SPLIT:
+        yield from _split(surface.blocks(ask, answer))
+        return
     opening = b""
     for number, block in enumerate(surface.blocks(ask, answer)):
         opening = opening or block
         if number == at:
             if fault in _STRAYS:
-                yield surface.stray_events(ask)[fault]
+                # Bytes that are no text come in two packets, cut between them.
+                before, wrong, after = surface.stray_events(ask)[fault].partition(b"\xff")
+                yield before + wrong
+                if after:
+                    yield after
             elif fault is Fault.DUPLICATE_START and surface.manners.has_opening:
                 yield opening
             elif fault in _FAILURES:

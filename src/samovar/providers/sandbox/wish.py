@@ -48,6 +48,7 @@ class Fault(StrEnum):
     TRUNCATE = "truncate"
     MALFORMED = "malformed"
     BAD_UTF8 = "bad_utf8"
+    SPLIT = "split"
     UNKNOWN_EVENT = "unknown_event"
     ERROR_MID = "error_mid"
     DUPLICATE_START = "duplicate_start"

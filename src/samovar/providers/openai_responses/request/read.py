@@ -128,6 +128,10 @@ def read_head(body: bytes) -> Head:
     )
 
 
+class _Before(msgspec.Struct):
+    previous_response_id: str | None = None
+
+
 class _Kept(msgspec.Struct):
     encrypted_content: str | None = None
 
@@ -159,6 +163,9 @@ def read_request(body: bytes) -> ChatRequest:
     check_text(body)
     ask = decode(body, _Request)
     fields = decode(body, dict[str, Raw])
+    pin = unpinned(decode(body, _Before).previous_response_id or "") if may_hold_pins(body) else None
+    if pin is not None:
+        fields["previous_response_id"] = Raw(msgspec.json.encode(pin.text))
     extensions, hints = _others(fields)
     if not said(ask.input) and not any(name in extensions for name in _NEEDED):
         raise flawed("$.input", "this field is required")
