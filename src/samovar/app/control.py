@@ -1,7 +1,8 @@
 """The control plane: FastAPI behind a pure ASGI edge that speaks problem documents."""
 
+import asyncio
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Final
 
 import structlog
@@ -13,6 +14,8 @@ from starlette.exceptions import HTTPException
 from samovar.app.http import UNEXPECTED, MethodNotAllowed
 from samovar.app.openapi import operation_id
 from samovar.app.problems import MEDIA_TYPE, flaws_of, header_pairs, problem
+from samovar.domains.gateway.http import RECORDER, Recorder, Replayed, again
+from samovar.domains.gateway.model.idempotency import HEADER as IDEMPOTENCY_KEY
 from samovar.kernel.errors import (
     BodyTooLarge,
     BodyTooSlow,
@@ -39,6 +42,7 @@ from samovar.ports.clock import Ids
 log = structlog.get_logger()
 
 _BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_FAREWELL_S: Final = 5.0
 _MULTIPART: Final = b"multipart/form-data"
 # A JSON escape of the character NUL: PostgreSQL's text cannot hold it. An even number of backslashes before it escapes them.
 _NUL_ESCAPE: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -65,13 +69,35 @@ class ControlPlane:
         self._headers = list(headers)
         self._max_body_bytes = max_body_bytes
         self._body_timeout_s = body_timeout_s
+        self._under_way: set[_Errand] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
+        if scope["method"] != "POST" or all(name != IDEMPOTENCY_KEY for name, _ in scope["headers"]):
+            return await self._serve(scope, receive, send)
+        # Who sends a key asks again when in doubt: what was begun is done and kept, even if its caller leaves.
+        errand = _Errand(self._serve(scope, receive, send))
+        self._under_way.add(errand)
+        errand.task.add_done_callback(lambda _: self._under_way.discard(errand))
+        return await asyncio.shield(errand.task)
+
+    async def close(self) -> None:
+        """End what goes on for callers who left; first it is given a moment."""
+        tasks = [errand.task for errand in self._under_way]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=_FAREWELL_S)
+            for task in late:
+                task.cancel()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> int:
         request_id = self._request_id(scope)
         status = 0
 
         async def sending(message: Message) -> None:
             nonlocal status
+            recorder: Recorder | None = scope.get(RECORDER)
+            if recorder is not None:
+                # Without what is added below: that is added each time it goes out.
+                await recorder.note(message)
             if message["type"] == "http.response.start":
                 status = message["status"]
                 added = self._added(message["headers"], request_id, scope.get(LIMITS))
@@ -88,6 +114,9 @@ class ControlPlane:
                 log.exception("unexpected error", path=scope["path"])
                 if not status:
                     return await self.refuse(SamovarError(UNEXPECTED), scope, send)
+            finally:
+                if RECORDER in scope:
+                    await scope[RECORDER].close()
         return status
 
     async def refuse(self, error: SamovarError, scope: Scope, send: Send) -> int:
@@ -144,6 +173,13 @@ class ControlPlane:
         return whole
 
 
+class _Errand:
+    """A request that is worked on to its end, whoever waits for it. The control plane cancels it when it closes."""
+
+    def __init__(self, work: Coroutine[Any, Any, int]) -> None:
+        self.task = asyncio.get_running_loop().create_task(work)
+
+
 def _as_get(scope: Scope) -> Scope:
     """HEAD is GET whose body the server leaves out (RFC 9110, 9.3.2)."""
     if scope["method"] == "HEAD":
@@ -182,6 +218,7 @@ def control_app(routers: Iterable[APIRouter], *, title: str, version: str, descr
     app.add_exception_handler(SamovarError, _on_samovar_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Replayed, _on_replayed)
     app.add_exception_handler(Exception, _on_unexpected)
     return app
 
@@ -211,6 +248,13 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     ours = _named(error, request)
     ours.headers.update({name: value for name, value in (error.headers or {}).items() if name not in ours.headers})
     return _answer(request, ours)
+
+
+async def _on_replayed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Replayed)
+    response = Response(b"".join(error.answer.blocks), error.answer.status)
+    response.raw_headers = again(error.answer)
+    return response
 
 
 async def _on_unexpected(request: Request, error: Exception) -> Response:

@@ -188,6 +188,7 @@ class Settings(BaseSettings):
         description="What a call is held at whose cost has no other bound, where its wallet does not say.",
     )
 
+    idempotency_lease_s: float = Field(120.0, ge=5, description="A dead process frees its idempotency keys after this.")
     provider_keys: Mapping[str, SecretStr] = Field({}, exclude=True, description="<VENDOR>_API_KEY of the environment.")
     provider_base_urls: Mapping[str, str] = Field({}, exclude=True, description="<VENDOR>_BASE_URL of the environment.")
 

@@ -24,6 +24,8 @@ REFUSAL: Final = "samovar.refusal"
 """Stands in the scope where the edge shuts the caller's address out: the error, to be told in the surface's own shape."""
 LIMITS: Final = "samovar.limits"
 """Headers that tell the caller's limits, for the answers of the control plane."""
+BROKEN: Final = "samovar.broken"
+"""Stands in the last message of a stream that told its caller of a failure: it is no answer to give again."""
 _MAX_REQUEST_ID_BYTES: Final = 128
 _REQUEST_ID_BYTES: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 

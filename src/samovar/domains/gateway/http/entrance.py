@@ -9,15 +9,18 @@ import msgspec
 
 from samovar.domains.billing.service.quotas import Grant, QuotaService
 from samovar.domains.gateway.http.envelope import Envelope, read_envelope, refusal_headers, told
+from samovar.domains.gateway.http.idempotency import Recorder, replay
 from samovar.domains.gateway.http.keepalive import KeepAlive
 from samovar.domains.gateway.http.sign_in import signed_in
 from samovar.domains.gateway.model import Call
+from samovar.domains.gateway.model.idempotency import Recorded
 from samovar.domains.gateway.service import Answer, GatewayService, LiveStream
+from samovar.domains.gateway.service.idempotency import IdempotencyService
 from samovar.domains.identity.service import IdentityService
 from samovar.kernel.errors import Malformed, SamovarError
 from samovar.kernel.ids import ULID_CHARS, hex_of_ulid
 from samovar.kernel.principal import Principal
-from samovar.ports.asgi import REQUEST_ID, Receive, Scope, Send, read_body, send_whole
+from samovar.ports.asgi import BROKEN, REQUEST_ID, Receive, Scope, Send, read_body, send_whole
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.dialect import Dialect, Head, StreamWriter
 from samovar.ports.embeddings import FigureSurface
@@ -60,6 +63,7 @@ class ChatEntrance:
         service: GatewayService,
         identity: IdentityService,
         quotas: QuotaService,
+        idempotency: IdempotencyService,
         clock: Clock,
         ids: Ids,
         settings: EntranceSettings,
@@ -74,6 +78,7 @@ class ChatEntrance:
         self._whole = service.answer if figures is None else figures.answer
         self._identity = identity
         self._quotas = quotas
+        self._idempotency = idempotency
         self._clock = clock
         self._ids = ids
         self._settings = settings
@@ -96,6 +101,7 @@ class ChatEntrance:
         call_id = self._ids.new("call")
         scope[REQUEST_ID] = request_id = envelope.request_id or call_id
         grant: Grant | None = None
+        recorder: Recorder | None = None
         try:
             principal = await signed_in(envelope, scope, self._identity, addresses=self._quotas.addresses)
             grant = await self._quotas.admit(principal)
@@ -105,6 +111,13 @@ class ChatEntrance:
                 max_bytes=self._settings.max_body_bytes,
                 timeout_s=self._settings.body_timeout_s,
             )
+            if envelope.idempotency_key is not None:
+                found = await self._claimed(envelope.idempotency_key, principal, scope, body)
+                if isinstance(found, Recorded):
+                    added = ((b"x-request-id", request_id.encode()), *grant.headers())
+                    return await replay(found, send, added)
+                recorder = found
+                send = recorder.around(send)
             head = self._head(body, address)
             call = self._call(envelope, principal, grant, head, body, call_id, started, started_at)
             if call.head.stream:
@@ -117,6 +130,13 @@ class ChatEntrance:
         finally:
             if grant is not None:
                 grant.release()
+            if recorder is not None:
+                await recorder.close()
+
+    async def _claimed(self, key: bytes, principal: Principal, scope: Scope, body: bytes) -> Recorder | Recorded:
+        path, query = scope["path"], scope["query_string"]
+        found = await self._idempotency.claim(principal, path=path, query=query, key=key, body=body)
+        return found if isinstance(found, Recorded) else Recorder(found)
 
     def _head(self, body: bytes, address: Address | None) -> Head:
         head = self._read_head(body)
@@ -192,7 +212,7 @@ class ChatEntrance:
                 raise
             # The status went out with the first keep-alive: the dialect's error event is all that is left to say.
             told_error = self._as_told(error, call.request_id)
-            await send({"type": "http.response.body", "body": self._writer(call).fail(told_error)})
+            await send({"type": "http.response.body", "body": self._writer(call).fail(told_error), BROKEN: True})
             return None
 
     async def _passed_on(self, live: LiveStream, alive: KeepAlive, send: Send) -> None:
@@ -207,7 +227,7 @@ class ChatEntrance:
         except Exception as error:  # noqa: BLE001  # edge: a defect of ours must end the stream in its shape
             await alive.send(live.fail(self._as_told(error, live.trail.call.request_id)))
         await alive.stop()
-        await send({"type": "http.response.body", "body": b""})
+        await send({"type": "http.response.body", "body": b"", BROKEN: not live.ended_well})
 
     def _writer(self, call: Call) -> StreamWriter:
         try:

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from samovar.domains.gateway.model import Plan
+from samovar.domains.gateway.model.idempotency import HEADER
 from samovar.domains.gateway.service.trail import Trail
 from samovar.kernel.errors import SamovarError
 from samovar.kernel.money import credits_text
@@ -25,6 +26,7 @@ class Envelope(msgspec.Struct):
     trace_id: str = ""
     parent_span_id: str = ""
     wants_cost: bool = False
+    idempotency_key: bytes | None = None
     forwarded: list[tuple[str, str]] = []
 
 
@@ -70,6 +72,10 @@ def _wants_cost(found: Envelope, value: bytes) -> None:
     found.wants_cost = value == b"1"
 
 
+def _idempotency_key(found: Envelope, value: bytes) -> None:
+    found.idempotency_key = value
+
+
 _READERS = {
     b"authorization": _authorization,
     b"x-api-key": _vendor_key,
@@ -78,6 +84,7 @@ _READERS = {
     b"x-request-id": _request_id,
     b"traceparent": _traceparent,
     b"x-samovar-usage": _wants_cost,
+    HEADER: _idempotency_key,
 }
 
 

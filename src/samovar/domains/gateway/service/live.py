@@ -51,6 +51,11 @@ class LiveStream:
         self._error_code: str | None = "client_gone"
         self._closed = False
 
+    @property
+    def ended_well(self) -> bool:
+        """Whether it came to its end, and told of no failure."""
+        return self._status is CallStatus.OK
+
     async def blocks(self) -> AsyncIterator[bytes]:
         """What is left of the stream, in the caller's dialect. Never raises for the vendor's faults: they become the
         dialect's error event, since the status is long sent."""
