@@ -9,7 +9,8 @@ import pytest
 from samovar.adapters.aesgcm import AesGcmBox
 from samovar.domains.catalog import store
 from samovar.domains.catalog.errors import ModelNotFound, ProviderInUse
-from samovar.domains.catalog.service import CatalogService
+from samovar.domains.catalog.model import ApiKey
+from samovar.domains.catalog.service import CatalogService, ProviderChange
 from samovar.kernel.errors import Unavailable
 from samovar.ports.database import Database, Tx
 from tests.domains.catalog.conftest import ADMIN, admin_of, member
@@ -101,3 +102,14 @@ def test_the_nearest_names_stay_the_same_when_asked_again(catalog: CatalogServic
             catalog.resolve("gpt-5-minii", member())
         told.append(refused.value.closest)
     assert told[0] == told[1] != ()
+
+
+async def test_a_key_that_does_not_open_is_mended_by_sending_another(
+    catalog: CatalogService, database: Database
+) -> None:
+    provider_id = await add_anthropic(catalog)
+    await _broken(database, ADMIN.team_id)
+    await catalog.on_gap()
+    await catalog.providers.change(ADMIN, provider_id, ProviderChange(api_keys=("sk-ant-another-key-0001",)))
+    (target,) = catalog.resolve("anthropic/claude-sonnet-4-5", member())
+    assert target.provider.api_key == ApiKey("sk-ant-another-key-0001")

@@ -92,3 +92,12 @@ def test_a_name_without_a_mark_is_left_alone(before: str | None) -> None:
     body = _asked(previous_response_id=before, input=[THOUGHT])
     assert DIALECT.read_head(body).makers == frozenset()
     assert json.loads(DIALECT.splice(body, model="m", vendor=OPENAI))["previous_response_id"] == before
+
+
+def test_a_call_that_is_taken_apart_loses_its_marks_too() -> None:
+    kept = {**THOUGHT, "encrypted_content": pinned("gAAAA", MAKER)}
+    said = {"role": "user", "content": "go on"}
+    body = _asked(previous_response_id=pinned("resp_1", MAKER), input=[kept, said])
+    sent = json.loads(DIALECT.write_request(DIALECT.read_request(body), vendor=OPENAI, drop_params=False))
+    assert sent["previous_response_id"] == "resp_1"
+    assert sent["input"][0]["encrypted_content"] == "gAAAA"

@@ -199,9 +199,9 @@ class GatewayService:
             planned = plan(targets, surface=call.surface, vendors=self._vendors, dialects=self._dialects)
         else:
             planned = self.routes.plan(trail, resolved)
-        if trail.is_read:
-            return read_through(planned, self._dialects)
-        return planned if not call.head.makers else plan_for_makers(planned, call.head.makers)
+        if call.head.makers:
+            planned = plan_for_makers(planned, call.head.makers)
+        return read_through(planned, self._dialects) if trail.is_read else planned
 
     def _plan_embeddings(self, trail: Trail) -> Plan:
         if _is_guarded(trail.call.principal):
