@@ -1,6 +1,7 @@
 """From settings to the ASGI app of one process."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from ipaddress import ip_network
 from typing import Any
 
@@ -16,6 +17,7 @@ from samovar.app.services import Services
 from samovar.app.settings import Settings
 from samovar.app.telemetry import logs
 from samovar.app.telemetry.metrics import CONTENT_TYPE
+from samovar.domains.billing.http import money as money_http
 from samovar.domains.billing.http import quotas as quotas_http
 from samovar.domains.catalog import http as catalog_http
 from samovar.domains.gateway import http as gateway_http
@@ -38,18 +40,28 @@ def edge_of(services: Services) -> Edge:
     """The app over a graph of services."""
     settings = services.settings
     routes = list(data_plane(services))
+    control = ControlPlane(
+        control_of(services, routes),
+        ids=services.ids,
+        headers=SECURITY_HEADERS,
+        max_body_bytes=settings.max_body_bytes,
+        body_timeout_s=settings.body_timeout_s,
+    )
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        async with services.running():
+            try:
+                yield
+            finally:
+                await control.close()
+
     return Edge(
         routes=routes,
-        control=ControlPlane(
-            control_of(services, routes),
-            ids=services.ids,
-            headers=SECURITY_HEADERS,
-            max_body_bytes=settings.max_body_bytes,
-            body_timeout_s=settings.body_timeout_s,
-        ),
+        control=control,
         nowhere=nowhere(services),
         doorman=services.quotas.addresses,
-        lifespan=services.running,
+        lifespan=lifespan,
         meter=services.metrics,
         clock=services.clock,
         allowed_origins=settings.allowed_origins,
@@ -73,6 +85,7 @@ def data_plane(services: Services) -> Iterator[Route]:
             service=services.gateway,
             identity=services.identity,
             quotas=services.quotas,
+            idempotency=services.idempotency,
             clock=services.clock,
             ids=services.ids,
             settings=settings,
@@ -163,10 +176,13 @@ def _routers(services: Services) -> Iterator[APIRouter]:
         )
     if Part.ADMIN not in services.parts:
         return
-    authenticate = quotas_http.limited(identity_http.authenticated(services.identity), services.quotas)
+    limited = quotas_http.limited(identity_http.authenticated(services.identity), services.quotas)
+    authenticate = gateway_http.once(limited, services.idempotency)
     yield identity_http.router(service=services.identity, authenticate=authenticate)
     yield catalog_http.router(service=services.catalog, authenticate=authenticate)
     yield quotas_http.router(service=services.quotas, authenticate=authenticate)
+    desk = services.desk
+    yield money_http.router(wallets=desk.wallets, budgets=desk.budgets, books=desk.books, authenticate=authenticate)
 
 
 def _report(error: BaseException, request_id: str) -> None:

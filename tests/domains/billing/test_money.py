@@ -29,7 +29,7 @@ async def test_a_call_is_charged_at_its_cost_and_the_rest_of_its_hold_stays(eith
     await till.call("call_2", wallet, hold=5 * CREDIT, nano_usd=0)
     assert await till.balance(wallet) == 100 * CREDIT - 123
     assert await charges(till, wallet) == {"call_1": (123, None), "call_2": (0, None)}
-    assert await till.books.check() == []
+    assert await till.books.check(ADMIN) == []
 
 
 async def test_a_call_that_nobody_worked_on_costs_nothing(either_till: Till) -> None:
@@ -53,7 +53,7 @@ async def test_an_unknown_cost_is_charged_at_the_hold_and_a_higher_one_in_full(e
     assert await charges(till, wallet) == {"call_1": (CREDIT, "unpriced"), "call_2": (3 * CREDIT, "over_hold")}
     assert await till.balance(wallet) == 96 * CREDIT
     assert (till.money.tally.unpriced, till.money.tally.over_hold_nano_usd) == (1, 2 * CREDIT)
-    assert await till.books.check() == []
+    assert await till.books.check(ADMIN) == []
 
 
 async def test_a_wallet_gives_its_last_credit_and_not_one_more(either_till: Till) -> None:
@@ -68,7 +68,7 @@ async def test_a_wallet_gives_its_last_credit_and_not_one_more(either_till: Till
         await gone(hold.sent())
         await gone(hold.settle(cost(CREDIT)))
     assert await till.balance(wallet) == 0
-    assert await till.books.check() == []
+    assert await till.books.check(ADMIN) == []
 
 
 async def test_calls_that_race_for_a_wallet_get_what_it_has(either_till: Till) -> None:
@@ -80,7 +80,7 @@ async def test_calls_that_race_for_a_wallet_get_what_it_has(either_till: Till) -
     assert results.count(None) == 30
     assert sum(isinstance(result, CreditSpent) for result in results) == 70
     assert await till.balance(wallet) == 0
-    assert await till.books.check() == []
+    assert await till.books.check(ADMIN) == []
 
 
 async def test_credits_that_were_added_are_there_at_the_next_call(till: Till) -> None:
@@ -96,7 +96,7 @@ async def test_an_unlimited_wallet_goes_below_zero(till: Till) -> None:
     wallet = await till.wallet(0, unlimited=True)
     await till.call("call_1", wallet, hold=500 * CREDIT, nano_usd=400 * CREDIT)
     assert await till.balance(wallet) == -400 * CREDIT
-    assert await till.books.check() == []
+    assert await till.books.check(ADMIN) == []
 
 
 async def test_a_wallet_that_does_not_exist_pays_for_nothing(till: Till) -> None:
@@ -116,7 +116,7 @@ async def test_a_hard_budget_stops_and_begins_anew_on_the_next_day(till: Till, c
     clock.advance(86_400)
     await till.call("call_6", wallet, hold=CREDIT, nano_usd=CREDIT)
     assert await till.balance(wallet) == 994 * CREDIT
-    assert await till.books.check() == []
+    assert await till.books.check(ADMIN) == []
 
 
 async def test_a_budget_counts_what_its_period_saw_before_it_was_made(till: Till) -> None:
@@ -127,7 +127,7 @@ async def test_a_budget_counts_what_its_period_saw_before_it_was_made(till: Till
         ADMIN, BudgetOrder(wallet_id=wallet.id, period=BudgetPeriod.MONTH, nano_usd=4 * CREDIT)
     )
     assert use.spent_nano_usd == 3 * CREDIT
-    assert await till.books.check() == []
+    assert await till.books.check(ADMIN) == []
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ async def test_what_a_process_does_not_use_goes_back(open_till: Open, clock: Man
     await till.money.tidy()
     left = await other.wallets.get(ADMIN, wallet.id)
     assert (left.leased_nano_usd, left.balance_nano_usd) == (0, 99 * CREDIT)
-    assert await till.books.check() == []
+    assert await till.books.check(ADMIN) == []
 
 
 async def test_a_long_call_keeps_only_its_own_hold_when_its_lease_is_idle(open_till: Open, clock: ManualClock) -> None:
@@ -181,7 +181,7 @@ async def test_a_long_call_keeps_only_its_own_hold_when_its_lease_is_idle(open_t
     await till.money.tidy()
     left = await till.wallets.get(ADMIN, wallet.id)
     assert (left.leased_nano_usd, left.balance_nano_usd) == (0, 99 * CREDIT)
-    assert await till.books.check() == []
+    assert await till.books.check(ADMIN) == []
 
 
 async def test_the_wallet_that_pays_is_the_keys_own_or_its_owners(till: Till) -> None:
@@ -217,5 +217,5 @@ async def test_the_check_sees_a_figure_that_somebody_changed(till: Till, install
     wallet = await till.wallet(1)
     async with installed.transaction() as tx:
         await tx.execute(text("UPDATE wallets SET balance_nano_usd = balance_nano_usd + 1"))
-    (flaw,) = await till.books.check()
+    (flaw,) = await till.books.check(ADMIN)
     assert (flaw.what, flaw.id, flaw.kept - flaw.found) == ("balance", wallet.id, 1)

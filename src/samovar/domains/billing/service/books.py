@@ -22,7 +22,7 @@ from samovar.domains.billing.service.money.leasing import count
 from samovar.domains.billing.store import leases, ledger, wallets
 from samovar.domains.billing.store.ledger import Counter, Difference
 from samovar.domains.identity.model import Permission, require
-from samovar.kernel.principal import Principal
+from samovar.kernel.principal import Principal, PrincipalKind
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database, Tx
 
@@ -55,14 +55,16 @@ class Books:
         self._changed = changed
         self._lost_after = timedelta(seconds=lost_after_s)
 
-    async def check(self) -> list[Difference]:
-        """Every figure that does not agree with the ledger, of all teams; none where all is well. On PostgreSQL what is
-        written meanwhile may show as a difference: then check again."""
+    async def check(self, principal: Principal) -> list[Difference]:
+        """Every figure of the team (for the administrator: of all teams) that does not agree with the ledger; none where all
+        is well. On PostgreSQL what is written meanwhile may show as a difference: then check again. Raises ``Forbidden``."""
+        require(principal, Permission.WALLETS_READ)
+        team_id = None if principal.kind is PrincipalKind.ADMIN else principal.team_id
         async with self._database.reading() as tx:
-            flaws = await ledger.list_differences(tx)
+            flaws = await ledger.list_differences(tx, team_id)
             after = ("", -1)
             while True:
-                some = await ledger.list_counters(tx, after=after, limit=_COUNTERS_AT_ONCE)
+                some = await ledger.list_counters(tx, team_id, after=after, limit=_COUNTERS_AT_ONCE)
                 for counter in some:
                     flaws.extend(await self._counter_flaws(tx, counter))
                 if len(some) < _COUNTERS_AT_ONCE:

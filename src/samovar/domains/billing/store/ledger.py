@@ -97,8 +97,8 @@ async def charged(tx: Tx, team_id: str, wallet_id: str, *, since: datetime, unti
     return int(await tx.scalar(query if until is None else query.where(ledger.c.at < until)) or 0)
 
 
-async def list_differences(tx: Tx) -> list[Difference]:
-    """Wallets of all teams whose kept figures are not what ledger and leases say, a bounded number. Reads the whole
+async def list_differences(tx: Tx, team_id: str | None) -> list[Difference]:
+    """Wallets of a team, or of all, whose kept figures are not what ledger and leases say, a bounded number. Reads the whole
     ledger."""
     flows = union_all(
         select(ledger.c.credit.label("account"), ledger.c.amount_nano_usd.label("amount")),
@@ -131,15 +131,17 @@ async def list_differences(tx: Tx) -> list[Difference]:
     for what, column, truth, same in kept:
         found = func.coalesce(truth.c.found, 0)
         query = select(wallets.c.id, column, found).select_from(wallets.outerjoin(truth, same)).where(column != found)
+        if team_id is not None:
+            query = query.where(wallets.c.team_id == team_id)
         rows = await tx.execute(query.order_by(wallets.c.id).limit(_MAX_FLAWS))
         flaws.extend(Difference(what, wallet_id, int(has), int(true)) for wallet_id, has, true in rows)
     return flaws
 
 
-async def list_counters(tx: Tx, *, after: tuple[str, int], limit: int) -> list[Counter]:
-    """Budgets' counters of all teams, by budget and day from the one after ``after``: for the check."""
+async def list_counters(tx: Tx, team_id: str | None, *, after: tuple[str, int], limit: int) -> list[Counter]:
+    """Budgets' counters of a team, or of all, by budget and day from the one after ``after``: for the check."""
     budget_id, start_day = after
-    found = await tx.execute(
+    query = (
         select(
             budget_counters.c.budget_id,
             budget_counters.c.start_day,
@@ -159,6 +161,9 @@ async def list_counters(tx: Tx, *, after: tuple[str, int], limit: int) -> list[C
         .order_by(budget_counters.c.budget_id, budget_counters.c.start_day)
         .limit(limit)
     )
+    if team_id is not None:
+        query = query.where(budgets.c.team_id == team_id)
+    found = await tx.execute(query)
     return [Counter(*row) for row in found]
 
 

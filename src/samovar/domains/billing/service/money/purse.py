@@ -140,10 +140,10 @@ class Purse:
     # --- upkeep
 
     def forget_refusal(self) -> None:
-        """Somebody changed the wallet: ask again."""
+        """Somebody changed the wallet: ask again what its budgets say."""
         self._refused = (0.0, 0)
         if self.lease is not None and self._filling is None:
-            self._filling = asyncio.create_task(self._fill())
+            self._filling = asyncio.create_task(self._fill(to_know=True))
 
     def retire(self) -> None:
         """Let nobody else take from the lease."""
@@ -188,14 +188,16 @@ class Purse:
 
     # --- filling up
 
-    async def _fill(self) -> None:
+    async def _fill(self, *, to_know: bool = False) -> None:
+        """Lease what those who wait need, and something for those to come; where it is only ``to_know`` what the budgets say,
+        nothing for them."""
         try:
             while True:
-                grant = await self._ask()
+                grant = await self._ask(0 if to_know else self._comfortable())
                 if not grant.ended:
                     self._serve(grant)
-                    if not self._waiting:
-                        return
+                if not self._waiting:
+                    return
         except (PaymentRefused, Unavailable) as error:
             if not self._waiting and isinstance(error, Unavailable):
                 self._on_unavailable(error)
@@ -206,7 +208,7 @@ class Purse:
         finally:
             self._filling = None
 
-    async def _ask(self) -> Grant:
+    async def _ask(self, comfortable: int) -> Grant:
         now = self._clock.now()
         if self.lease is not None and now >= self.lease.until:
             self.retire()
@@ -218,7 +220,7 @@ class Purse:
             None if lease is None else lease.id,
             wanted,
             0 if lease is None else lease.free,
-            self._comfortable(),
+            comfortable,
         )
         grant = await self._leasing.take(wish)
         if lease is None:
