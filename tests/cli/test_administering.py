@@ -97,3 +97,25 @@ def test_models_are_searched_and_priced_in_credits(server: Samovar, terminal: Te
     # One and two dollars a million tokens; a hundred credits are a dollar.
     assert echo["credits_per_million_tokens"] == {"input": "100", "output": "200"}
     assert "sandbox/echo" in beside(server).type("models").out
+
+
+def test_guard_rails_are_put_on_a_key_changed_and_taken_off(server: Samovar, terminal: Terminal) -> None:
+    far = {"SAMOVAR_URL": server.url, "ADMIN_TOKEN": ADMIN_TOKEN}
+    rule = {"name": "keys", "pattern": "sk-[a-z]{8}", "on": "both", "action": "block", "replacement": "[redacted]"}
+    guard = terminal.folder / "guard.json"
+    guard.write_text(json.dumps({"rules": [rule]}))
+    order = ("keys", "create", "guarded", "--max-tokens", "500", "--guard-file", str(guard), "--drop-params", "--json")
+    made = terminal.type(*order, settings=far).json()
+    assert made["guard"] == {"max_output_tokens": 500, "max_input_tokens": None, "rules": [rule]}
+    assert made["drop_params"] is True
+    edit = ("keys", "edit", made["id"], "--json")
+    order = (*edit, "--max-tokens", "100", "--name", "less", "--model", "sandbox/*")
+    changed = terminal.type(*order, settings=far).json()
+    assert changed["guard"] == {**made["guard"], "max_output_tokens": 100}
+    assert (changed["name"], changed["allowed_models"], changed["drop_params"]) == ("less", ["sandbox/*"], True)
+    order = (*edit, "--no-guard", "--no-drop-params", "--model", "*")
+    changed = terminal.type(*order, settings=far).json()
+    assert (changed["guard"], changed["drop_params"], changed["allowed_models"]) == (None, False, None)
+    guard.write_text("{")
+    assert "cannot be read as JSON" in terminal.type(*edit, "--guard-file", str(guard), settings=far).err
+    assert "say what to change" in terminal.type("keys", "edit", made["id"], settings=far).err
