@@ -204,7 +204,7 @@ def test_a_prompt_that_is_too_long_is_the_surfaces_own_error(samovar: Samovar) -
             assert (error["type"], error["code"]) == ("invalid_request_error", "context_length_exceeded"), str(way)
 
 
-ENDS = ("data: [DONE]", "message_stop", "response.completed", '"finishReason":"STOP"')
+ENDS = ("data: [DONE]", '"type":"message_stop"', '"type":"response.completed"', '"finishReason":"STOP"')
 STREAMS = [way for way in WAYS if way.stream]
 
 
