@@ -27,7 +27,9 @@ from samovar.domains.billing.service.quotas import QuotaService
 from samovar.domains.catalog.model import Provider
 from samovar.domains.catalog.service import CATALOG_CHANGED, CatalogService, bundled_families, bundled_prices
 from samovar.domains.gateway.model import CallFinished, GatewaySettings
+from samovar.domains.gateway.model.idempotency import IdempotencySettings
 from samovar.domains.gateway.service import Figures, GatewayService
+from samovar.domains.gateway.service.idempotency import IdempotencyService
 from samovar.domains.identity.service import FirstStart, IdentityService
 from samovar.domains.operations.model import About
 from samovar.domains.operations.service import OperationsService
@@ -208,6 +210,17 @@ class Services:
         )
 
     @cached_property
+    def idempotency(self) -> IdempotencyService:
+        return IdempotencyService(
+            database=self.database,
+            box=self.box,
+            clock=self.clock,
+            ids=self.ids,
+            settings=IdempotencySettings(lease_s=self.settings.idempotency_lease_s),
+            report=_report,
+        )
+
+    @cached_property
     def operations(self) -> OperationsService:
         probes: dict[str, Callable[[], Awaitable[None]]] = {"database": self.database.ping}
         if self.shared.ping is not None:
@@ -290,6 +303,7 @@ class Services:
             await stack.enter_async_context(
                 background(
                     forever("usage", self.usage.run),
+                    forever("idempotency", self.idempotency.run),
                     forever("catalog", self.catalog.watch),
                     forever("quotas", self.quotas.watch),
                     forever("money", self.desk.money.run),

@@ -2,6 +2,7 @@
 
 from samovar.domains.gateway.http.entrance import ChatEntrance, EntranceSettings, FigureUse
 from samovar.domains.gateway.http.explain import Explainer, explain_router
+from samovar.domains.gateway.http.idempotency import RECORDER, Recorder, Replayed, again, once
 from samovar.domains.gateway.http.listings import AnthropicListing, GeminiListing, OpenAIListing
 from samovar.domains.gateway.http.model_in_path import ModelInPath
 from samovar.domains.gateway.http.models import ModelsEntrance, Told
@@ -9,6 +10,7 @@ from samovar.domains.gateway.http.nowhere import Nowhere
 from samovar.domains.gateway.http.routes import surfaces
 
 __all__ = [
+    "RECORDER",
     "AnthropicListing",
     "ChatEntrance",
     "EntranceSettings",
@@ -19,7 +21,11 @@ __all__ = [
     "ModelsEntrance",
     "Nowhere",
     "OpenAIListing",
+    "Recorder",
+    "Replayed",
     "Told",
+    "again",
     "explain_router",
+    "once",
     "surfaces",
 ]
