@@ -6,6 +6,7 @@ from bench.figures import Figure
 from bench.scenarios.bench import Bench
 from bench.scenarios.calls import calls
 from bench.scenarios.images import images
+from bench.scenarios.explain import explain
 from bench.scenarios.latency import latency
 from bench.scenarios.memory import memory
 from bench.scenarios.paced import paced
@@ -22,6 +23,7 @@ SCENARIOS: Mapping[str, Callable[[Bench], list[Figure]]] = {
     "memory": memory,
     "passthrough": passthrough,
     "translated": translated,
+    "explain": explain,
     "images": images,
 }
 

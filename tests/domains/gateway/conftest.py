@@ -47,10 +47,12 @@ class QuickServices(Services):
             catalog=self.catalog,
             dialects=self.dialects,
             figures=self.figures,
+            money=self.desk.money,
             vendors=self.vendors,
             transports=self.transport,
             clock=self.clock,
             jitter=lambda: 0.0,
+            chance=lambda: 0.5,
             on_finished=self.finished.append,
             settings=GatewaySettings(
                 json_timeouts=bounds,
