@@ -156,9 +156,9 @@ async def insert_new(tx: Tx, table: Table, rows: list[dict[str, Any]], *, keys: 
         await tx.execute(insert(table).on_conflict_do_nothing(index_elements=list(keys)), rows)
 
 
-async def insert_rows(tx: Tx, table: Table, rows: Sequence[Sequence[object]], *, keys: tuple[str, ...]) -> None:
+async def insert_rows(tx: Tx, table: Table, rows: Sequence[Sequence[object]], *, keys: tuple[str, ...]) -> int:
     """Insert many rows fast, each a value for every column in their order, as the driver takes them (an instant is its
-    microseconds, JSON its text); those whose ``keys`` are there are skipped.
+    microseconds, JSON its text); those whose ``keys`` are there are skipped. Returns how many were new.
 
     Made for writing beside a busy event loop: no statement holds the interpreter for more than a fraction of a
     millisecond. Measured for a table of 31 columns: 6 us a row on SQLite, with a few statements of fixed sizes, which SQLite
@@ -166,12 +166,14 @@ async def insert_rows(tx: Tx, table: Table, rows: Sequence[Sequence[object]], *,
     JSON text and takes them apart itself.
     """
     of_sqlite = tx.dialect.name == "sqlite"
-    done = 0
+    done = new = 0
     while done < len(rows):
         some = rows[done : done + (_bound_rows(len(rows) - done) if of_sqlite else _JSON_ROWS)]
         values = tuple(chain.from_iterable(some)) if of_sqlite else (msgspec.json.encode(some).decode(),)
-        await tx.exec_driver_sql(_insert_rows(table, len(some) if of_sqlite else None, keys), values)
+        result = await tx.exec_driver_sql(_insert_rows(table, len(some) if of_sqlite else None, keys), values)
+        new += result.rowcount
         done += len(some)
+    return new
 
 
 _JSON_ROWS = 250

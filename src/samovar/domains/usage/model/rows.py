@@ -9,7 +9,8 @@ from samovar.domains.gateway.model import CallFinished
 from samovar.ports.llm import Usage
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MAX_INT: Final = 2**63 - 1
+_MAX_TOKENS: Final = 10**12
+_MAX_NANO_USD: Final = 10**14
 _json = msgspec.json.Encoder()
 
 
@@ -77,7 +78,7 @@ def row_of(event: CallFinished) -> UsageRow:
         event.overhead_ms,
         *_tokens(usage),
         usage.estimated if usage else False,
-        None if event.cost_nano_usd is None else _column_int(event.cost_nano_usd),
+        None if event.cost_nano_usd is None else _bounded(event.cost_nano_usd, _MAX_NANO_USD),
         event.price_source,
         _json.encode(event.attempts).decode(),
         event.trace_id,
@@ -88,18 +89,18 @@ def _tokens(usage: Usage | None) -> tuple[int | None, int | None, int | None, in
     if usage is None:
         return (None, None, None, None, None, None)
     return (
-        _column_int(usage.input_tokens),
-        _column_int(usage.output_tokens),
-        _column_int(usage.cached_input_tokens),
-        _column_int(usage.cache_write_tokens),
-        _column_int(usage.reasoning_tokens),
+        _bounded(usage.input_tokens, _MAX_TOKENS),
+        _bounded(usage.output_tokens, _MAX_TOKENS),
+        _bounded(usage.cached_input_tokens, _MAX_TOKENS),
+        _bounded(usage.cache_write_tokens, _MAX_TOKENS),
+        _bounded(usage.reasoning_tokens, _MAX_TOKENS),
         _json.encode(usage).decode(),
     )
 
 
-def _column_int(number: int) -> int:
-    # Providers say what they like; a column holds 64 bits.
-    return min(max(number, -_MAX_INT), _MAX_INT)
+def _bounded(number: int, most: int) -> int:
+    # Providers say what they like; the sums of many such numbers must still fit into 64 bits. `usage` keeps their words.
+    return min(max(number, 0), most)
 
 
 def _column_text(text: str, chars: int) -> str:

@@ -6,13 +6,18 @@ from collections.abc import Callable
 from typing import Final
 
 from samovar.domains.gateway.model import CallFinished
-from samovar.domains.usage import store
-from samovar.domains.usage.errors import EventsRefused
+from samovar.domains.usage.errors import EventsKnown, EventsRefused
 from samovar.domains.usage.model import UsageRow, row_of
+from samovar.domains.usage.store import events as store
 from samovar.kernel.errors import Unavailable
 from samovar.ports.database import Database
 
 BATCH: Final = 1_000
+_TRIES: Final = 200
+"""Transactions that may look for the events at fault in one batch: ten of a thousand are found."""
+_TRIES_OF_NONE: Final = 24
+"""The same as long as none was taken."""
+_TRIES_OF_KNOWN: Final = 5
 
 
 class UsageService:
@@ -69,10 +74,9 @@ class UsageService:
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
             try:
-                async with self._database.transaction() as tx:
-                    await store.add_rows(tx, batch)
+                await self._write(batch)
             except EventsRefused as error:
-                await self._write_singly(batch, error)
+                await self._sift(batch, error)
             except BaseException:
                 # Perhaps it was written and only the word of it was lost: the row's key makes the second time harmless.
                 self._put_back(batch)
@@ -80,27 +84,60 @@ class UsageService:
             else:
                 self.written += len(batch)
 
-    async def _write_singly(self, batch: list[UsageRow], refusal: EventsRefused) -> None:
-        """One event that the database refuses must not hold up all others for ever: it alone is dropped. Where none is
-        taken the fault is not the events' (a disk that is full, say): then all wait, and ``refusal`` is raised again."""
-        refused: list[UsageRow] = []
-        position = 0
+    async def _write(self, batch: list[UsageRow]) -> None:
         try:
-            for position, row in enumerate(batch):  # noqa: B007  # read in `finally`
+            async with self._database.transaction() as tx:
+                await store.add_rows(tx, batch)
+        except EventsKnown as error:
+            await self._write_unknown(batch, error)
+
+    async def _write_unknown(self, batch: list[UsageRow], known: EventsKnown) -> None:
+        """Some were written, and their answer was lost: only the others may go to the sums. Seldom, so it may cost more.
+        On PostgreSQL the first commit may still be under way; then the next try waits for it and sees it."""
+        for _ in range(_TRIES_OF_KNOWN):
+            try:
+                async with self._database.transaction() as tx:
+                    fresh = await store.unknown(tx, batch)
+                    if fresh:
+                        await store.add_rows(tx, fresh)
+                return
+            except EventsKnown:
+                continue
+        raise EventsRefused("Events of the batch are written by somebody else over and over.") from known
+
+    async def _sift(self, batch: list[UsageRow], refusal: EventsRefused) -> None:
+        """One event that the database refuses must not hold up all others for ever: halves of the batch are tried, halves
+        of those that are refused, and an event that is refused alone is dropped. Where none is taken the fault is not the
+        events' (no right to write, say): then all wait, and ``refusal`` is raised again. It is also when the tries are
+        used up; what was not tried waits."""
+        refused: list[UsageRow] = []
+        # The largest first: where any event is good, one of them is soon taken.
+        pieces = deque([(0, len(batch))])
+        taken = tries = 0
+        try:
+            while pieces and tries < (_TRIES if taken else _TRIES_OF_NONE):
+                start, end = pieces[0]
+                tries += 1
                 try:
-                    async with self._database.transaction() as tx:
-                        await store.add_rows(tx, [row])
+                    await self._write(batch[start:end])
+                    taken += end - start
                 except EventsRefused:
-                    refused.append(row)
-            position = len(batch)
+                    middle = (start + end) // 2
+                    if start == middle:
+                        refused.append(batch[start])
+                    else:
+                        pieces += ((start, middle), (middle, end))
+                pieces.popleft()
         finally:
-            self.written += position - len(refused)
-            self._put_back(batch[position:] if len(refused) < position else batch)
-        if len(refused) == len(batch):
+            self.written += taken
+            rest = [row for start, end in sorted(pieces) for row in batch[start:end]]
+            self._put_back(rest if taken else refused + rest)
+        if taken:
+            self.dropped += len(refused)
+            for row in refused:
+                self._report(refusal, f"the usage event of call {row.id} is refused and lost")
+        if pieces or not taken:
             raise refusal
-        self.dropped += len(refused)
-        for row in refused:
-            self._report(refusal, f"the usage event of call {row.id} is refused and lost")
 
     def _put_back(self, batch: list[UsageRow]) -> None:
         room = self._max_waiting - len(self._waiting)
