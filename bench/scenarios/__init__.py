@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from bench.figures import Figure
 from bench.scenarios.bench import Bench
 from bench.scenarios.calls import calls
-from bench.scenarios.images import images
 from bench.scenarios.explain import explain
+from bench.scenarios.images import images
 from bench.scenarios.latency import latency
 from bench.scenarios.memory import memory
 from bench.scenarios.paced import paced
