@@ -222,3 +222,12 @@ async def test_a_process_that_is_too_busy_says_so_before_any_work(serve: Serve) 
     text = (await served.services.metrics.text()).decode()
     assert "samovar_calls_shed_total 1" in text
     assert 'samovar_quota_mode{kind="requests",mode="exact"} 1' in text
+
+
+async def test_asking_for_the_models_counts_and_tells_too(serve: Serve) -> None:
+    served = await serve(key_limits="2/hour")
+    _, bearer = await key_of(served)
+    answers = [await served.ask("GET", "/v1/models", headers=bearer) for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    assert [answer.headers["x-ratelimit-remaining"] for answer in answers] == ["1", "0", "0"]
+    assert answers[2].json["error"]["code"] == "rate_limited"

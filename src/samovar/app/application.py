@@ -102,6 +102,7 @@ def data_plane(services: Services) -> Iterator[Route]:
             to_anthropics=to_anthropics,
             service=services.gateway,
             identity=services.identity,
+            quotas=services.quotas,
             ids=services.ids,
             settings=settings,
         )

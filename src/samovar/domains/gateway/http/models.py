@@ -5,6 +5,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from samovar.domains.billing.service.quotas import QuotaService
 from samovar.domains.gateway.http.entrance import EntranceSettings
 from samovar.domains.gateway.http.envelope import read_envelope, refusal_headers
 from samovar.domains.gateway.http.listings import Listing, read_query
@@ -37,6 +38,7 @@ class ModelsEntrance:
         to_anthropics: Told | None = None,
         service: GatewayService,
         identity: IdentityService,
+        quotas: QuotaService,
         ids: Ids,
         settings: EntranceSettings,
     ) -> None:
@@ -44,6 +46,7 @@ class ModelsEntrance:
         self._to_anthropics = to_anthropics
         self._service = service
         self._identity = identity
+        self._quotas = quotas
         self._ids = ids
         self._settings = settings
 
@@ -54,7 +57,11 @@ class ModelsEntrance:
         envelope = read_envelope(scope["headers"], frozenset())
         scope[REQUEST_ID] = request_id = envelope.request_id or self._ids.new("req")
         try:
-            principal = await signed_in(envelope, scope, self._identity, needs=Permission.MODELS_READ)
+            addresses = self._quotas.addresses
+            principal = await signed_in(
+                envelope, scope, self._identity, addresses=addresses, needs=Permission.MODELS_READ
+            )
+            limits = await self._quotas.admit_request(principal)
             body = msgspec.json.encode(self._answer(told.listing, principal, scope))
         except SamovarError as error:
             body = told.dialect.write_error(error, status=error.http_status, request_id=request_id)
@@ -68,6 +75,7 @@ class ModelsEntrance:
             # What is seen depends on the key (settled.md, *Models list cache*).
             (b"cache-control", b"private, max-age=60"),
             (b"vary", b"authorization, x-api-key, x-goog-api-key, anthropic-version"),
+            *limits,
         ]
         await send_whole(send, 200, headers, body)
         return 200
