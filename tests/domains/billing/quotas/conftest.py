@@ -55,10 +55,9 @@ async def make(request: pytest.FixtureRequest, database: SqliteDatabase, bus: Me
             url, prefix = request.getfixturevalue("redis_server"), request.getfixturevalue("redis_prefix")
             shared = RedisLimiter(link=RedisLink(url, clock=clock, deadline_s=5), prefix=prefix)
             links.append(shared)
-        settings: dict[str, object] = {"defaults": QuotaDefaults(), **differences}
+        settings: dict[str, object] = {"defaults": QuotaDefaults(), "clock": clock, **differences}
         return QuotaService(
             database=database,
-            clock=clock,
             ids=SystemIds(clock=clock),
             bus=bus,
             shared=shared,

@@ -1,9 +1,11 @@
 """What a call meets: one meaning in one process and over Redis."""
 
 import asyncio
+from datetime import datetime, timedelta
 
 import pytest
 
+from samovar.adapters.system import SystemClock
 from samovar.domains.billing import TargetLimited
 from samovar.domains.billing.errors import (
     RateLimited,
@@ -210,3 +212,28 @@ async def test_a_model_and_a_provider_are_limited_for_the_whole_team(make: Make)
     await sent("key_2", "openai/gpt-5-mini")
     with pytest.raises(TargetLimited, match="provider openai"):
         await sent("key_2", "openai/gpt-5-mini")
+
+
+# --- clocks ---------------------------------------------------------------------------------------------------------
+
+
+class JumpyClock(SystemClock):
+    """A wall clock that jumps a year at each look, to and fro; and a monotonic one that does what it must."""
+
+    def __init__(self) -> None:
+        self._ahead = False
+
+    def now(self) -> datetime:
+        """A year ahead or behind."""
+        self._ahead = not self._ahead
+        return super().now() + timedelta(days=365 if self._ahead else -365)
+
+
+async def test_a_wall_clock_that_jumps_to_and_fro_changes_no_limit(make: Make) -> None:
+    quotas = make(defaults=QuotaDefaults(key="40/hour"), clock=JumpyClock())
+    row = await quotas.rows.add(ADMIN, subject=Subject.TEAM, subject_id=EVERY, limits="30/hour")
+    assert 29 <= await passed(quotas, key(), 100) <= 30
+    # A row that changes under such a clock is noticed all the same.
+    await quotas.rows.change(ADMIN, row.id, limits="off", tokens="", concurrency=None)
+    assert 9 <= await passed(quotas, key(), 100) <= 11
+    assert await passed(quotas, key(), 10) == 0
