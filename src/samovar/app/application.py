@@ -23,6 +23,7 @@ from samovar.domains.catalog import http as catalog_http
 from samovar.domains.gateway import http as gateway_http
 from samovar.domains.identity import http as identity_http
 from samovar.domains.operations import http as operations_http
+from samovar.domains.usage import http as usage_http
 from samovar.ports.asgi import Route
 from samovar.ports.dialect import Dialect
 from samovar.providers.gemini import GeminiContent, StreamForm
@@ -182,6 +183,7 @@ def _routers(services: Services) -> Iterator[APIRouter]:
     yield identity_http.router(service=services.identity, authenticate=authenticate)
     yield catalog_http.router(service=services.catalog, authenticate=authenticate)
     yield quotas_http.router(service=services.quotas, authenticate=authenticate)
+    yield usage_http.router(service=services.usage_queries, authenticate=authenticate)
     desk = services.desk
     yield money_http.router(wallets=desk.wallets, budgets=desk.budgets, books=desk.books, authenticate=authenticate)
 

@@ -34,7 +34,7 @@ from samovar.domains.identity.service import FirstStart, IdentityService
 from samovar.domains.operations.model import About
 from samovar.domains.operations.service import OperationsService
 from samovar.domains.usage.errors import EventsRefused
-from samovar.domains.usage.service import UsageService
+from samovar.domains.usage.service import UsageQueries, UsageService, UsageUpkeep
 from samovar.kernel.errors import Unavailable
 from samovar.kernel.time import rfc3339
 from samovar.ports.database import Database
@@ -184,6 +184,16 @@ class Services:
         return UsageService(database=self.database, report=_report)
 
     @cached_property
+    def usage_queries(self) -> UsageQueries:
+        return UsageQueries(database=self.database, clock=self.clock, retention=self.settings.usage_retention)
+
+    @cached_property
+    def usage_upkeep(self) -> UsageUpkeep:
+        return UsageUpkeep(
+            database=self.database, clock=self.clock, retention=self.settings.usage_retention, report=_report
+        )
+
+    @cached_property
     def gateway(self) -> GatewayService:
         settings = self.settings
         timeouts = Timeouts(
@@ -246,7 +256,8 @@ class Services:
     def metrics(self) -> Metrics:
         return Metrics(
             connections=lambda: self.database.connections_active,
-            depths=lambda: {"usage_events": self.usage.waiting, "usage_events_dropped": self.usage.dropped},
+            depths=lambda: {"usage_events": self.usage.waiting},
+            dropped=lambda: self.usage.dropped,
             breakers=lambda: self.gateway.breaker_states() if Part.GATEWAY in self.parts else {},
             targets=lambda: self.gateway.routes.figures() if Part.GATEWAY in self.parts else ({}, {}),
             quotas=lambda: self.quotas.figures(),
@@ -303,6 +314,7 @@ class Services:
             await stack.enter_async_context(
                 background(
                     forever("usage", self.usage.run),
+                    forever("usage upkeep", self.usage_upkeep.run),
                     forever("idempotency", self.idempotency.run),
                     forever("catalog", self.catalog.watch),
                     forever("quotas", self.quotas.watch),

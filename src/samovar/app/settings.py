@@ -6,6 +6,7 @@ Sources, the first that speaks wins: flags, environment, ``.env``, ``samovar.tom
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from enum import StrEnum
 from ipaddress import ip_network
 from pathlib import Path
@@ -189,6 +190,10 @@ class Settings(BaseSettings):
     )
 
     idempotency_lease_s: float = Field(120.0, ge=5, description="A dead process frees its idempotency keys after this.")
+    usage_retention_days: int = Field(
+        90, ge=1, le=3_650, description="How long single calls are kept; their sums and the ledger are kept for ever."
+    )
+
     provider_keys: Mapping[str, SecretStr] = Field({}, exclude=True, description="<VENDOR>_API_KEY of the environment.")
     provider_base_urls: Mapping[str, str] = Field({}, exclude=True, description="<VENDOR>_BASE_URL of the environment.")
 
@@ -292,6 +297,11 @@ class Settings(BaseSettings):
         """Where people find us."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
         return self.app_url or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def usage_retention(self) -> timedelta:
+        """How long single calls are kept."""
+        return timedelta(days=self.usage_retention_days)
 
     @property
     def is_loopback(self) -> bool:

@@ -82,6 +82,7 @@ class Metrics:
         connections: Callable[[], int],
         depths: Depths,
         breakers: Breakers,
+        dropped: Callable[[], int] = int,
         quotas: Callable[[], QuotaFigures] | None = None,
         money: Callable[[], tuple[Tally, int]] | None = None,
         targets: Callable[[], tuple[Choices, Mapping[TargetKey, Vitals]]] | None = None,
@@ -92,6 +93,8 @@ class Metrics:
         self._connections = connections
         self._depths = depths
         self._read_breakers = breakers
+        self._read_dropped = dropped
+        self._dropped_before = 0
         self._read_quotas = quotas
         self._read_money = money
         self._read_targets = targets
@@ -177,6 +180,9 @@ class Metrics:
             multiprocess_mode="livemax",
             registry=registry,
         )
+        self._dropped = Counter(
+            "samovar_usage_events_dropped_total", "Calls that are missing in the usage log.", registry=registry
+        )
         self._depth = Gauge(
             "samovar_queue_depth", "Things that wait.", ("queue",), multiprocess_mode="livesum", registry=registry
         )
@@ -246,6 +252,9 @@ class Metrics:
             self._money.refresh(*self._read_money())
         if self._read_targets is not None:
             self._routes.refresh(*self._read_targets())
+        dropped = self._read_dropped()
+        self._dropped.inc(dropped - self._dropped_before)
+        self._dropped_before = dropped
         for queue, depth in self._depths().items():
             self._depth.labels(queue).set(depth)
         for model, state in self._worst_breakers().items():

@@ -92,6 +92,12 @@ _Asked = Annotated[Asked, Depends(_asked)]
 def router(*, service: UsageQueries, authenticate: Authenticate) -> APIRouter:
     """Series, breakdown, events, export, forecast. All need ``usage:read`` and tell of the caller's team alone."""
     routes = APIRouter(prefix="/api/usage", tags=["usage"])
+    _sums(routes, service, authenticate)
+    _calls(routes, service, authenticate)
+    return routes
+
+
+def _sums(routes: APIRouter, service: UsageQueries, authenticate: Authenticate) -> None:
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.get("", summary="Usage over time", responses=_refusals())
@@ -114,6 +120,21 @@ def router(*, service: UsageQueries, authenticate: Authenticate) -> APIRouter:
             principal, start=asked.start, end=asked.end, filters=asked.filters, by=by, latency=latency, limit=limit
         )
         return breakdown_of(found, by)
+
+    @routes.get("/forecast", summary="What will be spent", responses=_refusals())
+    async def forecast(
+        principal: caller,
+        filters: _Filters,
+        days: Annotated[int, Query(ge=1, le=MAX_AHEAD_DAYS, description="Days to tell, today included.")] = 30,
+    ) -> ForecastAnswer:
+        """From whole days of the past eight weeks; the answer says how."""
+        outlook = await service.outlook(principal, days=days, filters=filters)
+        dates = tuple((outlook.start + timedelta(days=number)).date() for number in range(days))
+        return forecast_of(outlook, dates)
+
+
+def _calls(routes: APIRouter, service: UsageQueries, authenticate: Authenticate) -> None:
+    caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.get("/events", summary="Single calls", responses=_refusals(400))
     async def events(
@@ -153,19 +174,6 @@ def router(*, service: UsageQueries, authenticate: Authenticate) -> APIRouter:
         return StreamingResponse(
             _written(first, pages, form), media_type=_MEDIA[form], headers={"Content-Disposition": name}
         )
-
-    @routes.get("/forecast", summary="What will be spent", responses=_refusals())
-    async def forecast(
-        principal: caller,
-        filters: _Filters,
-        days: Annotated[int, Query(ge=1, le=MAX_AHEAD_DAYS, description="Days to tell, today included.")] = 30,
-    ) -> ForecastAnswer:
-        """From whole days of the past eight weeks; the answer says how."""
-        outlook = await service.outlook(principal, days=days, filters=filters)
-        dates = tuple((outlook.start + timedelta(days=number)).date() for number in range(days))
-        return forecast_of(outlook, dates)
-
-    return routes
 
 
 _EXPORTED: Final[dict[str, Any]] = {
