@@ -206,6 +206,7 @@ class Services:
             catalog=self.catalog,
             dialects=self.dialects,
             figures=self.figures,
+            money=self.desk.money,
             vendors=self.vendors,
             transports=self.transport,
             clock=self.clock,

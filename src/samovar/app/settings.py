@@ -156,7 +156,9 @@ class Settings(BaseSettings):
         "local", description="The same for limits on calls at once."
     )
     shed_lag_s: float = Field(
-        1.0, ge=0, description="Calls are refused, those of the heaviest callers first, while the loop is later; 0: never."
+        1.0,
+        ge=0,
+        description="Calls are refused, those of the heaviest callers first, while the loop is later; 0: never.",
     )
     shed_in_flight: int = Field(10_000, ge=0, description="The same while a process has more calls; 0: never.")
 
@@ -170,7 +172,10 @@ class Settings(BaseSettings):
         description="interval: a dead process loses no charge, a power cut at most a tenth of a second of them; always: neither.",
     )
     spool_max_mb: int = Field(
-        1024, ge=1, le=1_000_000, description="Charges kept while the database is away, megabytes; then calls are refused."
+        1024,
+        ge=1,
+        le=1_000_000,
+        description="Charges kept while the database is away, megabytes; then calls are refused.",
     )
     lease_credits: int = Field(
         10, ge=1, le=1_000_000, description="Credits that a process takes from a wallet at a time, where it has plenty."
@@ -344,11 +349,11 @@ def load(flags: Mapping[str, object] | None = None, *, folder: Path | None = Non
     return settings
 
 
-def unknown_names(environment: Mapping[str, str]) -> list[str]:
-    """Names that look like settings of ours and are none: most are slips of the pen."""
+def unknown_names() -> list[str]:
+    """Names in the environment that look like settings of ours and are none: most are slips of the pen."""
     known = {environment_name(field) for field in Settings.model_fields} | {"SAMOVAR_CONFIG"}
     vendors = {name for vendor in VENDORS.values() for name in (vendor.key_env, vendor.base_url_env)}
-    return sorted(name for name in environment if name.startswith("SAMOVAR_") and name not in known | vendors)
+    return sorted(name for name in os.environ if name.startswith("SAMOVAR_") and name not in known | vendors)
 
 
 def _read_toml(path: Path) -> tuple[dict[str, object], list[str]]:

@@ -122,6 +122,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool = False
     wants_usage: bool = False
     max_output_tokens: int | None = None
+    choices: int = 1
     drop_params: bool = False
     makers: frozenset[str] = frozenset()
     """Whose answers or encrypted reasoning it goes on from (``ports.pins``): only they can read them."""

@@ -24,6 +24,7 @@ _OPENAI: Final = Vendor(
     key_env="OPENAI_API_KEY",
     base_url_env="OPENAI_BASE_URL",
     price_source="openai",
+    idempotency_header="Idempotency-Key",
     # The GPT-5 family and the o series keep their reasoning between turns only through Responses.
     preferred=(("gpt-5", RESPONSES), ("gpt-6", RESPONSES), ("o1", RESPONSES), ("o3", RESPONSES), ("o4", RESPONSES)),
     quirks=Quirks(reasoning_switch="effort", rejects=frozenset({"top_k", "video_url"})),

@@ -47,6 +47,7 @@ class QuickServices(Services):
             catalog=self.catalog,
             dialects=self.dialects,
             figures=self.figures,
+            money=self.desk.money,
             vendors=self.vendors,
             transports=self.transport,
             clock=self.clock,

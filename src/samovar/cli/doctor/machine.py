@@ -5,7 +5,7 @@ import platform
 import resource
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -38,16 +38,16 @@ def check_machine() -> Iterator[Finding]:
 def check_start(settings: Settings) -> Iterator[Finding]:
     """The settings themselves, and what they name on this machine."""
     yield Finding.ok("settings", f"read; profile {settings.profile}, {settings.url}")
-    yield from _slips(os.environ)
+    yield from _slips()
     yield from _data_folder(settings.data_dir)
     yield from _processes(settings)
     yield from _exposure(settings)
     yield _prices(SystemClock().now())
 
 
-def _slips(environment: Mapping[str, str]) -> Iterator[Finding]:
+def _slips() -> Iterator[Finding]:
     known = [environment_name(field) for field in Settings.model_fields]
-    for name in unknown_names(environment):
+    for name in unknown_names():
         near = get_close_matches(name, known, n=1)
         meant = f"Did you mean {near[0]}?" if near else "Remove it, or see .env.example for those there are."
         yield Finding.warn("settings", f"{name} is set, and there is no such setting", meant)

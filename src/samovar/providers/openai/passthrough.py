@@ -28,6 +28,7 @@ def read_head(body: bytes) -> Head:
         stream=head.stream is True,
         wants_usage=options is not None and options.include_usage is True,
         max_output_tokens=head.max_completion_tokens or head.max_tokens,
+        choices=head.n or 1,
         drop_params=head.drop_params is True,
     )
 

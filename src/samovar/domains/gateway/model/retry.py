@@ -36,13 +36,23 @@ class GiveUp(msgspec.Struct, frozen=True):
 Next: TypeAlias = NextTarget | Again | GiveUp
 
 
-def next_step(error: SamovarError, *, tries: int, targets_left: int, settings: GatewaySettings, jitter: float) -> Next:
+def next_step(
+    error: SamovarError,
+    *,
+    tries: int,
+    targets_left: int,
+    settings: GatewaySettings,
+    jitter: float,
+    has_other_key: bool = False,
+) -> Next:
     """``tries`` counts attempts made, the failed one included; ``targets_left`` those of the plan not tried yet;
-    ``jitter`` is between 0 and 1."""
+    ``jitter`` is between 0 and 1; ``has_other_key`` is whether the fault was a key's and the provider has another."""
     if not worth_another(error):
         return GiveUp()
     if tries >= settings.max_attempts:
         return GiveUp()
+    if has_other_key:
+        return Again(0.0)
     if targets_left > 0:
         return NextTarget()
     if isinstance(error, TransportFailure) and not error.sent:

@@ -30,6 +30,8 @@ from samovar.ports.llm import (
 
 CHARS_A_TOKEN: Final = 4
 TOKENS_A_FILE: Final = 1_000
+MOST_TOKENS_A_FILE: Final = 5_000
+"""What the vendors count for a large picture; for some models more, and then the cost passes its hold, which is told."""
 
 
 def settled(seen: Usage | None, *, call: Call, output_chars: int, ended: bool) -> Usage:
@@ -64,6 +66,12 @@ def asked_tokens(call: Call) -> tuple[int, int]:
     except SamovarError:
         return -(-len(call.body) // CHARS_A_TOKEN), 0
     return prompt_tokens(request), max(0, request.max_output_tokens or 0)
+
+
+def most_prompt_tokens(request: ChatRequest) -> int:
+    """A bound on the tokens of everything that is said to a model: four bytes a character and a token a byte at most."""
+    chars, files = _weigh(request)
+    return chars * 2 + files * MOST_TOKENS_A_FILE
 
 
 def _input_tokens(call: Call) -> int:

@@ -33,13 +33,13 @@ async def embed_once(figures: Figures, attempt: Attempt, trail: Trail, post: Pos
     path = vendor.embedding_paths[attempt.dialect.name]
     if attempt.native:
         body = surface.splice(call.body, model=model, vendor=vendor)
-        answer = await post(attempt, trail, addressed(attempt, call, path=path, body=body))
+        answer = await post(attempt, trail, addressed(attempt, trail, path=path, body=body))
         trail.used(settled(surface.tap(answer, vendor=vendor), call=call, output_chars=0, ended=True), None)
         return answer
     language = figures.languages[attempt.dialect.name]
     request = msgspec.structs.replace(surface.read_request(call.body), model=model)
     body = language.write_request(request, vendor=vendor)
-    answer = await post(attempt, trail, addressed(attempt, call, path=path, body=body))
+    answer = await post(attempt, trail, addressed(attempt, trail, path=path, body=body))
     found = language.read_answer(answer, inputs=len(request.inputs))
     usage = settled(found.usage, call=call, output_chars=0, ended=True)
     trail.used(usage, None)
@@ -51,7 +51,7 @@ async def count_once(figures: Figures, attempt: Attempt, trail: Trail, post: Pos
     call, vendor = trail.call, attempt.vendor
     body = figures.counts.splice(call.body, model=attempt.target.model.name, vendor=vendor)
     path = vendor.count_paths[attempt.dialect.name]
-    answer = await post(attempt, trail, addressed(attempt, call, path=path, body=body))
+    answer = await post(attempt, trail, addressed(attempt, trail, path=path, body=body))
     figures.counts.tap(answer)
     return answer
 

@@ -1,27 +1,30 @@
 """A stream under way: opened with its first content, carried on until either side ends it, accounted for exactly once."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from samovar.domains.gateway.errors import GuardBlocked
 from samovar.domains.gateway.model import Attempt, CallStatus, GatewaySettings, Plan
 from samovar.domains.gateway.model.screening import ScreenedStream
 from samovar.domains.gateway.service.estimate import settled
-from samovar.domains.gateway.service.outbound import prepared
+from samovar.domains.gateway.service.outbound import noted, prepared, read_error
 from samovar.domains.gateway.service.pipe import Translation
 from samovar.domains.gateway.service.trail import Trail
 from samovar.kernel.errors import SamovarError
 from samovar.kernel.money import credits_text
 from samovar.ports.clock import Clock
-from samovar.ports.dialect import Relay, UpstreamError
+from samovar.ports.dialect import Relay
 from samovar.ports.pins import maker_of
 from samovar.ports.transport import Exchange, HttpAnswer, Transport
+
+Conclude: TypeAlias = Callable[[Trail], Awaitable[None] | None]
+"""Settles what a call cost (:meth:`samovar.domains.gateway.service.payments.Payments.conclude`)."""
 
 
 class Finish(Protocol):
     """Takes the end of a call."""
 
-    def __call__(self, trail: Trail, status: CallStatus, http_status: int, error_code: str | None) -> None: ...
+    async def __call__(self, trail: Trail, status: CallStatus, http_status: int, error_code: str | None) -> None: ...
 
 
 class LiveStream:
@@ -38,6 +41,7 @@ class LiveStream:
         trail: Trail,
         planned: Plan,
         finish: Finish,
+        conclude: Conclude,
     ) -> None:
         self.first = first
         self.trail = trail
@@ -47,6 +51,7 @@ class LiveStream:
         self._pipe = pipe
         self._ended = ended
         self._finish = finish
+        self._conclude = conclude
         self._status = CallStatus.CANCELLED
         self._error_code: str | None = "client_gone"
         self._closed = False
@@ -68,10 +73,12 @@ class LiveStream:
                     if out:
                         yield out
             if not self._ended:
-                yield self._end()
+                yield await self._end()
             self._settle()
         except SamovarError as error:
-            yield self.fail(error)
+            failed = self.fail(error)
+            await self._paid()
+            yield failed
 
     async def close(self) -> None:
         """End the exchange (cancelling what the vendor still does) and account for the call."""
@@ -83,18 +90,29 @@ class LiveStream:
         finally:
             self._account()
             http_status = 499 if self._status is CallStatus.CANCELLED else 200
-            self._finish(self.trail, self._status, http_status, self._error_code)
+            await self._finish(self.trail, self._status, http_status, self._error_code)
 
     def fail(self, error: SamovarError) -> bytes:
         """The dialect's error event, for a stream that cannot go on; it counts as broken."""
         self._status, self._error_code = CallStatus.BROKEN, error.code
         return self._pipe.fail(error)
 
-    def _end(self) -> bytes:
-        if not self.trail.call.wants_cost:
-            return self._pipe.end(None)
-        self._account()
-        return self._pipe.end(_told(self.trail))
+    async def _end(self) -> bytes:
+        if self.trail.call.wants_cost:
+            self._account()
+            last = self._pipe.end(_told(self.trail))
+        else:
+            last = self._pipe.end(None)
+        await self._paid()
+        return last
+
+    async def _paid(self) -> None:
+        """The end may go out only when its cost is noted: whoever has the whole answer has paid for it."""
+        if self.trail.hold is not None:
+            self._account()
+            noting = self._conclude(self.trail)
+            if noting is not None:
+                await noting
 
     def _account(self) -> None:
         pipe = self._pipe
@@ -118,14 +136,15 @@ async def open_live(
     transport: Transport,
     clock: Clock,
     settings: GatewaySettings,
-    read_error: Callable[[Attempt, HttpAnswer], Awaitable[UpstreamError]],
     finish: Finish,
+    conclude: Conclude,
     heard: Callable[[Attempt, HttpAnswer], None],
 ) -> LiveStream:
     """Send, and wait for the first content. Raises a ``SamovarError`` while nothing has been promised to the caller."""
     request = await prepared(attempt, trail)
     pipe = _pipe(attempt, trail)
     exchange = transport.send(request, timeouts=settings.stream_timeouts)
+    await noted(trail)
     sent = trail.sent()
     answer = None
     try:
@@ -144,9 +163,10 @@ async def open_live(
             trail=trail,
             planned=planned,
             finish=finish,
+            conclude=conclude,
         )
         if ended:
-            live.first += live._end()
+            live.first += await live._end()
     except BaseException as error:
         trail.waited_since(sent)
         if isinstance(error, GuardBlocked):

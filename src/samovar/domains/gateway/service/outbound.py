@@ -7,12 +7,13 @@ from urllib.parse import quote
 
 import msgspec
 
-from samovar.domains.gateway.model import Attempt, Call
+from samovar.domains.gateway.model import Attempt
 from samovar.domains.gateway.service.trail import Trail
-from samovar.ports.dialect import Dialect
-from samovar.ports.transport import HttpRequest
+from samovar.ports.dialect import Dialect, UpstreamError
+from samovar.ports.transport import HttpAnswer, HttpRequest
 
 _LARGE_BYTES: Final = 256 * 1024
+_MAX_ERROR_BYTES: Final = 64 * 1024
 
 
 async def prepared(attempt: Attempt, trail: Trail) -> HttpRequest:
@@ -42,20 +43,20 @@ def upstream_request(attempt: Attempt, trail: Trail) -> HttpRequest:
     path = vendor.paths[dialect.name]
     if call.head.stream and vendor.stream_paths:
         path = vendor.stream_paths.get(dialect.name, path)
-    return addressed(attempt, call, path=path, body=body)
+    return addressed(attempt, trail, path=path, body=body)
 
 
-def addressed(attempt: Attempt, call: Call, *, path: str, body: bytes) -> HttpRequest:
+def addressed(attempt: Attempt, trail: Trail, *, path: str, body: bytes) -> HttpRequest:
     """``body`` for a path of the vendor's API, with the vendor's headers and our key."""
-    vendor, provider, model = attempt.vendor, attempt.target.provider, attempt.target.model
+    vendor, provider, model, call = attempt.vendor, attempt.target.provider, attempt.target.model, trail.call
     if "{model}" in path:
         # Callers choose names: one must not lead to another place of the vendor's API.
         path = path.replace("{model}", quote(model.name, safe=""))
     headers = [("content-type", "application/json"), *vendor.headers]
     if call.head.stream:
         headers.append(("accept", "text/event-stream"))
-    if provider.api_key is not None:
-        headers.append((vendor.key_header, vendor.key_prefix + provider.api_key.reveal()))
+    if trail.key is not None:
+        headers.append((vendor.key_header, vendor.key_prefix + trail.key.reveal()))
     # Not "native": where the rules of a key have the answer read, the vendor still speaks the caller's language.
     speaks_it = attempt.dialect.name == call.surface.name
     headers.extend(_dialect_headers(attempt.dialect, call.forwarded if speaks_it else ()))
@@ -71,3 +72,17 @@ def _dialect_headers(dialect: Dialect, forwarded: Sequence[tuple[str, str]]) -> 
         return dialect.default_headers
     given = {name for name, _ in forwarded}
     return [*forwarded, *(pair for pair in dialect.default_headers if pair[0] not in given)]
+
+
+async def noted(trail: Trail) -> None:
+    """Before the request goes out: that money is held for it. Raises ``SpoolFull``: then nothing may be sent."""
+    if trail.hold is not None:
+        noting = trail.hold.sent()
+        if noting is not None:
+            await noting
+
+
+async def read_error(attempt: Attempt, answer: HttpAnswer) -> UpstreamError:
+    """The vendor's error answer, as an error of ours. Raises a transport failure if it does not come whole."""
+    body = await answer.read(max_bytes=_MAX_ERROR_BYTES)
+    return attempt.dialect.read_error(answer.status, body, header=answer.header)

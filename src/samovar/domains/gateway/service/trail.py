@@ -1,6 +1,8 @@
 """What is noted of a call while it runs, and the one event it becomes."""
 
-from samovar.domains.billing.model import price
+from samovar.domains.billing.model import Charge, price
+from samovar.domains.billing.service.money import Hold
+from samovar.domains.catalog.model import ApiKey
 from samovar.domains.gateway.model import Attempt, AttemptNote, Call, CallFinished, CallStatus
 from samovar.domains.gateway.model.guard import Screen
 from samovar.kernel.errors import SamovarError
@@ -22,14 +24,17 @@ class Trail:
         "_request",
         "attempt",
         "call",
+        "charge",
         "conversation",
         "cost_nano_usd",
         "ends_at",
         "first_content_s",
         "guard_actions",
+        "hold",
         "in_flight",
         "is_estimate",
         "is_read",
+        "key",
         "notes",
         "price_source",
         "screen",
@@ -42,11 +47,14 @@ class Trail:
         self.call = call
         self._clock = clock
         self.attempt: Attempt | None = None
+        self.key: ApiKey | None = None
         self.notes: list[AttemptNote] = []
         self.upstream_s = 0.0
         self.first_content_s: float | None = None
         self.usage: Usage | None = None
         self.stop: Stop | None = None
+        self.hold: Hold | None = None
+        self.charge: Charge | None = None
         self.cost_nano_usd: int | None = None
         self.price_source: str | None = None
         self.in_flight = False
@@ -84,9 +92,9 @@ class Trail:
         """What is left of the total."""
         return None if self.ends_at is None else self.ends_at - self._clock.monotonic()
 
-    def begin(self, attempt: Attempt) -> None:
-        """An attempt goes out."""
-        self.attempt = attempt
+    def begin(self, attempt: Attempt, key: ApiKey | None = None) -> None:
+        """An attempt goes out, with this key of its provider's."""
+        self.attempt, self.key = attempt, key
         self._attempt_started = self._clock.monotonic()
 
     def sent(self) -> float:
@@ -112,7 +120,7 @@ class Trail:
         if usage is None or self.attempt is None:
             return
         self.usage = usage
-        charge = price(usage, self.attempt.target.model.price, at=self.call.started_at)
+        charge = self.charge = price(usage, self.attempt.target.model.price, at=self.call.started_at)
         self.cost_nano_usd, self.price_source = charge.nano_usd, charge.source
 
     def pace(self, now: float) -> tuple[float | None, float]:

@@ -7,8 +7,9 @@ into the ledger in batches, each call once. Spools of dead processes are *adopte
 Never more is held than was leased, and never more leased than a wallet and its hard budgets have.
 """
 
+from samovar.domains.billing.errors import PriceUnknown
 from samovar.domains.billing.service.money.hold import Hold, Tally
 from samovar.domains.billing.service.money.money import WALLETS_CHANGED, MoneyService, MoneySettings
 from samovar.domains.billing.service.money.payers import WalletRef
 
-__all__ = ["WALLETS_CHANGED", "Hold", "MoneyService", "MoneySettings", "Tally", "WalletRef"]
+__all__ = ["WALLETS_CHANGED", "Hold", "MoneyService", "MoneySettings", "PriceUnknown", "Tally", "WalletRef"]

@@ -1,0 +1,107 @@
+"""Who pays for a call: money is held before it goes out, and its cost settled before its answer ends.
+
+What a call may cost at most is known of none exactly; the hold is made so that it is hardly ever passed (docs/money.md):
+every byte of what is said counts as a token, a picture or another file by what vendors count for a large one, the answer by
+the caller's bound or else the model's.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from samovar.domains.billing.model.wallets import PurseState
+from samovar.domains.billing.service.money import MoneyService, PriceUnknown, WalletRef
+from samovar.domains.catalog.model import Model
+from samovar.domains.gateway.model import Attempt, Call, Plan
+from samovar.domains.gateway.service.estimate import most_prompt_tokens
+from samovar.domains.gateway.service.trail import Trail
+from samovar.kernel.errors import SamovarError
+
+_SHORT_BYTES: Final = 16 * 1024
+
+
+class Payments:
+    """Part of :class:`~samovar.domains.gateway.service.GatewayService`. A call that nobody pays for passes through untouched."""
+
+    def __init__(self, money: MoneyService) -> None:
+        self._money = money
+
+    async def planned(self, trail: Trail, plan_of: Callable[[Trail], Plan], *, has_output: bool = True) -> Plan:
+        """The plan, and in ``trail.hold`` the money for it.
+
+        A budget in its ``degrade`` mode makes the plan anew, the cheaper targets first. Targets without a price are left out.
+        Raises what ``plan_of`` does, ``CreditSpent``, ``PriceUnknown``, ``WalletGone``, ``Unavailable``.
+        """
+        plan = plan_of(trail)
+        wallet = self._money.payer(trail.call.principal)
+        if wallet is None:
+            return plan
+        plan = await self._held(trail, plan, wallet, has_output=has_output)
+        assert trail.hold is not None
+        if trail.hold.state is PurseState.DEGRADE and not trail.call.prefer_cheaper:
+            trail.hold.release()
+            trail.call = msgspec.structs.replace(trail.call, prefer_cheaper=True)
+            plan = await self._held(trail, plan_of(trail), wallet, has_output=has_output)
+        return plan
+
+    def conclude(self, trail: Trail) -> Awaitable[None] | None:
+        """The cost is known, or there is none: before the answer ends, and however the call ended. The first time counts.
+        Await what comes back, if anything does."""
+        hold, attempt, charge = trail.hold, trail.attempt, trail.charge
+        if hold is None:
+            return None
+        if charge is None or attempt is None:
+            return hold.release()
+        model = attempt.target.model.id
+        memo = self._money.memo(charge, trail.usage, model=model, provider=attempt.target.provider.name)
+        return hold.settle(charge, memo)
+
+    async def _held(self, trail: Trail, plan: Plan, wallet: WalletRef, *, has_output: bool) -> Plan:
+        call = trail.call
+        most_input = _most_input(trail)
+        bound, priced = 0, []
+        unknown: PriceUnknown | None = None
+        for attempt in plan.attempts:
+            try:
+                most = self._bound(wallet, attempt, call, most_input, has_output=has_output)
+            except PriceUnknown as error:
+                unknown = error
+                continue
+            bound = max(bound, most)
+            priced.append(attempt)
+        if unknown is not None:
+            if not priced:
+                raise unknown
+            plan = msgspec.structs.replace(plan, attempts=tuple(priced))
+        trail.hold = await self._money.hold(call.id, wallet, bound, principal_id=call.principal.id)
+        return plan
+
+    def _bound(self, wallet: WalletRef, attempt: Attempt, call: Call, most_input: int, *, has_output: bool) -> int:
+        model = attempt.target.model
+        window = model.context_window
+        return self._money.bound(
+            wallet,
+            model.price,
+            input_tokens=most_input if window is None else min(most_input, window),
+            max_output_tokens=_most_output(call, model) if has_output else 0,
+            at=call.started_at,
+        )
+
+
+def _most_input(trail: Trail) -> int:
+    size = len(trail.call.body)
+    if size <= _SHORT_BYTES:
+        # No token is less than a byte; for a short body that is near enough, and costs nothing to know.
+        return size
+    read = trail.call.as_prompt
+    try:
+        return most_prompt_tokens(trail.request() if read is None else read(trail.call.body))
+    except SamovarError:
+        # A provider of the caller's own dialect takes what we cannot read.
+        return size
+
+
+def _most_output(call: Call, model: Model) -> int | None:
+    said = [most for most in (call.head.max_output_tokens, model.max_output_tokens) if most is not None]
+    return min(said) * call.head.choices if said else None
