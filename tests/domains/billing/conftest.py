@@ -45,6 +45,11 @@ class Till:
         self.budgets = budgets
         self.books = books
 
+    @staticmethod
+    def order(nano_usd: int) -> WalletOrder:
+        """An order for a wallet that holds so much."""
+        return WalletOrder(name="test", nano_usd=nano_usd)
+
     async def wallet(self, credits: int = 100, **fields: object) -> WalletRef:
         """A new wallet."""
         order = WalletOrder(name="test", nano_usd=credits * CREDIT, **fields)  # type: ignore[arg-type]
@@ -66,6 +71,12 @@ async def gone(waiting: Awaitable[None] | None) -> None:
     """Wait where there is something to wait for."""
     if waiting is not None:
         await waiting
+
+
+def till_of(money: MoneyService, database: Database, clock: ManualClock, ids: SystemIds) -> Till:
+    """The admin's side beside a process's money."""
+    parts = {"database": database, "clock": clock, "ids": ids, "changed": money.changed}
+    return Till(money, Wallets(**parts, flush=money.flush), Budgets(**parts), Books(**parts, lost_after_s=300.0))  # type: ignore[arg-type]
 
 
 Open = Callable[..., Awaitable[Till]]
@@ -92,13 +103,7 @@ async def till_on(
 ) -> AsyncIterator[Till]:
     """A process: its loops run inside the block, and it ends in order after it."""
     money = MoneyService(database=database, clock=clock, ids=ids, bus=bus, settings=settings, prices="2026-11-01")
-    parts = {"database": database, "clock": clock, "ids": ids, "changed": money.changed}
-    till = Till(
-        money,
-        Wallets(**parts, flush=money.flush),
-        Budgets(**parts),
-        Books(**parts, lost_after_s=300.0),
-    )
+    till = till_of(money, database, clock, ids)
     await money.load()
     running = asyncio.create_task(money.run())
     try:

@@ -223,6 +223,7 @@ class MoneyService:
         except Unavailable as error:
             self._report(f"charges stay for the next start: {error.detail}")
         if isinstance(self._journal, Spool):
+            self._mover = None
             await self._journal.close(delete=settled)
 
     # --- inside

@@ -166,6 +166,7 @@ class Spool:
         if mark == (self._number, self._size) and self._size >= self._segment_bytes:
             self._begin_segment()
             number = self._number
+            self.moved = (number, 0)
         if not self._older or self._older[0][0] >= number:
             return
         try:

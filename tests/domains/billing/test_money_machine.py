@@ -1,0 +1,211 @@
+"""Random lives of two processes on one wallet, with crashes at any point, against a model of a few lines."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from samovar.adapters.memory import MemoryBus
+from samovar.adapters.sqlite import SqliteDatabase
+from samovar.adapters.system import SystemIds
+from samovar.domains.billing.errors import CreditSpent
+from samovar.domains.billing.model.wallets import BudgetPeriod
+from samovar.domains.billing.service import BudgetOrder, Hold, MoneyService, MoneySettings
+from samovar.domains.billing.service.money.payers import WalletRef
+from samovar.domains.billing.service.money.spool import Spool, segment_path, segments_of
+from samovar.domains.identity import store
+from samovar.domains.identity.model import DEFAULT_TEAM_ID, Team
+from samovar.ports.database import Database
+from tests.domains.billing.conftest import ADMIN, Till, cost, gone, till_of
+from tests.support.clock import ManualClock
+
+FUNDS = 1_000
+PROCESS = st.integers(0, 1)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("hold"), PROCESS, st.integers(0, 150)),
+        st.tuples(st.just("send"), PROCESS, st.integers(0, 9)),
+        st.tuples(st.just("settle"), PROCESS, st.integers(0, 150)),
+        st.tuples(st.just("unpriced"), PROCESS, st.integers(0, 9)),
+        st.tuples(st.just("release"), PROCESS, st.integers(0, 9)),
+        st.tuples(st.just("move"), PROCESS, st.just(0)),
+        st.tuples(st.just("tidy"), PROCESS, st.just(0)),
+        st.tuples(st.just("wait"), PROCESS, st.sampled_from([1, 61, 86_400])),
+        st.tuples(st.just("crash"), PROCESS, st.integers(0, 40)),
+        st.tuples(st.just("adopt"), PROCESS, st.just(0)),
+    ),
+    max_size=40,
+)
+
+
+@dataclass
+class Process:
+    """A live one and the calls under way in it, each with whether it was sent."""
+
+    till: Till
+    calls: list[tuple[Hold, str, bool]] = field(default_factory=list)
+
+
+class World:
+    """The processes, and what the ledger must come to."""
+
+    def __init__(self, database: Database, folder: Path, *, segment_bytes: int) -> None:
+        self.database = database
+        self.clock = ManualClock()
+        self.ids = SystemIds(clock=self.clock)
+        self.settings = MoneySettings(
+            spool=folder / "spool", lease_nano_usd=100, idle_s=60.0, segment_bytes=segment_bytes, wait_s=5.0
+        )
+        self.processes: list[Process] = []
+        self.wallet = WalletRef("", DEFAULT_TEAM_ID, 0)
+        self.expected: dict[str, int] = {}
+        self.names = 0
+
+    async def start(self, *, with_budget: bool) -> None:
+        """Two processes, a wallet, and perhaps a budget that is tighter."""
+        async with self.database.transaction() as tx:
+            await store.add_team(tx, Team(id=DEFAULT_TEAM_ID, name="Default", created_at=self.clock.now()))
+        self.processes = [self.fresh(), self.fresh()]
+        till = self.processes[0].till
+        made = await till.wallets.create(ADMIN, till.order(FUNDS))
+        self.wallet = WalletRef(made.id, made.team_id, 100)
+        if with_budget:
+            order = BudgetOrder(wallet_id=made.id, period=BudgetPeriod.TOTAL, nano_usd=FUNDS // 2)
+            await till.budgets.create(ADMIN, order)
+        self.limit = FUNDS // 2 if with_budget else FUNDS
+
+    def fresh(self) -> Process:
+        """A process that begins."""
+        money = MoneyService(
+            database=self.database, clock=self.clock, ids=self.ids, bus=MemoryBus(), settings=self.settings
+        )
+        return Process(till_of(money, self.database, self.clock, self.ids))
+
+    def promised(self) -> int:
+        """What is charged or may still be."""
+        held = sum(hold.amount_nano_usd for process in self.processes for hold, _, _ in process.calls)
+        return sum(self.expected.values()) + held
+
+    async def step(self, kind: str, number: int, figure: int) -> None:
+        """One event."""
+        process = self.processes[number]
+        match kind:
+            case "hold":
+                await self.hold(process, figure)
+            case "send" | "settle" | "unpriced" | "release" if process.calls:
+                await self.go_on(process, kind, figure)
+            case "move":
+                await process.till.money.flush()
+            case "tidy" if process.till.money._journal is not None:
+                await process.till.money.tidy()
+            case "wait":
+                self.clock.advance(figure)
+            case "crash":
+                await self.crash(number, figure)
+            case "adopt":
+                await process.till.money.adopt()
+
+    async def hold(self, process: Process, amount: int) -> None:
+        """A call comes. Whatever the processes did before: never more is promised than there is."""
+        self.names += 1
+        name = f"call_{self.names}"
+        try:
+            hold = await process.till.money.hold(name, self.wallet, amount, principal_id="key_1")
+        except CreditSpent:
+            return
+        process.calls.append((hold, name, False))
+        assert self.promised() <= self.limit
+
+    async def go_on(self, process: Process, kind: str, figure: int) -> None:
+        """A call goes out or ends."""
+        hold, name, sent = process.calls.pop(figure % len(process.calls))
+        if kind == "send" or (kind != "release" and not sent):
+            await gone(hold.sent())
+            process.calls.append((hold, name, True))
+        elif kind == "release":
+            await gone(hold.release())
+        else:
+            spent = hold.amount_nano_usd if kind == "unpriced" else min(figure, hold.amount_nano_usd)
+            await gone(hold.settle(cost(None if kind == "unpriced" else spent)))
+            self.expected[name] = spent
+
+    async def crash(self, number: int, turns: int) -> None:
+        """The process dies while it moves its spool, some turns of the loop later; the disk may end in rubbish."""
+        process = self.processes[number]
+        moving = asyncio.create_task(process.till.money.flush())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        moving.cancel()
+        await asyncio.gather(moving, return_exceptions=True)
+        for purse in process.till.money._purses.values():
+            await purse.close()
+        journal = process.till.money._journal
+        if isinstance(journal, Spool):
+            os.close(journal._handle)
+            for handle in journal._to_sync:
+                os.close(handle)
+            os.close(journal._lock)
+            with segment_path(journal.folder, segments_of(journal.folder)[-1]).open("ab") as file:
+                file.write(b"\x40\x00\x00\x00rubbish"[:turns])
+        self.expected |= {name: hold.amount_nano_usd for hold, name, sent in process.calls if sent}
+        self.processes[number] = self.fresh()
+
+    async def finish(self) -> None:
+        """All calls end, all processes stop, and what the dead left is settled."""
+        for process in self.processes:
+            for hold, _, _ in process.calls:
+                await gone(hold.release())
+            process.calls.clear()
+            await process.till.money.adopt()
+            await process.till.money.close()
+        till = self.processes[0].till
+        assert await till.books.check(ADMIN) == []
+        found = await till.wallets.transfers(ADMIN, self.wallet.id, limit=100, before=None)
+        assert {one.id: one.amount_nano_usd for one in found if one.kind == "charge"} == self.expected
+        left = await till.wallets.get(ADMIN, self.wallet.id)
+        assert (left.leased_nano_usd, left.balance_nano_usd) == (0, FUNDS - sum(self.expected.values()))
+        assert left.balance_nano_usd >= 0
+
+
+async def live(template: Path, steps: list[tuple[str, int, int]], *, segment_bytes: int, with_budget: bool) -> None:
+    """One example."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        shutil.copyfile(template, folder / "samovar.db")
+        async with AsyncExitStack() as stack:
+            database = SqliteDatabase(folder / "samovar.db", synchronous="NORMAL", pool_size=2)
+            stack.push_async_callback(database.close)
+            world = World(database, folder, segment_bytes=segment_bytes)
+            await world.start(with_budget=with_budget)
+            for step in steps:
+                await world.step(*step)
+            await world.finish()
+
+
+LIVES = given(steps=STEPS, segment_bytes=st.sampled_from([1, 400, 10**6]), with_budget=st.booleans())
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=SLOW)
+@LIVES
+def test_nothing_is_lost_doubled_or_overspent_whenever_a_process_dies(
+    sqlite_template: Path, steps: list[tuple[str, int, int]], segment_bytes: int, with_budget: bool
+) -> None:
+    asyncio.run(live(sqlite_template, steps, segment_bytes=segment_bytes, with_budget=with_budget))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@settings(max_examples=1000, deadline=None, suppress_health_check=SLOW)
+@LIVES
+def test_nothing_is_lost_doubled_or_overspent_in_a_thousand_lives(
+    sqlite_template: Path, steps: list[tuple[str, int, int]], segment_bytes: int, with_budget: bool
+) -> None:
+    asyncio.run(live(sqlite_template, steps, segment_bytes=segment_bytes, with_budget=with_budget))
