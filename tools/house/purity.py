@@ -41,7 +41,7 @@ def environment(checkout: Checkout) -> Iterator[Finding]:
                 continue
             if source.dotted(node) in ("os.environ", "os.getenv", "os.environb"):
                 yield Finding(
-                    source.path, node.lineno, "the environment is read by app/settings.py alone: add a setting"
+                    source.path, node.lineno, "the environment is read by app/settings alone: add a setting"
                 )
 
 

@@ -1,19 +1,13 @@
-"""The installation's settings, and the only reader of the environment.
+"""The settings themselves: each with its default, its words and its bounds."""
 
-Sources, the first that speaks wins: flags, environment, ``.env``, ``samovar.toml``, the defaults here. Frozen once read.
-"""
-
-import os
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Literal
 
-from dotenv import dotenv_values
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -24,11 +18,9 @@ from pydantic_settings import (
 
 from samovar.adapters.aesgcm import parse_master_key
 from samovar.app.roles import parts_of
-from samovar.ports.dialect import Vendor
 from samovar.ports.limits import parse_limits
-from samovar.providers.vendors import VENDORS
 
-_FILE = "samovar_toml"
+FILE = "samovar_toml"
 NO_LIMIT = "off"
 
 
@@ -279,7 +271,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         # What `load` read from samovar.toml comes in beside the flags, and speaks last.
-        file = dict(init_settings.init_kwargs.get(_FILE, {})) if isinstance(init_settings, InitSettingsSource) else {}
+        file = dict(init_settings.init_kwargs.get(FILE, {})) if isinstance(init_settings, InitSettingsSource) else {}
         return (init_settings, env_settings, dotenv_settings, InitSettingsSource(settings_cls, file))
 
     def contradictions(self) -> Iterator[str]:
@@ -317,98 +309,3 @@ class Settings(BaseSettings):
     def json_logs(self) -> bool:
         """Whether logs are JSON."""
         return self.log_format == "json" or (not self.log_format and self.profile is Profile.SCALED)
-
-
-def load(flags: Mapping[str, object] | None = None, *, folder: Path | None = None) -> Settings:
-    """Read the settings; ``flags`` that are ``None`` were not given. Raises :class:`SettingsInvalid` with all the flaws."""
-    folder = folder or Path.cwd()
-    dotenv = {name: value for name, value in dotenv_values(folder / ".env").items() if value is not None}
-    environment = {**dotenv, **os.environ}
-    given = {name: value for name, value in (flags or {}).items() if value is not None}
-    file, flaws = _read_toml(Path(environment.get("SAMOVAR_CONFIG", folder / "samovar.toml")))
-    values: dict[str, Any] = {
-        "_env_file": folder / ".env",
-        _FILE: file,
-        "provider_keys": _by_vendor(environment, lambda vendor: vendor.key_env),
-        "provider_base_urls": _by_vendor(environment, lambda vendor: vendor.base_url_env),
-        **given,
-    }
-    flaws += _without_address(values["provider_keys"], values["provider_base_urls"])
-    try:
-        settings = Settings(**values)
-    except ValidationError as error:
-        # Without the input: it may be a secret.
-        wrong = error.errors(include_input=False)
-        flaws += [_plain(flaw) for flaw in wrong]
-        # What contradicts itself is told in the same breath: read again, the wrong ones at their defaults.
-        fields = {name for flaw in wrong for name in _fields_at(flaw["loc"])}
-        settings = Settings(**values, **{name: Settings.model_fields[name].default for name in fields - values.keys()})
-    flaws += settings.contradictions()
-    if flaws:
-        raise SettingsInvalid(flaws)
-    return settings
-
-
-def unknown_names() -> list[str]:
-    """Names in the environment that look like settings of ours and are none: most are slips of the pen."""
-    known = {environment_name(field) for field in Settings.model_fields} | {"SAMOVAR_CONFIG"}
-    vendors = {name for vendor in VENDORS.values() for name in (vendor.key_env, vendor.base_url_env)}
-    return sorted(name for name in os.environ if name.startswith("SAMOVAR_") and name not in known | vendors)
-
-
-def _read_toml(path: Path) -> tuple[dict[str, object], list[str]]:
-    """What the file says, and what is wrong with it."""
-    if not path.exists():
-        return {}, []
-    try:
-        values = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        return {}, [f"{path.name}: {error}"]
-    # What is excluded comes from the environment alone: taken here, it would be passed over in silence.
-    known = {name for name, field in Settings.model_fields.items() if not field.exclude}
-    unknown = sorted(set(values) - known)
-    flaws = [f"{path.name}: there is no setting {name!r}" for name in unknown]
-    return {name: value for name, value in values.items() if name in known}, flaws
-
-
-def environment_name(field: str) -> str:
-    """The variable that sets a field, as a person would write it."""
-    alias = Settings.model_fields[field].validation_alias
-    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"SAMOVAR_{field.upper()}"
-
-
-def _by_vendor(environment: Mapping[str, str], name_of: Callable[[Vendor], str | None]) -> dict[str, str]:
-    found = {vendor.name: environment.get(name_of(vendor) or "", "").strip() for vendor in VENDORS.values()}
-    return {name: value for name, value in found.items() if value}
-
-
-def _without_address(keys: Mapping[str, str], urls: Mapping[str, str]) -> list[str]:
-    """Some vendors have no address of their own: each customer has another."""
-    homeless = [VENDORS[name] for name in keys if name not in urls and not VENDORS[name].base_url]
-    return [
-        f"{vendor.base_url_env}: {vendor.title} is configured by its key and needs its address too"
-        for vendor in homeless
-    ]
-
-
-_WORDS: Final = {
-    "int_parsing": "must be a whole number",
-    "float_parsing": "must be a number",
-    "bool_parsing": "must be true or false",
-}
-
-
-def _fields_at(loc: tuple[int | str, ...]) -> Iterator[str]:
-    for name, field in Settings.model_fields.items():
-        alias = field.validation_alias
-        if loc and loc[0] in (name, *(alias.choices if isinstance(alias, AliasChoices) else ())):
-            yield name
-
-
-def _plain(flaw: Any) -> str:
-    message = _WORDS.get(flaw["type"]) or str(flaw["msg"]).removeprefix("Value error, ")
-    if not flaw["loc"]:
-        return message
-    field = str(flaw["loc"][0])
-    name = environment_name(field) if field in Settings.model_fields else field
-    return f"{name}: {message}"
