@@ -183,6 +183,7 @@ async def test_an_address_that_tries_too_often_is_shut_out_on_both_planes_and_le
     assert int(refused.headers["retry-after"]) > 800
     shut_out = await admin(served, "GET", "/api/keys")
     assert (shut_out.status, shut_out.json["code"]) == (429, "address_blocked")
+    assert (await served.ask("GET", "/health/live")).status == 200
     # From elsewhere an admin sees it, and lets it in.
     assert "samovar_addresses_blocked 1" in (await served.services.metrics.text()).decode()
     quotas = served.services.quotas

@@ -151,11 +151,13 @@ class Edge:
     async def _watched(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Answer, but for an address that is shut out; one that is refused here may become such."""
         doorman, client = self._doorman, scope.get("client")
-        if doorman is None or client is None:
+        # Probes are answered to all: a proxy that is shut out for what its clients did must not seem to have lost us.
+        if doorman is None or client is None or scope["path"] in _PROBES:
             return await self._answered(scope, receive, send)
         refusal = doorman.refusal(client[0])
         if refusal is not None:
-            if (scope["method"], scope["path"]) not in self._exact and self._below(scope["method"], scope["path"]) is None:
+            method, path = scope["method"], scope["path"]
+            if (method, path) not in self._exact and self._below(method, path) is None:
                 return await self._control.refuse(refusal, scope, send)
             # A vendor's surface says it in the vendor's shape.
             scope[REFUSAL] = refusal

@@ -22,7 +22,7 @@ class QuotaMetrics:
         self._in_flight = gauge("samovar_calls_in_flight", "Gateway calls under way.")
         self._blocked = gauge("samovar_addresses_blocked", "Addresses that are shut out.", mode="livemax")
         self._processes = gauge("samovar_quota_processes", "Processes that share limits.", mode="livemax")
-        self._refused = Counter("samovar_calls_limited_total", "Calls refused by a caller's limit.", registry=registry)
+        self._refused = Counter("samovar_calls_limited_total", "Refused by a limit of the caller.", registry=registry)
         self._shed = Counter("samovar_calls_shed_total", "Calls refused because of load.", registry=registry)
         self._seen = (0, 0)
 

@@ -106,6 +106,8 @@ class SharedGate:
         """Hold what is in use, and free what is not: once a second or so."""
         if self._line.is_away or not (self._held or self.inside):
             return
+        if self._held == self.inside and self._line.now() < self._held_until - LIFE_S / 2:
+            return
         async with self._exchange:
             await self._hold(0)
 
