@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from samovar import __version__
-from samovar.cli import keys, providers, quotas, wallets
+from samovar.cli import keys, providers, quotas, routes, wallets
 from samovar.cli.output import AsJson
 from samovar.cli.targets import AdminToken, Key, Url
 
@@ -35,6 +35,7 @@ def run() -> None:
     app.add_typer(keys.app, name="keys")
     app.add_typer(providers.app, name="providers")
     app.add_typer(quotas.app, name="quotas")
+    app.add_typer(routes.app, name="routes")
     app.add_typer(wallets.app, name="wallets")
     app.add_typer(wallets.ledger, name="ledger")
     try:

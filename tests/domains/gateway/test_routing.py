@@ -204,7 +204,7 @@ async def test_what_cannot_be_explained_says_why(start: Start) -> None:
             ({"surface": "chat", "request": []}, 400, "must be an object"),
             ({"request": {}, "colour": 1}, 400, "colour is not known"),
             ({"surface": "gemini", "request": {"contents": [{"parts": [{"text": "x"}]}]}}, 400, "model is missing"),
-            ({"model": "nothing", "messages": []}, 404, "no model"),
+            (asking("x", "nothing"), 404, "no model"),
             ({"request": asking("x", "both"), "prefer_cheaper": "yes"}, 400, "must be a boolean"),
         ):
             answer = await explain(gateway, body)
