@@ -8,6 +8,7 @@ from bench.scenarios.calls import calls
 from bench.scenarios.explain import explain
 from bench.scenarios.images import images
 from bench.scenarios.latency import latency
+from bench.scenarios.ledger import ledger
 from bench.scenarios.memory import memory
 from bench.scenarios.paced import paced
 from bench.scenarios.routes import passthrough, translated
@@ -23,6 +24,7 @@ SCENARIOS: Mapping[str, Callable[[Bench], list[Figure]]] = {
     "memory": memory,
     "passthrough": passthrough,
     "translated": translated,
+    "ledger": ledger,
     "explain": explain,
     "images": images,
 }
