@@ -1,4 +1,7 @@
-"""A ranking in words and figures, as ``POST /api/routes/explain`` answers it. Money is in credits, as decimal strings."""
+"""A ranking in words and figures, as ``POST /api/routes/explain`` answers it. Money is in credits, as decimal strings.
+
+There are hundreds of some of these in one answer, and none can be part of a cycle: the collector need not see them.
+"""
 
 import msgspec
 
@@ -27,7 +30,7 @@ class Asked(msgspec.Struct, frozen=True):
     stream: bool
 
 
-class Parts(msgspec.Struct, frozen=True):
+class Parts(msgspec.Struct, frozen=True, gc=False):
     """What ``balanced`` weighs, each 0 to 1."""
 
     cost: float
@@ -35,7 +38,7 @@ class Parts(msgspec.Struct, frozen=True):
     quality: float
 
 
-class Choice(msgspec.Struct, frozen=True):
+class Choice(msgspec.Struct, frozen=True, gc=False):
     """A target in the ranking. ``attempt`` is its place among those that are tried, ``None`` beyond. ``score`` is the
     strategy's own measure: credits, seconds, 0 to 100, 0 to 1, or weight."""
 
@@ -54,7 +57,7 @@ class Choice(msgspec.Struct, frozen=True):
     notes: tuple[str, ...]
 
 
-class RuledOut(msgspec.Struct, frozen=True):
+class RuledOut(msgspec.Struct, frozen=True, gc=False):
     """A target that cannot take the call."""
 
     model: str

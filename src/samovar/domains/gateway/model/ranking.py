@@ -7,7 +7,9 @@ the order is total and the same for the same input. An unknown measure comes aft
 
 from collections.abc import Callable, Sequence, Set
 from math import inf, log2, log10
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from samovar.domains.catalog.model import Model, PriceCard, Strategy, Target
 from samovar.domains.gateway.model.routing import (
@@ -48,7 +50,7 @@ EXPLORING: Final = frozenset({Strategy.LATENCY, Strategy.BALANCED})
 KEEPING: Final = frozenset({Strategy.COST, Strategy.BALANCED})
 
 
-class _Candidate(NamedTuple):
+class _Candidate(msgspec.Struct, frozen=True, gc=False):
     """What the measures look at. ``place`` is where it stood among the targets given."""
 
     place: int
@@ -78,7 +80,9 @@ def cost_of(
     if (input_tokens and rates.input is None) or (output_tokens and rates.output is None):
         return None
     each = rates.input or 0
-    femto = input_tokens * each + output_tokens * (rates.output or 0) + (rates.request or 0) * _FEMTO_PER_NANO
+    femto = input_tokens * each + output_tokens * (rates.output or 0)
+    if rates.request is not None:
+        femto += rates.request * _FEMTO_PER_NANO
     if cached:
         femto -= min(cached, input_tokens) * (each - (each if rates.cached_input is None else rates.cached_input))
     return (femto + _FEMTO_PER_NANO // 2) // _FEMTO_PER_NANO
@@ -137,6 +141,13 @@ def _lacks(model: Model, demand: Demand) -> tuple[str, ...]:
     """Why a model cannot take the call, as far as anybody knows; empty for most."""
     able, context, most = model.abilities, model.context_window, model.max_output_tokens
     asked = demand.max_output_tokens or 0
+    # Most lack nothing, and there may be hundreds: they are let through with as little ado as can be.
+    if (
+        (able is None or demand.needs <= able)
+        and (context is None or demand.input_tokens + asked <= context)
+        and (most is None or asked <= most)
+    ):
+        return ()
     lacks: list[str] = []
     if demand.needs and able is not None and not demand.needs <= able:
         lacks.extend(f"lacks {ability.value}" for ability in sorted(demand.needs - able))
@@ -151,11 +162,27 @@ def _candidate(target: Target, place: int, routing: Routing, notes: tuple[str, .
     model, demand = target.model, routing.demand
     key = (target.provider.id, model.id)
     vitals = routing.vitals.get(key, UNSEEN)
+    standing, notes = _standing(model, demand, vitals, notes, is_open=routing.is_open)
+    output = ASSUMED_OUTPUT_TOKENS if demand.max_output_tokens is None else demand.max_output_tokens
+    most = model.max_output_tokens
+    if most is not None and output > most:
+        output = most
+    kept = routing.kept
+    cached = kept.cached_tokens if kept is not None and kept.key == key else 0
+    cost = cost_of(model.price, demand, output_tokens=output, routing=routing, cached=cached)
+    return _Candidate(place, target, standing, vitals, cost, _latency(vitals, demand), notes)
+
+
+def _standing(
+    model: Model, demand: Demand, vitals: Vitals, notes: tuple[str, ...], *, is_open: bool
+) -> tuple[Standing, tuple[str, ...]]:
     standing = Standing.READY
     if vitals.headroom is not None and vitals.headroom < LOW_HEADROOM:
         standing = Standing.NEARLY_SPENT
         notes += ("little is left of its rate limit",)
-    if _is_doubtful(model, demand, is_open=routing.is_open):
+    if (model.abilities is None and (is_open or demand.needs)) or (
+        model.context_window is None and demand.input_tokens > _SURE_CONTEXT_TOKENS
+    ):
         standing = Standing.PERHAPS
         notes += ("not known whether it can",)
     if vitals.cooling_s > 0:
@@ -164,19 +191,7 @@ def _candidate(target: Target, place: int, routing: Routing, notes: tuple[str, .
     if vitals.resting_s > 0:
         standing = Standing.RESTING
         notes += ("it failed again and again",)
-    output = ASSUMED_OUTPUT_TOKENS if demand.max_output_tokens is None else demand.max_output_tokens
-    if model.max_output_tokens is not None and output > model.max_output_tokens:
-        output = model.max_output_tokens
-    kept = routing.kept
-    cached = kept.cached_tokens if kept is not None and kept.key == key else 0
-    cost = cost_of(model.price, demand, output_tokens=output, routing=routing, cached=cached)
-    return _Candidate(place, target, standing, vitals, cost, _latency(vitals, demand), notes)
-
-
-def _is_doubtful(model: Model, demand: Demand, *, is_open: bool) -> bool:
-    if model.abilities is None and (is_open or demand.needs):
-        return True
-    return model.context_window is None and demand.input_tokens > _SURE_CONTEXT_TOKENS
+    return standing, notes
 
 
 def _latency(vitals: Vitals, demand: Demand) -> float | None:

@@ -62,7 +62,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
+class Vitals(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """How a target did lately, in this process. ``None`` is "never seen". ``age_s`` is how long ago it last answered or
     failed, ``failure`` the share of its calls that failed, ``headroom`` what is left of its rate limit (0 to 1),
     ``cooling_s`` how long its provider asked us to stay away, ``resting_s`` how long its breaker stays open."""
@@ -123,7 +123,7 @@ class Standing(IntEnum):
 _WORDS: Final = ("ready", "nearly spent", "perhaps", "cooling down", "resting")
 
 
-class Ranked(msgspec.Struct, frozen=True):
+class Ranked(msgspec.Struct, frozen=True, gc=False):
     """A target in the ranking. ``score`` is the strategy's own measure: nano-dollars, seconds, quality, balance or weight;
     ``None`` where it is not known. ``parts`` are cost, latency and quality as ``balanced`` weighs them, each 0 to 1."""
 
@@ -142,7 +142,7 @@ class Ranked(msgspec.Struct, frozen=True):
         return (self.target.provider.id, self.target.model.id)
 
 
-class Excluded(msgspec.Struct, frozen=True):
+class Excluded(msgspec.Struct, frozen=True, gc=False):
     """A target that cannot take the call."""
 
     target: Target
