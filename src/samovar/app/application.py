@@ -87,6 +87,7 @@ def data_plane(services: Services) -> Iterator[Route]:
             identity=services.identity,
             quotas=services.quotas,
             idempotency=services.idempotency,
+            answers=services.answers,
             clock=services.clock,
             ids=services.ids,
             settings=settings,
@@ -94,7 +95,9 @@ def data_plane(services: Services) -> Iterator[Route]:
             **differences,
         )
 
-    dialects = services.dialects
+    dialects, figures = services.dialects, services.figures
+    embed = gateway_http.FigureUse(surface=figures.embeddings, answer=services.gateway.embed, is_remembered=True)
+    count = gateway_http.FigureUse(surface=figures.counts, answer=services.gateway.count_tokens)
     gemini_array = GeminiContent(form=StreamForm.ARRAY)
 
     def models(usual: gateway_http.Told, to_anthropics: gateway_http.Told | None = None) -> gateway_http.ModelsEntrance:
@@ -111,15 +114,9 @@ def data_plane(services: Services) -> Iterator[Route]:
     yield from gateway_http.surfaces(
         chat=entrance(dialects["openai-chat"]),
         responses=entrance(dialects["openai-responses"]),
-        embeddings=entrance(
-            dialects["openai-chat"],
-            figures=gateway_http.FigureUse(surface=services.figures.embeddings, answer=services.gateway.embed),
-        ),
+        embeddings=entrance(dialects["openai-chat"], figures=embed),
         messages=entrance(dialects["anthropic-messages"]),
-        count_tokens=entrance(
-            dialects["anthropic-messages"],
-            figures=gateway_http.FigureUse(surface=services.figures.counts, answer=services.gateway.count_tokens),
-        ),
+        count_tokens=entrance(dialects["anthropic-messages"], figures=count),
         gemini=gateway_http.ModelInPath(
             events=entrance(dialects["gemini"]),
             array=entrance(gemini_array, stream_type=f"{StreamForm.ARRAY.value}; charset=utf-8"),

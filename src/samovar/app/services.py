@@ -29,6 +29,7 @@ from samovar.domains.catalog.service import CATALOG_CHANGED, CatalogService, bun
 from samovar.domains.gateway.model import CallFinished, GatewaySettings
 from samovar.domains.gateway.model.idempotency import IdempotencySettings
 from samovar.domains.gateway.service import Figures, GatewayService
+from samovar.domains.gateway.service.answer_cache import AnswerCache
 from samovar.domains.gateway.service.idempotency import IdempotencyService
 from samovar.domains.identity.service import FirstStart, IdentityService
 from samovar.domains.operations.model import About
@@ -219,6 +220,10 @@ class Services:
                 stream_timeouts=timeouts,
             ),
         )
+
+    @cached_property
+    def answers(self) -> AnswerCache:
+        return AnswerCache(service=self.gateway, cache=self.shared.cache)
 
     @cached_property
     def idempotency(self) -> IdempotencyService:

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
+from samovar.kernel.answer_cache import KeyCache
 from samovar.kernel.guard import Guard
 
 
@@ -23,7 +24,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     ``permissions`` come from the one table in ``identity/model.py``. ``allowed_models`` are patterns such as
     ``openai/*``; ``None`` allows every model. ``expires_at`` is when the credential ends, ``None`` for never. ``wallet_id`` is
     the wallet that the credential itself names to pay for its calls. ``guard`` is what its owner lets through, ``None`` for
-    everything; ``drop_params`` is what a call means that does not say it.
+    everything; ``drop_params`` is what a call means that does not say it. ``cache`` is what its owner wants remembered.
     """
 
     id: str
@@ -36,3 +37,4 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     wallet_id: str | None = None
     guard: Guard | None = None
     drop_params: bool = False
+    cache: KeyCache | None = None

@@ -13,8 +13,11 @@ from samovar.domains.gateway.http.idempotency import Recorder, replay
 from samovar.domains.gateway.http.keepalive import KeepAlive
 from samovar.domains.gateway.http.sign_in import signed_in
 from samovar.domains.gateway.model import Call
+from samovar.domains.gateway.model.answer_cache import cache_ask
+from samovar.domains.gateway.model.call import CacheAsk
 from samovar.domains.gateway.model.idempotency import Recorded
-from samovar.domains.gateway.service import Answer, GatewayService, LiveStream
+from samovar.domains.gateway.service import Answer, GatewayService
+from samovar.domains.gateway.service.answer_cache import AnswerCache, OpenStream
 from samovar.domains.gateway.service.idempotency import IdempotencyService
 from samovar.domains.identity.service import IdentityService
 from samovar.kernel.errors import Malformed, SamovarError
@@ -50,6 +53,8 @@ class FigureUse:
 
     surface: FigureSurface
     answer: Callable[[Call], Awaitable[Answer]]
+    is_remembered: bool = False
+    """Whether it is worth remembering."""
 
 
 class ChatEntrance:
@@ -64,6 +69,7 @@ class ChatEntrance:
         identity: IdentityService,
         quotas: QuotaService,
         idempotency: IdempotencyService,
+        answers: AnswerCache,
         clock: Clock,
         ids: Ids,
         settings: EntranceSettings,
@@ -79,6 +85,8 @@ class ChatEntrance:
         self._identity = identity
         self._quotas = quotas
         self._idempotency = idempotency
+        self._answers = answers
+        self._form = stream_type
         self._clock = clock
         self._ids = ids
         self._settings = settings
@@ -173,11 +181,19 @@ class ChatEntrance:
             traceparent=f"00-{trace_id}-{own[16:]}-01",
             surface_name="" if figures is None else figures.surface.name,
             as_prompt=None if figures is None else figures.surface.as_prompt,
+            cache=self._asked(envelope, principal),
             grant=grant,
         )
 
+    def _asked(self, envelope: Envelope, principal: Principal) -> CacheAsk | None:
+        """Whether an answer from memory will do. Raises ``Malformed``."""
+        if principal.cache is None and envelope.cache is None and envelope.cache_ttl is None:
+            return None
+        ask = cache_ask(envelope.cache, envelope.cache_ttl, principal.cache, form=self._form)
+        return ask if self._figures is None or self._figures.is_remembered else None
+
     async def _answer(self, call: Call, send: Send) -> int:
-        answer = await self._whole(call)
+        answer = await (self._whole(call) if call.cache is None else self._answers.whole(call, self._whole))
         headers = (*self._json_headers, *told(answer.trail, answer.plan))
         await send_whole(send, 200, headers, answer.body)
         return 200
@@ -203,10 +219,10 @@ class ChatEntrance:
             await alive.stop()
         return 200
 
-    async def _opened(self, call: Call, alive: KeepAlive, send: Send) -> LiveStream | None:
+    async def _opened(self, call: Call, alive: KeepAlive, send: Send) -> OpenStream | None:
         """The stream, or ``None`` once its failure was told in the stream. Raises while a status can still be given."""
         try:
-            return await self._service.stream(call)
+            return await (self._service if call.cache is None else self._answers).stream(call)
         except Exception as error:  # edge: after the first beat, any failure must be told in the stream
             if not await alive.stop():
                 raise
@@ -215,7 +231,7 @@ class ChatEntrance:
             await send({"type": "http.response.body", "body": self._writer(call).fail(told_error), BROKEN: True})
             return None
 
-    async def _passed_on(self, live: LiveStream, alive: KeepAlive, send: Send) -> None:
+    async def _passed_on(self, live: OpenStream, alive: KeepAlive, send: Send) -> None:
         if not await alive.stop():
             headers = [*self._stream_headers, *told(live.trail, live.plan)]
             await send({"type": "http.response.start", "status": 200, "headers": headers})

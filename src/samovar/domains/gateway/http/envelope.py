@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from samovar.domains.gateway.model import Plan
+from samovar.domains.gateway.model.answer_cache import SWITCH, TTL
 from samovar.domains.gateway.model.idempotency import HEADER
 from samovar.domains.gateway.service.trail import Trail
 from samovar.kernel.errors import SamovarError
@@ -27,6 +28,8 @@ class Envelope(msgspec.Struct):
     parent_span_id: str = ""
     wants_cost: bool = False
     idempotency_key: bytes | None = None
+    cache: bytes | None = None
+    cache_ttl: bytes | None = None
     forwarded: list[tuple[str, str]] = []
 
 
@@ -76,6 +79,14 @@ def _idempotency_key(found: Envelope, value: bytes) -> None:
     found.idempotency_key = value
 
 
+def _cache(found: Envelope, value: bytes) -> None:
+    found.cache = value.strip()
+
+
+def _cache_ttl(found: Envelope, value: bytes) -> None:
+    found.cache_ttl = value.strip()
+
+
 _READERS = {
     b"authorization": _authorization,
     b"x-api-key": _vendor_key,
@@ -85,6 +96,8 @@ _READERS = {
     b"traceparent": _traceparent,
     b"x-samovar-usage": _wants_cost,
     HEADER: _idempotency_key,
+    SWITCH: _cache,
+    TTL: _cache_ttl,
 }
 
 
@@ -105,7 +118,9 @@ def told(trail: Trail, planned: Plan) -> list[tuple[bytes, bytes]]:
         (b"x-samovar-overhead-ms", b"%.3f" % overhead_ms),
         (b"server-timing", b"provider;dur=%.1f, samovar;dur=%.3f" % (trail.upstream_s * 1000, overhead_ms)),
     ]
-    if trail.usage is not None:
+    if trail.cache:
+        headers.append((b"x-cache", trail.cache.encode()))
+    if trail.cost_nano_usd == 0 or trail.usage is not None:
         cost = trail.cost_nano_usd
         headers.append((b"x-samovar-cost-credits", b"unknown" if cost is None else credits_text(cost).encode()))
     if trail.is_estimate or (trail.usage is not None and trail.usage.estimated):

@@ -57,6 +57,16 @@ class Allowed(Protocol):
         ...
 
 
+class CacheAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """That an answer be remembered ``ttl_s`` seconds, or given from memory: of all keys of the team, or the key's ``own``;
+    ``always``, or only one that is made at temperature 0. ``form`` is how a stream is framed."""
+
+    ttl_s: int
+    own: bool
+    always: bool
+    form: str
+
+
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One request as it came in. ``started`` is the monotonic second of its first byte; ``forwarded`` are the caller's
     headers that mean something to a vendor of the same dialect; ``wants_cost`` asks for the cost in a stream's last
@@ -79,6 +89,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str = ""
     surface_name: str = ""
     as_prompt: Callable[[bytes], ChatRequest] | None = None
+    cache: CacheAsk | None = None
     prefer_cheaper: bool = False
     """A budget asks for cheaper targets: of several the cheapest comes first, whatever the strategy."""
     grant: Allowed | None = None

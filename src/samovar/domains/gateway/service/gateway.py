@@ -183,6 +183,18 @@ class GatewayService:
             await self._finish_failed(trail, error)
             raise
 
+    def preview(self, call: Call) -> tuple[Trail, Plan]:
+        """The call as its key's guard rails let it through, and the plan for it: nothing is sent, held or accounted for. Raises
+        as answering it would."""
+        trail = Trail(call, self._clock)
+        return trail, (self._plan_chat if call.as_prompt is None else self._plan_embeddings)(trail)
+
+    def remembered(self, trail: Trail, status: CallStatus) -> None:
+        """Account for a call that was answered from memory, or left while it was. Nobody learns from it."""
+        is_ok = status is CallStatus.OK
+        http_status, code = (200, None) if is_ok else (CANCELLED_STATUS, "client_gone")
+        self._on_finished(trail.finished(status, http_status=http_status, error_code=code))
+
     def _plan_chat(self, trail: Trail) -> Plan:
         if _is_guarded(trail.call.principal):
             self._guards.admit(trail)

@@ -14,6 +14,7 @@ from samovar.kernel.errors import SamovarError
 from samovar.kernel.money import credits_text
 from samovar.ports.clock import Clock
 from samovar.ports.dialect import Relay
+from samovar.ports.llm import Stop
 from samovar.ports.pins import maker_of
 from samovar.ports.transport import Exchange, HttpAnswer, Transport
 
@@ -55,6 +56,11 @@ class LiveStream:
         self._status = CallStatus.CANCELLED
         self._error_code: str | None = "client_gone"
         self._closed = False
+
+    @property
+    def stop(self) -> Stop | None:
+        """Why it stopped, once known."""
+        return self._pipe.stop
 
     @property
     def ended_well(self) -> bool:

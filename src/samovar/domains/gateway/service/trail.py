@@ -23,6 +23,7 @@ class Trail:
         "_clock",
         "_request",
         "attempt",
+        "cache",
         "call",
         "charge",
         "conversation",
@@ -59,6 +60,7 @@ class Trail:
         self.price_source: str | None = None
         self.in_flight = False
         self.is_estimate = False
+        self.cache = ""
         self.ends_at: float | None = None
         self._attempt_started = 0.0
         self._request: ChatRequest | None = None
@@ -96,6 +98,11 @@ class Trail:
         """An attempt goes out, with this key of its provider's."""
         self.attempt, self.key = attempt, key
         self._attempt_started = self._clock.monotonic()
+
+    def from_memory(self, attempt: Attempt, *, source: str) -> None:
+        """Answered without asking anybody: what ``attempt`` would be asked is known, and costs nothing."""
+        self.attempt = attempt
+        self.cost_nano_usd, self.price_source = 0, source
 
     def sent(self) -> float:
         """The attempt's request goes to the provider. Returns the monotonic second."""
