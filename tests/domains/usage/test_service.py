@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,50 +10,33 @@ import pytest
 from sqlalchemy import text
 
 from samovar.adapters.postgres import PostgresDatabase
-from samovar.domains.gateway.model import AttemptNote, CallFinished, CallStatus
 from samovar.domains.usage.errors import EventsRefused
 from samovar.domains.usage.service import BATCH, UsageService
 from samovar.ports.database import Database
 from samovar.ports.llm import Usage
+from tests.domains.usage.calls import EVENT, event
 from tests.support.sockets import Relay
 
-EVENT = CallFinished(
-    id="call_0",
-    request_id="req_0",
-    team_id="team_default",
-    principal_id="key_1",
-    principal_kind="key",
-    surface="openai-chat",
-    requested_model="echo",
-    model="sandbox/echo",
-    provider="sandbox",
-    vendor="sandbox",
-    native=True,
-    stream=False,
-    status=CallStatus.OK,
-    http_status=200,
-    error_code=None,
-    started_at=datetime(2026, 11, 21, 12, tzinfo=UTC),
-    duration_ms=12.5,
-    first_content_ms=None,
-    overhead_ms=0.5,
-    usage=Usage(input_tokens=3, output_tokens=5, estimated=True),
-    cost_nano_usd=1234,
-    price_source="test",
-    stop="end",
-    attempts=(AttemptNote("sandbox/echo", "sandbox", 12.0),),
-    trace_id="0" * 32,
-    parent_span_id="",
-)
 
-
-def event(number: int, **changes: Any) -> CallFinished:
-    return msgspec.structs.replace(EVENT, id=f"call_{number}", **changes)
-
-
-def service_on(database: Database, reports: list[str] | None = None, **settings: Any) -> UsageService:
+def service_on(database: Any, reports: list[str] | None = None, **settings: Any) -> UsageService:
     said = reports if reports is not None else []
     return UsageService(database=database, report=lambda _, what: said.append(what), **settings)
+
+
+class Counted:
+    """A database that counts its transactions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.transactions = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    def transaction(self) -> Any:
+        """See the port."""
+        self.transactions += 1
+        return self._database.transaction()
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -115,6 +97,43 @@ async def test_an_event_that_is_refused_is_dropped_alone(database: Database) -> 
     finally:
         async with database.transaction() as tx:
             await tx.execute(text("DROP INDEX planted"))
+
+
+async def test_a_few_bad_events_among_many_are_found_within_a_bound(database: Database) -> None:
+    usage = service_on(database, [])
+    bad = {3, 4, 500, 999}
+    async with database.transaction() as tx:
+        await tx.execute(text("CREATE UNIQUE INDEX planted ON usage_events (trace_id)"))
+    try:
+        usage.record(event(5_000, trace_id="taken"))
+        await usage.flush()
+        for number in range(BATCH):
+            usage.record(event(number, trace_id="taken" if number in bad else str(number)))
+        await usage.flush()
+        assert (usage.dropped, usage.written, usage.waiting) == (len(bad), BATCH - len(bad) + 1, 0)
+        written = {row.id for row in await rows(database)}
+        assert written == {f"call_{number}" for number in (*range(BATCH), 5_000) if number not in bad}
+    finally:
+        async with database.transaction() as tx:
+            await tx.execute(text("DROP INDEX planted"))
+
+
+async def test_where_no_event_of_a_large_batch_is_taken_few_transactions_find_that_out(database: Database) -> None:
+    usage = service_on(counted := Counted(database))
+    async with database.transaction() as tx:
+        await tx.execute(text("ALTER TABLE usage_events RENAME TO elsewhere"))
+    try:
+        for number in range(BATCH):
+            usage.record(event(number))
+        with pytest.raises(EventsRefused):
+            await usage.flush()
+    finally:
+        async with database.transaction() as tx:
+            await tx.execute(text("ALTER TABLE elsewhere RENAME TO usage_events"))
+    assert counted.transactions < 50
+    assert (usage.waiting, usage.dropped) == (BATCH, 0)
+    await usage.flush()
+    assert len(await rows(database)) == BATCH
 
 
 async def test_where_no_event_is_taken_all_of_them_wait(database: Database) -> None:

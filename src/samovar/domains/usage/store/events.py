@@ -19,6 +19,7 @@ from sqlalchemy import (
     and_,
     delete,
     func,
+    literal,
     or_,
     select,
 )
@@ -131,7 +132,7 @@ async def prune(tx: Tx, team_id: str, *, before: datetime, limit: int) -> int:
             usage_events.c.team_id == team_id,
             usage_events.c.started_at < before,
             # In the statement that deletes: an event and its note become visible at once, so neither is seen alone.
-            usage_events.c.started_at < func.coalesce(waiting, before, type_=Instant),
+            usage_events.c.started_at < func.coalesce(waiting, literal(before, Instant)),
         )
         .order_by(usage_events.c.started_at)
         .limit(limit)
