@@ -72,10 +72,13 @@ async def list_open_of_wallet(tx: Tx, team_id: str, wallet_id: str) -> list[Leas
     return [_lease(row) for row in found]
 
 
-async def list_open_of_spender(tx: Tx, spender_id: str, *, limit: int) -> list[LeaseRow]:
-    """What a process has not given back, of any team."""
+async def list_open_of_spender(tx: Tx, spender_id: str, *, after_id: str, limit: int) -> list[LeaseRow]:
+    """What a process has not given back, of any team, by id from the one after ``after_id``."""
     found = await tx.execute(
-        select(*_ROW).where(leases.c.spender_id == spender_id, leases.c.state == LeaseState.OPEN).limit(limit)
+        select(*_ROW)
+        .where(leases.c.spender_id == spender_id, leases.c.state == LeaseState.OPEN, leases.c.id > after_id)
+        .order_by(leases.c.id)
+        .limit(limit)
     )
     return [_lease(row) for row in found]
 

@@ -93,24 +93,24 @@ class Hold:
     def _end(
         self, cost: int, kind: OutcomeKind, source: str, mark: Mark | None, memo: str | None
     ) -> Awaitable[None] | None:
-        stage, self._stage = self._stage, _Stage.ENDED
+        stage = self._stage
         if stage is _Stage.ENDED:
             return None
-        intent, waiting = self._intent, None
         if stage is _Stage.HELD and kind != "released":
             # A cost without a request that was noted: noted now, so that it stands in the ledger.
-            self._journal.intend(intent)
+            self._journal.intend(self._intent)
             stage = _Stage.SENT
-        cost = min(max(cost, 0), MAX_NANO_USD)
+        self._stage = _Stage.ENDED
+        cost, waiting = min(max(cost, 0), MAX_NANO_USD), None
         if stage is _Stage.SENT:
-            outcome = Outcome(intent.call_id, cost, kind, source[:64], mark, memo)
-            waiting = self._journal.conclude(intent, outcome)
+            outcome = Outcome(self._intent.call_id, cost, kind, source[:64], mark, memo)
+            waiting = self._journal.conclude(self._intent, outcome)
             self._lease.last_mark = self._journal.end
         if kind == "released":
             self._tally.released += 1
         else:
             self._tally.settled += 1
-        self._purse.put_back(self._lease, intent.hold_nano_usd - cost)
+        self._purse.put_back(self._lease, self._intent.hold_nano_usd - cost)
         return waiting
 
     def _compare(self, difference: int) -> None:

@@ -86,6 +86,7 @@ class MoneyService:
         self._opening = asyncio.Lock()
         self._opened = asyncio.Event()
         self._seen_at = clock.monotonic()
+        self._in_doubt = False
         bus.subscribe(WALLETS_CHANGED, self._on_changed)
         bus.on_gap(self._payers.refresh)
 
@@ -201,6 +202,8 @@ class MoneyService:
             await purse.give_back(moved=moved)
             if purse.is_empty:
                 del self._purses[purse.wallet_id]
+        if self._in_doubt:
+            await self._end_doubt(self._leasing)
         if self._clock.monotonic() - self._seen_at >= _SEEN_EVERY_S:
             self._seen_at = self._clock.monotonic()
             await self._leasing.seen()
@@ -237,9 +240,28 @@ class MoneyService:
             clock=self._clock,
             size=self._settings.lease_nano_usd,
             wait_s=self._settings.wait_s,
-            on_unavailable=lambda error: self._report(f"a lease was not filled up: {error.detail}"),
+            on_unavailable=self._on_unavailable,
         )
         return self._purses.setdefault(wallet.id, made)
+
+    def _on_unavailable(self, error: Unavailable) -> None:
+        self._in_doubt = True
+        self._report(f"a lease was not filled up: {error.detail}")
+
+    async def _end_doubt(self, leasing: Leasing) -> None:
+        """Close leases that the database gave and this process never heard of."""
+        known: set[str] = set()
+        for purse in self._purses.values():
+            ids = purse.lease_ids
+            if ids is None:
+                return
+            known.update(ids)
+        self._in_doubt = False
+        try:
+            await close_leases(self._database, leasing.spender.id, but=known)
+        except Unavailable:
+            self._in_doubt = True
+            raise
 
     async def _open(self) -> Leasing:
         """The first call that somebody pays for: begin a journal."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Final
 
@@ -117,16 +117,20 @@ class Adopter:
             return await charge(tx, batch.calls)
 
 
-async def close_leases(database: Database, spender_id: str) -> None:
-    """Give back all that a process still has, once all that it noted stands in the ledger. Raises ``Unavailable``."""
+async def close_leases(database: Database, spender_id: str, *, but: Container[str] = ()) -> None:
+    """Give back all that a process still has, once all that it noted of these leases stands in the ledger. Raises
+    ``Unavailable``."""
+    after_id = ""
     while True:
         async with database.reading() as tx:
-            found = await leases.list_open_of_spender(tx, spender_id, limit=_LEASES_AT_ONCE)
-        if not found:
-            return
+            found = await leases.list_open_of_spender(tx, spender_id, after_id=after_id, limit=_LEASES_AT_ONCE)
         for lease in found:
-            async with database.transaction() as tx:
-                await give_back(tx, lease.team_id, lease.id, keep=0, close=True)
+            if lease.id not in but:
+                async with database.transaction() as tx:
+                    await give_back(tx, lease.team_id, lease.id, keep=0, close=True)
+        if len(found) < _LEASES_AT_ONCE:
+            return
+        after_id = found[-1].id
 
 
 def _folders(root: Path) -> list[Path]:

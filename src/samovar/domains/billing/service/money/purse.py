@@ -65,7 +65,8 @@ class Lease:
 
 
 class Purse:
-    """One wallet in one process. ``on_unavailable`` is told when the database fails a refill beside the path."""
+    """One wallet in one process. ``on_unavailable`` is told when the database failed a refill: perhaps it was done all the
+    same, and only the word of it was lost."""
 
     def __init__(
         self,
@@ -176,6 +177,13 @@ class Purse:
                 self.retiring.remove(lease)
 
     @property
+    def lease_ids(self) -> list[str] | None:
+        """The leases it knows of; ``None`` while it is asking for one."""
+        if self._filling is not None:
+            return None
+        return [lease.id for lease in (self.lease, *self.retiring) if lease is not None]
+
+    @property
     def is_empty(self) -> bool:
         """Nothing in hand, nobody waits."""
         return self.lease is None and not self.retiring and not self._waiting and self._filling is None
@@ -199,7 +207,7 @@ class Purse:
                 if not self._waiting:
                     return
         except (PaymentRefused, Unavailable) as error:
-            if not self._waiting and isinstance(error, Unavailable):
+            if isinstance(error, Unavailable):
                 self._on_unavailable(error)
             self._refuse_all(error)
         except BaseException as error:

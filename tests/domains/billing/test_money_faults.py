@@ -1,0 +1,112 @@
+"""PostgreSQL gone in the middle of the calls, a clock that jumps, a disk that is not there."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from sqlalchemy import text
+
+from samovar.adapters.memory import MemoryBus
+from samovar.adapters.postgres import PostgresDatabase
+from samovar.adapters.system import SystemIds
+from samovar.domains.billing.service import MoneySettings
+from samovar.domains.billing.service.money.mover import Adopter
+from samovar.domains.identity import store
+from samovar.domains.identity.model import DEFAULT_TEAM_ID, Team
+from samovar.kernel.errors import Unavailable
+from samovar.ports.database import Database
+from tests.domains.billing.conftest import ADMIN, CREDIT, Open, Till, cost, gone, till_on
+from tests.support.clock import ManualClock
+from tests.support.sockets import Relay
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(15):
+        while not condition():  # noqa: ASYNC110  # what is waited for tells nobody
+            await asyncio.sleep(0.02)
+
+
+async def test_calls_go_on_while_postgresql_is_away_and_nothing_of_them_is_lost(
+    postgres_database: PostgresDatabase, postgres_url: str, clock: ManualClock, ids: SystemIds, spool: Path
+) -> None:
+    async with postgres_database.transaction() as tx:
+        await store.add_team(tx, Team(id=DEFAULT_TEAM_ID, name="Default", created_at=clock.now()))
+    place = urlsplit(postgres_url)
+    relay = Relay(place.hostname or "", place.port or 5432)
+    await relay.start()
+    far = PostgresDatabase(postgres_url.replace(f":{place.port}/", f":{relay.port}/"))
+    settings = MoneySettings(spool=spool, lease_nano_usd=20 * CREDIT, wait_s=2.0)
+    try:
+        async with till_on(far, clock, ids, MemoryBus(), settings) as till:
+            wallet = await till.wallet(1000)
+            await till.call("call_0", wallet, hold=CREDIT, nano_usd=CREDIT)
+            await relay.cut()
+            # From what is leased.
+            for n in range(1, 6):
+                await till.call(f"call_{n}", wallet, hold=CREDIT, nano_usd=CREDIT)
+            with pytest.raises(Unavailable):
+                await till.money.hold("call_big", wallet, 500 * CREDIT, principal_id="key_1")
+            await relay.start()
+            await till.call("call_6", wallet, hold=100 * CREDIT, nano_usd=CREDIT)
+            await till.money.flush()
+            assert await till.balance(wallet) == 993 * CREDIT
+            await till.money.tidy()
+            assert await till.books.check(ADMIN) == []
+    finally:
+        await far.close()
+        await relay.cut()
+
+
+async def test_a_lease_whose_grant_was_never_heard_of_goes_back(till: Till, installed: Database) -> None:
+    wallet = await till.wallet(100)
+    await till.call("call_1", wallet, hold=CREDIT, nano_usd=CREDIT)
+    await till.money.flush()
+    known = (await till.wallets.get(ADMIN, wallet.id)).leased_nano_usd
+    async with installed.transaction() as tx:
+        # As if the connection had broken between the commit and the word of it.
+        await tx.execute(
+            text(
+                "INSERT INTO leases (id, team_id, wallet_id, spender_id, day, amount_nano_usd, spent_nano_usd, state, taken_at)"
+                " SELECT 'lse_unheard', team_id, wallet_id, spender_id, day, 500, 0, 'open', taken_at FROM leases"
+            )
+        )
+        await tx.execute(text("UPDATE wallets SET leased_nano_usd = leased_nano_usd + 500"))
+    till.money._on_unavailable(Unavailable("the connection broke"))
+    await till.money.tidy()
+    assert (await till.wallets.get(ADMIN, wallet.id)).leased_nano_usd == known
+    assert await till.books.check(ADMIN) == []
+
+
+async def test_a_clock_that_jumps_back_and_forth_moves_no_charge_out_of_its_budgets(
+    till: Till, clock: ManualClock
+) -> None:
+    wallet = await till.wallet(100)
+    hold = await till.money.hold("call_0", wallet, CREDIT, principal_id="key_1")
+    await gone(hold.sent())
+    for n, jump_s in enumerate((90_000, -200_000, 40 * 86_400, -86_400)):
+        clock.advance(jump_s)
+        await till.call(f"call_{n + 1}", wallet, hold=CREDIT, nano_usd=CREDIT)
+    await gone(hold.settle(cost(CREDIT)))
+    assert await till.balance(wallet) == 95 * CREDIT
+    await till.money.tidy()
+    assert await till.books.check(ADMIN) == []
+
+
+async def test_a_folder_that_cannot_be_written_is_named(open_till: Open, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.touch()
+    till = await open_till(spool=blocked / "spool")
+    wallet = await till.wallet(1)
+    with pytest.raises(Unavailable, match="SAMOVAR_SPOOL=database"):
+        await till.call("call_1", wallet, hold=1, nano_usd=1)
+
+
+async def test_what_lies_beside_the_spools_is_left_alone(till: Till, installed: Database, spool: Path) -> None:
+    wallet = await till.wallet(1)
+    await till.call("call_1", wallet, hold=1, nano_usd=1)
+    (spool / "lost+found").mkdir()
+    adopter = Adopter(database=installed, root=spool, tally=till.money.tally)
+    assert await adopter.adopt() == 0
+    assert (spool / "lost+found").is_dir()
