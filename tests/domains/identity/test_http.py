@@ -321,3 +321,20 @@ async def test_a_guarded_key_makes_none_that_is_guarded_less(
         refused(await limited.post("/api/keys", json={"name": "more", "guard": more}), 403, "beyond_own_rights")
         refused(await limited.patch(f"/api/keys/{maker['id']}", json={"guard": None}), 403, "beyond_own_rights")
         await made(limited, guard={**GUARD, "max_output_tokens": 100})
+
+
+async def test_a_key_says_whether_its_answers_are_remembered_and_hands_it_on(
+    client: httpx2.AsyncClient, service: IdentityService
+) -> None:
+    key = await made(client, cache={"ttl_s": 60})
+    assert key["cache"] == {"ttl_s": 60, "own": False}
+    principal = await service.authenticate(key["key"])
+    assert principal.cache is not None
+    assert (principal.cache.ttl_s, principal.cache.own) == (60, False)
+    new = (await client.post(f"/api/keys/{key['id']}/rotate")).json()
+    assert new["cache"] == key["cache"]
+    answer = await client.patch(f"/api/keys/{new['id']}", json={"cache": {"own": True}})
+    assert answer.json()["cache"] == {"ttl_s": 3600, "own": True}
+    assert (await client.patch(f"/api/keys/{new['id']}", json={"name": "n"})).json()["cache"] == answer.json()["cache"]
+    assert (await client.patch(f"/api/keys/{new['id']}", json={"cache": None})).json()["cache"] is None
+    assert (await client.post("/api/keys", json={"name": "n", "cache": {"ttl_s": 604_801}})).status_code == 422

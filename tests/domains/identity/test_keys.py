@@ -124,6 +124,27 @@ async def test_a_rotated_key_works_beside_the_new_one_until_its_grace_ends(
     assert service.key_state(shown) is KeyState.REVOKED
 
 
+async def test_a_rotation_may_give_the_new_key_an_end_of_its_own(service: IdentityService, clock: ManualClock) -> None:
+    ends, later = clock.now() + timedelta(days=2), clock.now() + timedelta(days=90)
+    old = await a_key(service, expires_at=ends)
+    new = await service.rotate_key(ADMIN, old.key.id, expires_at=later)
+    assert new.key.expires_at == later
+    shown = await service.get_key(ADMIN, old.key.id)
+    # Seven days of grace do not outlast the old key's own end.
+    assert (shown.grace_until, shown.ends_at) == (clock.now() + timedelta(days=7), ends)
+    with pytest.raises(Invalid, match="expires_at"):
+        await service.rotate_key(ADMIN, new.key.id, expires_at=clock.now())
+
+
+async def test_a_key_cannot_prolong_itself_by_rotation(service: IdentityService, clock: ManualClock) -> None:
+    ends = clock.now() + timedelta(days=2)
+    maker = await a_key(service, scopes=[Scope.KEYS], expires_at=ends)
+    principal = await service.authenticate(maker.secret)
+    with pytest.raises(BeyondOwnRights, match="no later than yours"):
+        await service.rotate_key(principal, maker.key.id, expires_at=ends + timedelta(days=1))
+    assert (await service.rotate_key(principal, maker.key.id)).key.expires_at == ends
+
+
 async def test_without_grace_the_old_key_stops_at_once(service: IdentityService) -> None:
     old = await a_key(service)
     await service.authenticate(old.secret)

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from samovar.domains.identity.errors import BeyondOwnRights
+from samovar.kernel.answer_cache import KeyCache
 from samovar.kernel.errors import Forbidden
 from samovar.kernel.guard import NO_GUARD, Guard
 from samovar.kernel.principal import Principal, PrincipalKind
@@ -188,6 +189,7 @@ class Key:
     wallet_id: str | None = None
     guard: Guard | None = None
     drop_params: bool = False
+    cache: KeyCache | None = None
     revision: int = 1
 
     @property
@@ -217,6 +219,7 @@ class Key:
             wallet_id=self.wallet_id,
             guard=self.guard,
             drop_params=self.drop_params,
+            cache=self.cache,
         )
 
 

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Row
 
 from samovar.domains.identity.model import Key, Scope, Team
+from samovar.kernel.answer_cache import KeyCache
 from samovar.kernel.guard import Guard
 from samovar.ports.database import Instant, Json, Tx, insert_new, metadata
 
@@ -59,6 +60,7 @@ gateway_keys = Table(
     Column("wallet_id", String(64), nullable=True),
     Column("guard", Json, nullable=True),
     Column("drop_params", Boolean, nullable=False, server_default=false()),
+    Column("cache", Json, nullable=True),
     Column("revision", Integer, nullable=False, server_default="1"),
     Index(None, "team_id", "id"),
 )
@@ -111,6 +113,7 @@ async def add_key(tx: Tx, key: Key, *, key_hash: str) -> None:
             wallet_id=key.wallet_id,
             guard=_guard_row(key),
             drop_params=key.drop_params,
+            cache=_cache_row(key),
             revision=key.revision,
         )
     )
@@ -180,6 +183,7 @@ async def change(tx: Tx, key: Key, *, from_revision: int) -> bool:
             expires_at=key.expires_at,
             guard=_guard_row(key),
             drop_params=key.drop_params,
+            cache=_cache_row(key),
             revision=key.revision,
         )
     )
@@ -203,6 +207,10 @@ def _guard_row(key: Key) -> Any:
     return None if key.guard is None else msgspec.to_builtins(key.guard)
 
 
+def _cache_row(key: Key) -> Any:
+    return None if key.cache is None else msgspec.to_builtins(key.cache)
+
+
 def _key(row: Row[Any]) -> Key:
     return Key(
         id=row.id,
@@ -221,5 +229,6 @@ def _key(row: Row[Any]) -> Key:
         wallet_id=row.wallet_id,
         guard=None if row.guard is None else msgspec.convert(row.guard, Guard),
         drop_params=row.drop_params,
+        cache=None if row.cache is None else msgspec.convert(row.cache, KeyCache),
         revision=row.revision,
     )

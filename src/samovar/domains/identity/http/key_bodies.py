@@ -25,6 +25,7 @@ from samovar.domains.identity.service import (
     IdentityService,
     KeyChange,
 )
+from samovar.kernel.answer_cache import DEFAULT_CACHE_TTL_S, MAX_CACHE_TTL_S, KeyCache
 from samovar.kernel.guard import (
     DEFAULT_REPLACEMENT,
     MAX_REPLACEMENT_CHARS,
@@ -100,6 +101,22 @@ def guard_of(body: GuardBody | None) -> Guard | None:
     return Guard(max_output_tokens=body.max_output_tokens, max_input_tokens=body.max_input_tokens, rules=rules)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheBody:
+    """Answers at temperature 0 are remembered and given again to who asks exactly the same."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    ttl_s: Annotated[int, Field(ge=1, le=MAX_CACHE_TTL_S, description="For how long.")] = DEFAULT_CACHE_TTL_S
+    own: Annotated[bool, Field(description="Shared with no other key of the team.")] = False
+
+
+def cache_of(body: CacheBody | None) -> KeyCache | None:
+    """What a body says of remembering answers."""
+    return None if body is None else KeyCache(ttl_s=body.ttl_s, own=body.own)
+
+
+_CacheField = Field(description="Whether answers are remembered, and for how long; null for not.")
 _GuardField = Field(description="Guard rails: bounds on tokens, and rules over what is said; null for none.")
 _DropField = Field(
     description="Parameters that a provider cannot take are dropped, where a call does not say otherwise."
@@ -133,6 +150,7 @@ class KeyOrder:
     ] = None
     guard: Annotated[GuardBody | None, _GuardField] = None
     drop_params: Annotated[bool, _DropField] = False
+    cache: Annotated[CacheBody | None, _CacheField] = None
 
 
 class KeyPatch(BaseModel):
@@ -148,6 +166,7 @@ class KeyPatch(BaseModel):
     expires_at: Annotated[AwareDatetime | None, Field(description="null for a key that does not expire.")] = None
     guard: Annotated[GuardBody | None, _GuardField] = None
     drop_params: Annotated[bool | None, Field(description="null leaves it as it is.")] = None
+    cache: Annotated[CacheBody | None, _CacheField] = None
 
     def change(self) -> KeyChange:
         """Only what was sent."""
@@ -158,6 +177,7 @@ class KeyPatch(BaseModel):
             expires_at=self.expires_at if "expires_at" in sent else UNSET,
             guard=guard_of(self.guard) if "guard" in sent else UNSET,
             drop_params=UNSET if self.drop_params is None else self.drop_params,
+            cache=cache_of(self.cache) if "cache" in sent else UNSET,
         )
 
 
@@ -196,6 +216,7 @@ class KeyAnswer:
     wallet_id: str | None
     guard: GuardBody | None
     drop_params: bool
+    cache: CacheBody | None
     revision: int
 
 
@@ -234,6 +255,7 @@ def shown(service: IdentityService, key: Key) -> dict[str, Any]:
         "wallet_id": key.wallet_id,
         "guard": _guard_shown(key.guard),
         "drop_params": key.drop_params,
+        "cache": None if key.cache is None else CacheBody(ttl_s=key.cache.ttl_s, own=key.cache.own),
         "revision": key.revision,
     }
 

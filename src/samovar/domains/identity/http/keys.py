@@ -12,13 +12,13 @@ from samovar.domains.identity.http.key_bodies import (
     KeyPatch,
     NewKeyAnswer,
     Rotation,
+    cache_of,
     guard_of,
     just_made,
     shown,
 )
 from samovar.domains.identity.http.signed_in import Authenticate
 from samovar.domains.identity.service import (
-    DEFAULT_GRACE_S,
     MAX_PAGE,
     IdentityService,
 )
@@ -73,6 +73,7 @@ def router(*, service: IdentityService, authenticate: Authenticate) -> APIRouter
             wallet_id=order.wallet_id,
             guard=guard_of(order.guard),
             drop_params=order.drop_params,
+            cache=cache_of(order.cache),
         )
         return just_made(service, issued, response)
 

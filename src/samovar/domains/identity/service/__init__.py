@@ -20,6 +20,7 @@ from samovar.domains.identity.service.keys import (
 )
 from samovar.domains.identity.service.sign_in import SignIn
 from samovar.domains.identity.service.warm import SignInBounds
+from samovar.kernel.answer_cache import KeyCache
 from samovar.kernel.guard import Guard
 from samovar.kernel.principal import Principal
 from samovar.ports.clock import Clock, Ids
@@ -116,6 +117,7 @@ class IdentityService:
         wallet_id: str | None = None,
         guard: Guard | None = None,
         drop_params: bool = False,
+        cache: KeyCache | None = None,
     ) -> IssuedKey:
         """See :meth:`Keys.create`."""
         return await self._keys.create(
@@ -127,6 +129,7 @@ class IdentityService:
             wallet_id=wallet_id,
             guard=guard,
             drop_params=drop_params,
+            cache=cache,
         )
 
     async def change_key(
@@ -147,9 +150,16 @@ class IdentityService:
         """See :meth:`Keys.revoke`."""
         await self._keys.revoke(principal, key_id)
 
-    async def rotate_key(self, principal: Principal, key_id: str, *, grace_s: float = DEFAULT_GRACE_S) -> IssuedKey:
+    async def rotate_key(
+        self,
+        principal: Principal,
+        key_id: str,
+        *,
+        grace_s: float = DEFAULT_GRACE_S,
+        expires_at: datetime | None = None,
+    ) -> IssuedKey:
         """See :meth:`Keys.rotate`."""
-        return await self._keys.rotate(principal, key_id, grace_s=grace_s)
+        return await self._keys.rotate(principal, key_id, grace_s=grace_s, expires_at=expires_at)
 
     def key_state(self, key: Key) -> KeyState:
         """See :meth:`Keys.state`."""

@@ -29,6 +29,7 @@ from samovar.domains.identity.model import (
     key_text,
     require,
 )
+from samovar.kernel.answer_cache import KeyCache
 from samovar.kernel.errors import Flaw, Invalid, Unavailable
 from samovar.kernel.guard import NO_GUARD, Guard, flaws_of
 from samovar.kernel.principal import Principal
@@ -58,6 +59,7 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     expires_at: datetime | UnsetType | None = UNSET
     guard: Guard | UnsetType | None = UNSET
     drop_params: bool | UnsetType = UNSET
+    cache: KeyCache | UnsetType | None = UNSET
 
 
 class Keys:
@@ -92,6 +94,7 @@ class Keys:
         wallet_id: str | None = None,
         guard: Guard | None = None,
         drop_params: bool = False,
+        cache: KeyCache | None = None,
     ) -> IssuedKey:
         """A new key of the principal's team. Raises ``Forbidden``, ``BeyondOwnRights``, ``Invalid``."""
         require(principal, Permission.KEYS_WRITE)
@@ -108,6 +111,7 @@ class Keys:
             wallet_id=wallet_id,
             guard=guard,
             drop_params=drop_params,
+            cache=cache,
         )
         check_within_rights(principal, issued.key)
         async with self._database.transaction() as tx:
@@ -158,8 +162,16 @@ class Keys:
             await store.revoke(tx, principal.team_id, key_id, at=self._clock.now())
         await self._tell(key_id)
 
-    async def rotate(self, principal: Principal, key_id: str, *, grace_s: float = DEFAULT_GRACE_S) -> IssuedKey:
-        """A new secret under a new id with the old key's rights and end. It works at once; the old one ``grace_s`` more.
+    async def rotate(
+        self,
+        principal: Principal,
+        key_id: str,
+        *,
+        grace_s: float = DEFAULT_GRACE_S,
+        expires_at: datetime | None = None,
+    ) -> IssuedKey:
+        """A new secret under a new id with the old key's rights, which works at once; the old one ``grace_s`` more, but never
+        past its own end. The new one ends when the old one would, or at ``expires_at``.
 
         Of rotations that race one wins. Raises ``Forbidden``, ``BeyondOwnRights``, ``KeyNotFound``, ``KeyNotActive``,
         ``Invalid``.
@@ -167,23 +179,25 @@ class Keys:
         require(principal, Permission.KEYS_WRITE)
         if not 0 <= grace_s <= MAX_GRACE_S:
             raise _invalid("grace_s", f"must be from 0 to {MAX_GRACE_S} seconds")
+        end = self._checked_end(expires_at)
         async with self._database.transaction() as tx:
             old = await self._mine(tx, principal, key_id)
             now = self._clock.now()
             if old.state(now) is not KeyState.ACTIVE:
                 raise _not_active(old.state(now), "rotated")
-            check_within_rights(principal, old)
             issued = self.draft(
                 team_id=principal.team_id,
                 created_by=principal.id,
                 name=old.name,
                 scopes=old.scopes,
                 allowed_models=old.allowed_models,
-                expires_at=old.expires_at,
+                expires_at=end or old.expires_at,
                 wallet_id=old.wallet_id,
                 guard=old.guard,
                 drop_params=old.drop_params,
+                cache=old.cache,
             )
+            check_within_rights(principal, issued.key)
             await store.add_key(tx, issued.key, key_hash=digest_of(issued.secret).hex())
             until = now + timedelta(seconds=grace_s)
             if not await store.replace(tx, principal.team_id, key_id, by=issued.key.id, grace_until=until):
@@ -203,6 +217,7 @@ class Keys:
         wallet_id: str | None = None,
         guard: Guard | None = None,
         drop_params: bool = False,
+        cache: KeyCache | None = None,
     ) -> IssuedKey:
         """A key that stands nowhere yet."""
         secret = key_text(self._ids.token(KEY_ENTROPY_BYTES))
@@ -219,6 +234,7 @@ class Keys:
             wallet_id=wallet_id,
             guard=guard,
             drop_params=drop_params,
+            cache=cache,
         )
         return IssuedKey(key=key, secret=secret)
 
