@@ -11,7 +11,7 @@ from rich.markup import escape
 from samovar import __version__
 from samovar.cli import keys, providers, quotas, routes, wallets
 from samovar.cli.output import AsJson
-from samovar.cli.targets import AdminToken, Key, Url
+from samovar.cli.targets import AdminToken, By, Key, Url
 
 app = typer.Typer(
     name="samovar",
@@ -128,6 +128,29 @@ def models(
 
     credential = Credential.admin_token(admin_token) if admin_token else Credential.key(key) if key else None
     show_models(search=search, as_json=as_json, url=url, credential=credential)
+
+
+@app.command()
+def usage(
+    by: Annotated[By, typer.Option(help="What a line stands for.")] = By.MODEL,
+    start: Annotated[
+        str,
+        typer.Option(
+            "--from", help="A date, a time, or how long ago: 2026-11-01, 12h, 7d; without it 30d (hours: 7d)."
+        ),
+    ] = "",
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+    admin_token: AdminToken = None,
+    key: Key = None,
+) -> None:
+    """Show what was used, and what it cost."""
+    from samovar.cli.api import Credential
+    from samovar.cli.usage import show_usage
+
+    credential = Credential.admin_token(admin_token) if admin_token else Credential.key(key) if key else None
+    show_usage(by=by, start=start, as_csv=as_csv, as_json=as_json, url=url, credential=credential)
 
 
 @app.command()

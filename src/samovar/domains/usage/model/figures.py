@@ -1,7 +1,7 @@
 """Windows of time, sums, and quantiles out of counts. Pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -127,6 +127,13 @@ class Figures:
     duration_ms: float = 0.0
     overhead_ms: float = 0.0
     latency: Latency | None = None
+
+
+def together(figures: Iterable[Figures]) -> Figures:
+    """The sum of sums, without quantiles, which have none."""
+    every = list(figures)
+    names = [field.name for field in fields(Figures) if field.name != "latency"]
+    return Figures(**{name: sum(getattr(one, name) for one in every) for name in names})
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from samovar.domains.usage.model import (
     Record,
     Window,
 )
-from samovar.domains.usage.model.figures import DAY, HOUR, floor, parts_of
+from samovar.domains.usage.model.figures import DAY, HOUR, floor, parts_of, together
 from samovar.domains.usage.model.forecast import forecast
 from samovar.domains.usage.store import events, sums
 from samovar.kernel.errors import Flaw
@@ -124,11 +124,13 @@ class UsageQueries:
         window = self._window(start, end, 30 * DAY).widened(HOUR)
         parts = parts_of(window, None)
         async with self._database.reading() as tx:
-            found = await sums.groups(
-                tx, principal.team_id, parts, filters, by=by, latency=latency, limit=min(limit, MAX_GROUPS)
-            )
-            total = await sums.total(tx, principal.team_id, parts, filters, latency=latency)
-        return Breakdown(window, tuple(found), total)
+            limit = min(limit, MAX_GROUPS)
+            found = await sums.groups(tx, principal.team_id, parts, filters, by=by, latency=latency, limit=limit + 1)
+            if latency or len(found) > limit:
+                total = await sums.total(tx, principal.team_id, parts, filters, latency=latency)
+            else:
+                total = together(group.figures for group in found)
+        return Breakdown(window, tuple(found[:limit]), total)
 
     async def page(
         self,
