@@ -76,7 +76,7 @@ check-lint: $(WITH_DEV)
 
 check-types: $(WITH_DEV)
 	@$(BIN)/mypy
-	@MYPYPATH=src:tools $(BIN)/mypy --strict tools/*.py
+	@MYPYPATH=src:tools $(BIN)/mypy --strict tools/*.py scripts/*.py
 
 check-imports: $(WITH_DEV)
 	@$(BIN)/lint-imports

@@ -15,6 +15,8 @@ from samovar.cli.targets import AdminToken, Url
 app = typer.Typer(no_args_is_help=True, help="Gateway keys.")
 
 _SPAN: Final = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
+# The longest that the API takes is ten years from its own now, which may be a moment behind ours.
+_MAX_LIFE_DAYS: Final = 3652
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 MaxTokens = Annotated[int | None, typer.Option("--max-tokens", help="The most tokens of answer a call may ask for.")]
@@ -67,10 +69,9 @@ def create(
 @app.command("list")
 def list_keys(as_json: AsJson = False, url: Url = None, admin_token: AdminToken = None) -> None:
     """List all keys, the newest first."""
-    from samovar.cli.api import Credential, ask_all, reach
+    from samovar.cli.api import ask_all, reach
 
-    credential = Credential.admin_token(admin_token) if admin_token else None
-    keys = reach(lambda api: ask_all(api, "/api/keys"), url=url, credential=credential)
+    keys = reach(lambda api: ask_all(api, "/api/keys"), url=url, credential=_credential(admin_token))
     if as_json:
         return say_json(keys)
     rows = [
@@ -155,6 +156,76 @@ def rotate(
     _show_new(made, as_json)
 
 
+@app.command("rotate-expiring")
+def rotate_expiring(
+    within: Annotated[str, typer.Option(help="Keys that end within this: 12h, 7d.")] = "7d",
+    grace: Annotated[
+        str, typer.Option(help="How long the old ones go on working, but not past their own end: 0s, 12h, 7d.")
+    ] = "7d",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which keys that would be.")] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+    admin_token: AdminToken = None,
+) -> None:
+    """Rotate every key that soon ends. A new key lives as long as the old one was made for; it is printed here and never
+    again, in a line with the id of the old one."""
+    from samovar.adapters.system import SystemClock
+    from samovar.cli.api import Api, ask, ask_all, reach
+
+    within_s, grace_s = seconds_of(within), seconds_of(grace)
+    made: list[Any] = []
+
+    async def work(api: Api) -> list[str]:
+        now = SystemClock().now()
+        expiring = _expiring(await ask_all(api, "/api/keys"), now=now, until=now + timedelta(seconds=within_s))
+        if dry_run:
+            made.extend(expiring)
+            return []
+        failed = []
+        for old in expiring:
+            order = {"grace_s": grace_s, "expires_at": _renewed(old, now).isoformat()}
+            try:
+                new = await ask(api, "POST", f"/api/keys/{_segment(old['id'])}/rotate", order)
+            except CannotDo as error:
+                failed.append(f"{old['id']} ({old['name']}): {error}")
+                continue
+            made.append({**new, "replaces": old["id"]})
+            if not as_json:
+                # At once, not at the end: what is interrupted must not lose the secrets that were made.
+                note(f"{new['id']} takes the place of {old['id']} ({old['name']}) until {_day(new['expires_at'])}.")
+                say(f"{old['id']}\t{new['key']}")
+        return failed
+
+    try:
+        failed = reach(work, url=url, credential=_credential(admin_token))
+    finally:
+        if as_json:
+            say_json(made)
+    if dry_run and not as_json:
+        rows = [(key["id"], key["name"], _day(key["expires_at"]), _day(key["last_used_at"]) or "never") for key in made]
+        say_table(("id", "name", "ends", "last used"), rows)
+    elif not made and not failed:
+        note(f"No active key ends within {within}.")
+    if failed:
+        raise CannotDo("\n  - ".join(["these keys are not rotated:", *failed]))
+
+
+def _expiring(keys: list[Any], *, now: datetime, until: datetime) -> list[Any]:
+    """The active ones that end by ``until``, the first to end first. One that was replaced already has its heir."""
+    ends = [
+        (datetime.fromisoformat(key["expires_at"]), key)
+        for key in keys
+        if key["state"] == "active" and key["expires_at"]
+    ]
+    return [key for end, key in sorted(ends, key=lambda one: one[0]) if now < end <= until]
+
+
+def _renewed(old: Any, now: datetime) -> datetime:
+    """The end of a key that takes the place of ``old``: it lives as long."""
+    life = datetime.fromisoformat(old["expires_at"]) - datetime.fromisoformat(old["created_at"])
+    return now + min(life, timedelta(days=_MAX_LIFE_DAYS))
+
+
 def seconds_of(span: str) -> int:
     """``"12h"`` as seconds. Raises :class:`CannotDo`."""
     found = _SPAN.fullmatch(span.strip().lower())
@@ -199,10 +270,15 @@ def _show_new(made: Any, as_json: bool) -> None:
 
 def _call(method: str, path: str, body: Any, url: str | None, admin_token: str | None) -> Any:
     # Loaded when a command runs, not for `--help`.
-    from samovar.cli.api import Credential, ask, reach
+    from samovar.cli.api import ask, reach
 
-    credential = Credential.admin_token(admin_token) if admin_token else None
-    return reach(lambda api: ask(api, method, path, body), url=url, credential=credential)
+    return reach(lambda api: ask(api, method, path, body), url=url, credential=_credential(admin_token))
+
+
+def _credential(admin_token: str | None) -> Any:
+    from samovar.cli.api import Credential
+
+    return Credential.admin_token(admin_token) if admin_token else None
 
 
 def _segment(text: str) -> str:

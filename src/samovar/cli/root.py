@@ -1,6 +1,7 @@
 """The command and its subcommands. Each imports what it needs when it runs: ``samovar version`` shall not load a server."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -23,8 +24,9 @@ app = typer.Typer(
 _ERR = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def run() -> None:
-    """Run the command; what the user can mend is said in a sentence, without a traceback.
+def run(words: Sequence[str] | None = None) -> None:
+    """Run the command line's command, or the one of ``words``; what the user can mend is said in a sentence, without a
+    traceback.
 
     Exit status 0 is done, 1 failed, 2 wrong settings or arguments.
     """
@@ -39,7 +41,7 @@ def run() -> None:
     app.add_typer(wallets.app, name="wallets")
     app.add_typer(wallets.ledger, name="ledger")
     try:
-        app()
+        app(words, prog_name="samovar")
     except SettingsInvalid as error:
         _ERR.print("[red]The settings are not right:[/red]")
         for flaw in error.flaws:
