@@ -81,9 +81,7 @@ _Filters = Annotated[Filters, Depends(_filters)]
 
 
 def _asked(filters: _Filters, start: From = None, end: To = None) -> Asked:
-    return Asked(
-        None if start is None else start.astimezone(UTC), None if end is None else end.astimezone(UTC), filters
-    )
+    return Asked(start, end, filters)
 
 
 _Asked = Annotated[Asked, Depends(_asked)]

@@ -213,6 +213,7 @@ class UsageQueries:
         end = end or self._clock.now()
         if not 1970 < end.year < 2200:
             raise _refused("to", "must be a time from 1971 to 2199")
+        end = end.astimezone(UTC)
         start = start or end - min(length, end - _EARLIEST)
         if start < _EARLIEST:
             raise _refused("from", "must not lie before 1970")
@@ -220,7 +221,7 @@ class UsageQueries:
             raise _refused("from", "must lie before `to`")
         if end - start > _LONGEST:
             raise _refused("from", f"{_LONGEST.days:,} days are the longest time that can be asked for")
-        return Window(start, end)
+        return Window(start.astimezone(UTC), end)
 
 
 def _refused(where: str, what: str) -> WindowRefused:
