@@ -268,3 +268,30 @@ async def test_a_key_is_revoked_also_while_the_bus_is_away(make: Make, service: 
     await lonely.revoke_key(ADMIN, issued.key.id)
     assert lonely.recall(issued.secret) is None
     assert service.key_state(await service.get_key(ADMIN, issued.key.id)) is KeyState.REVOKED
+
+
+async def test_a_keys_wallet_is_one_that_its_team_has_and_goes_along_when_it_is_rotated(make: Make) -> None:
+    async def has_wallet(team_id: str, wallet_id: str) -> bool:
+        return (team_id, wallet_id) in {(ADMIN.team_id, "wal_1"), (ADMIN.team_id, "wal_2")}
+
+    service = make(has_wallet=has_wallet)
+    await service.ensure_installed("the-admin-token")
+    issued = await a_key(service, wallet_id="wal_1", scopes=[Scope.KEYS])
+    assert (await service.authenticate(issued.secret)).wallet_id == "wal_1"
+    assert (await service.rotate_key(ADMIN, issued.key.id)).key.wallet_id == "wal_1"
+    with pytest.raises(Invalid):
+        await a_key(service, wallet_id="wal_none")
+
+
+async def test_a_key_makes_keys_for_its_own_wallet_alone(make: Make) -> None:
+    async def has_wallet(team_id: str, wallet_id: str) -> bool:
+        return True
+
+    service = make(has_wallet=has_wallet)
+    await service.ensure_installed("the-admin-token")
+    issued = await a_key(service, wallet_id="wal_1", scopes=[Scope.KEYS])
+    maker = await service.authenticate(issued.secret)
+    made = await service.create_key(maker, name="child", scopes=[Scope.KEYS])
+    assert made.key.wallet_id == "wal_1"
+    with pytest.raises(BeyondOwnRights):
+        await service.create_key(maker, name="thief", scopes=[Scope.KEYS], wallet_id="wal_2")
