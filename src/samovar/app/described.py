@@ -5,6 +5,8 @@ from typing import Any, Final
 
 import msgspec
 
+from samovar.kernel.answer_cache import MAX_CACHE_TTL_S
+
 _ANSWER_HEADERS: Final[Mapping[str, str]] = {
     "x-request-id": "This request's id.",
     "x-samovar-call-id": "The call in the usage log.",
@@ -15,7 +17,22 @@ _ANSWER_HEADERS: Final[Mapping[str, str]] = {
     "x-samovar-cost-credits": "The cost; `unknown` where no price is known.",
     "x-samovar-estimated": "`1` where the figures are our own guess.",
     "x-samovar-overhead-ms": "What Samovar added to the provider's time.",
+    "x-cache": "`HIT` or `MISS`, where an answer from memory was asked for.",
 }
+_CACHE_HEADERS: Final = (
+    {
+        "name": "X-Samovar-Cache",
+        "in": "header",
+        "description": "`1`: an answer from memory will do, and this one may be remembered; `0`: not, whatever the key says.",
+        "schema": {"type": "string", "enum": ["0", "1"]},
+    },
+    {
+        "name": "X-Samovar-Cache-Ttl",
+        "in": "header",
+        "description": "The same as `1`; seconds for which to remember it.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_CACHE_TTL_S},
+    },
+)
 
 
 _EVENT: Final[Mapping[str, Any]] = {
@@ -37,7 +54,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     path: str | None = None
     parameters: tuple[str, ...] = ()
     query: Mapping[str, Mapping[str, Any]] = {}
-    statuses: tuple[int, ...] = (400, 401, 403, 404, 408, 413, 422, 429, 502, 503, 504)
+    statuses: tuple[int, ...] = (400, 401, 403, 404, 408, 409, 413, 422, 429, 502, 503, 504)
 
     def operation(self, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
         """The OpenAPI operation object."""
@@ -67,6 +84,8 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
             {"name": name, "in": "path", "required": True, "schema": {"type": "string", "maxLength": 512}}
             for name in self.parameters
         ]
+        if self.request is not None:
+            parameters += [dict(header) for header in _CACHE_HEADERS]
         parameters += [{"name": name, "in": "query", "schema": dict(schema)} for name, schema in self.query.items()]
         if parameters:
             found["parameters"] = parameters

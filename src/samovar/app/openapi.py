@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 
 from samovar.app.described import Described
 from samovar.app.surfaces import DOCUMENTED
+from samovar.domains.gateway.model.idempotency import MAX_KEY_BYTES
 from samovar.ports.asgi import Route
 from samovar.ports.problems import PROBLEM_NAME, PROBLEM_SCHEMA, refusal
 
@@ -24,6 +25,23 @@ _OF_ALL: Final[Mapping[str, str]] = {
 _OF_BODIES: Final[Mapping[str, str]] = {
     "408": "The body did not arrive in its time",
     "413": "The body is too large",
+}
+
+
+_IDEMPOTENCY_KEY: Final[Mapping[str, Any]] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "A word of your own for this request, a new UUID say: sent again with it within 24 hours, it is not done again"
+    " but gets its first answer.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_BYTES, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+}
+_OF_KEYS: Final[Mapping[str, str]] = {
+    "409": "The first request with this `Idempotency-Key` has no answer yet; see Retry-After",
+    "422": "The `Idempotency-Key` came with another body before",
+}
+_REPLAYED: Final[Mapping[str, Any]] = {
+    "description": "`true` where this is the answer to an earlier request with the same `Idempotency-Key`.",
+    "schema": {"type": "string"},
 }
 
 
@@ -45,6 +63,7 @@ def describe(app: FastAPI, routes: Iterable[Route]) -> None:
             document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
             _add_problems(document)
             _add_surfaces(document, served)
+            _add_idempotency(document)
             app.openapi_schema = document
         return app.openapi_schema
 
@@ -73,6 +92,19 @@ def _add_problems(document: dict[str, Any]) -> None:
             words.update(_OF_BODIES)
         for status, text in words.items():
             operation["responses"].setdefault(status, refusal(text))
+
+
+def _add_idempotency(document: dict[str, Any]) -> None:
+    """Every POST takes a key, and may give an answer again."""
+    for _, method, operation in _operations(document):
+        if method != "post":
+            continue
+        operation.setdefault("parameters", []).append(dict(_IDEMPOTENCY_KEY))
+        for status, text in _OF_KEYS.items():
+            operation["responses"].setdefault(status, refusal(text))
+        for status, response in operation["responses"].items():
+            if status.startswith("2"):
+                response.setdefault("headers", {})["idempotent-replayed"] = dict(_REPLAYED)
 
 
 def _add_surfaces(document: dict[str, Any], routes: list[Route]) -> None:

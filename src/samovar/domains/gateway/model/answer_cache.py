@@ -31,15 +31,15 @@ def cache_ask(switch: bytes | None, ttl: bytes | None, key: KeyCache | None, *, 
     """What the two headers and the key ask together; ``None``: nothing. Raises ``Malformed``."""
     if switch is None and ttl is None:
         return None if key is None else CacheAsk(ttl_s=key.ttl_s, own=key.own, always=False, form=form)
-    if switch == b"0":
-        return None
-    if switch not in (None, b"1"):
+    if switch not in (None, b"0", b"1"):
         raise _flawed(SWITCH, "must be 1 or 0")
     ttl_s = DEFAULT_CACHE_TTL_S if key is None else key.ttl_s
     if ttl is not None:
         if not ttl.isdigit() or len(ttl) > 9 or not 1 <= int(ttl) <= MAX_CACHE_TTL_S:
             raise _flawed(TTL, f"must be a whole number of seconds from 1 to {MAX_CACHE_TTL_S}")
         ttl_s = int(ttl)
+    if switch == b"0":
+        return None
     return CacheAsk(ttl_s=ttl_s, own=key is not None and key.own, always=True, form=form)
 
 
