@@ -63,7 +63,7 @@ def start_sandbox(folder: Path) -> Running:
     """A sandbox process on a free port."""
     output = folder / "sandbox.out"
     process = _start(["sandbox", "--port", "0"], output, {})
-    url = _wait_for(output, process, r"sandbox on (http://\S+)")
+    url = wait_for(output, process, r"sandbox on (http://\S+)")
     return Running(url, process, output)
 
 
@@ -73,7 +73,7 @@ def start_samovar(folder: Path, environment: dict[str, str]) -> Samovar:
     data_dir = folder / "data"
     settings = {"SAMOVAR_PORT": "0", "SAMOVAR_DATA_DIR": str(data_dir), "ADMIN_TOKEN": ADMIN_TOKEN, **environment}
     process = _start(["serve"], output, settings)
-    url = _wait_for(output, process, r"Samovar on (http://\S+)")
+    url = wait_for(output, process, r"Samovar on (http://\S+)")
     _wait_until_ready(url, process, output)
     samovar = Samovar(url, process, output, data_dir=data_dir)
     status, made, _ = samovar.request("POST", "/api/keys", {"name": "tests"})
@@ -100,7 +100,7 @@ def _start(arguments: list[str], output: Path, settings: dict[str, str]) -> subp
         )
 
 
-def _wait_for(output: Path, process: subprocess.Popen[str], pattern: str) -> str:
+def wait_for(output: Path, process: subprocess.Popen[str], pattern: str) -> str:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         found = re.search(pattern, output.read_text())

@@ -121,7 +121,8 @@ async def open_till(installed: Database, clock: ManualClock, ids: SystemIds, spo
     async with AsyncExitStack() as stack:
 
         async def opened(**settings: object) -> Till:
-            standard = {"spool": spool, "lease_nano_usd": 10 * CREDIT}
+            # The clock stands still, so nobody would ever have waited long enough.
+            standard = {"spool": spool, "lease_nano_usd": 10 * CREDIT, "patience_s": 0.0}
             made = MoneySettings(**standard | settings)  # type: ignore[arg-type]
             return await stack.enter_async_context(till_on(installed, clock, ids, MemoryBus(), made))
 

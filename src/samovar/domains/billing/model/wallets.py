@@ -146,6 +146,14 @@ def allowance(wallet: Wallet, uses: Iterable[BudgetUse]) -> int | None:
     return min(bounds) if bounds else None
 
 
+def reach(wallet: Wallet, uses: Iterable[BudgetUse]) -> int | None:
+    """What could be leased if every call under way cost nothing; ``None`` for no bound. Who needs more need not wait."""
+    bounds = [use.rest + use.leased_nano_usd for use in uses if use.budget.mode is BudgetMode.HARD_STOP]
+    if not wallet.unlimited:
+        bounds.append(wallet.balance_nano_usd)
+    return min(bounds) if bounds else None
+
+
 def state_of(uses: Iterable[BudgetUse]) -> PurseState:
     """What the budgets say. What is leased counts as spent: it is promised."""
     state = PurseState.OK

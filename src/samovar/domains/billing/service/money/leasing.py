@@ -14,6 +14,7 @@ from samovar.domains.billing.model.wallets import (
     day_of,
     lease_size,
     period_start,
+    reach,
     state_of,
 )
 from samovar.domains.billing.store import budgets, leases, wallets
@@ -42,8 +43,8 @@ class Wish(NamedTuple):
 
 
 class Grant(NamedTuple):
-    """The lease as it is now. ``available`` is what the wallet can still give, ``None`` for no bound. ``ended`` where the
-    lease that was named takes no more: ask for another."""
+    """The lease as it is now. ``available`` is what the wallet can still give, ``None`` for no bound; ``reach`` what it could
+    give if all calls under way cost nothing. ``ended`` where the lease that was named takes no more: ask for another."""
 
     lease_id: str
     day: int
@@ -51,6 +52,7 @@ class Grant(NamedTuple):
     amount: int
     available: int | None
     state: PurseState
+    reach: int | None = None
     ended: bool = False
 
 
@@ -93,7 +95,7 @@ class Leasing:
                 await budgets.begin_counters(tx, _leased(uses, day, more))
         self._known = True
         left = None if available is None else available - more
-        return grant._replace(available=left, state=state_of(_after(uses, more)))
+        return grant._replace(available=left, reach=reach(wallet, uses), state=state_of(_after(uses, more)))
 
     async def _grow(self, tx: Tx, wish: Wish, more: int, *, day: int, now: datetime) -> Grant:
         nothing = Grant(wish.lease_id or "", day, now, 0, None, PurseState.OK)

@@ -43,7 +43,8 @@ _HOST_FILE: Final = "host"
 class MoneySettings(msgspec.Struct, frozen=True, kw_only=True):
     """``spool`` is the folder of all processes of the host, ``None`` for a process without a disk of its own. Amounts are
     nano-dollars, times seconds: ``lease_nano_usd`` is the smallest comfortable lease, ``ceiling_nano_usd`` what a call is held
-    at whose cost has no other bound."""
+    at whose cost has no other bound. A call waits ``wait_s`` for the database, and ``patience_s`` for money that other calls
+    hold."""
 
     spool: Path | None
     sync: Sync = "interval"
@@ -54,6 +55,7 @@ class MoneySettings(msgspec.Struct, frozen=True, kw_only=True):
     unknown_price: UnknownPrice = "refuse"
     idle_s: float = 60.0
     wait_s: float = 10.0
+    patience_s: float = 3.0
 
 
 class _Runs(Journal, Protocol):
@@ -240,6 +242,7 @@ class MoneyService:
             clock=self._clock,
             size=self._settings.lease_nano_usd,
             wait_s=self._settings.wait_s,
+            patience_s=self._settings.patience_s,
             on_unavailable=self._on_unavailable,
         )
         return self._purses.setdefault(wallet.id, made)

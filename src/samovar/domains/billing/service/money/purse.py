@@ -4,13 +4,16 @@ Taking from a lease that has enough is a comparison and a subtraction. A lease t
 only a call that finds too little waits, and all who wait share one transaction. A lease that must end (its day is over, or
 nobody uses it) takes no new call: it *retires*, gives back at once what no call holds, and is closed when its last call
 stands in the ledger.
+
+At the end of a wallet a call waits for those under way, which mostly cost less than is held for them: for ``patience_s``,
+unless even all of it would not do. What is too little for those who wait goes back meanwhile: it may do for another process.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from samovar.domains.billing.errors import PaymentRefused, SpoolFull
 from samovar.domains.billing.model.ledger import MICROSECONDS_A_DAY
@@ -24,7 +27,17 @@ _QUICK_S: Final = 1.0
 _SLOW_S: Final = 10.0
 _MOST_GROWTH: Final = 256
 _REFUSED_FOR_S: Final = 0.25
+# Between two looks at a wallet at whose end callers wait: the first, and the longest.
+_PAUSES_S: Final = (0.02, 0.25)
 MAX_WAITING: Final = 10_000
+
+
+class _Waiting(NamedTuple):
+    """Who needs ``bound``, and will have waited long enough at ``until`` (monotonic)."""
+
+    bound: int
+    place: "asyncio.Future[Lease]"
+    until: float
 
 
 class Lease:
@@ -77,6 +90,7 @@ class Purse:
         clock: Clock,
         size: int,
         wait_s: float,
+        patience_s: float,
         on_unavailable: Callable[[Unavailable], None],
     ) -> None:
         self.team_id = team_id
@@ -85,12 +99,13 @@ class Purse:
         self._clock = clock
         self._smallest = self._size = size
         self._wait_s = wait_s
+        self._patience_s = patience_s
         self._on_unavailable = on_unavailable
         self.lease: Lease | None = None
         self.retiring: list[Lease] = []
         self.state = PurseState.OK
         self._low = 0
-        self._waiting: deque[tuple[int, asyncio.Future[Lease]]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._filling: asyncio.Task[None] | None = None
         self._filled_at = clock.monotonic()
         self._refused: tuple[float, int] = (0.0, 0)
@@ -117,7 +132,7 @@ class Purse:
         if len(self._waiting) >= MAX_WAITING:
             raise SpoolFull("Too many calls wait for this wallet already.", headers={"Retry-After": "1"})
         place: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
-        self._waiting.append((bound, place))
+        self._waiting.append(_Waiting(bound, place, self._clock.monotonic() + self._patience_s))
         if self._filling is None:
             self._filling = asyncio.create_task(self._fill())
         try:
@@ -137,6 +152,8 @@ class Purse:
         """A call ended that did not use ``amount`` of its hold (below zero: it used more)."""
         lease.free += amount
         lease.holds -= 1
+        if self._waiting and lease is self.lease:
+            self._hand_out(lease)
 
     # --- upkeep
 
@@ -200,12 +217,18 @@ class Purse:
         """Lease what those who wait need, and something for those to come; where it is only ``to_know`` what the budgets say,
         nothing for them."""
         try:
+            comfortable = 0 if to_know else self._comfortable()
+            pause_s, longest_s = _PAUSES_S
             while True:
-                grant = await self._ask(0 if to_know else self._comfortable())
-                if not grant.ended:
-                    self._serve(grant)
+                grant = await self._ask(comfortable)
+                is_more = grant.ended or self._serve(grant)
                 if not self._waiting:
                     return
+                if not is_more:
+                    comfortable = 0
+                    await self._pool()
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(pause_s * 2, longest_s)
         except (PaymentRefused, Unavailable) as error:
             if isinstance(error, Unavailable):
                 self._on_unavailable(error)
@@ -221,7 +244,7 @@ class Purse:
         if self.lease is not None and now >= self.lease.until:
             self.retire()
         lease = self.lease
-        wanted = [bound for bound, place in self._waiting if not place.done()]
+        wanted = [one.bound for one in self._waiting if not one.place.done()]
         wish = Wish(
             self.team_id,
             self.wallet_id,
@@ -253,36 +276,66 @@ class Purse:
             self._size = max(self._size // 2, self._smallest)
         return self._size
 
-    def _serve(self, grant: Grant) -> None:
-        lease = self.lease
+    def _serve(self, grant: Grant) -> bool:
+        """Give to those who wait, and refuse those whom no waiting helps. Whether there is more for who still waits."""
         # A quarter of what the next lease would be: near the end of a wallet it is next to nothing.
         size = self._size if grant.available is None else min(self._size, max(0, grant.available) // SHARE)
         self._low = size // 4
         waiting, self._waiting = self._waiting, deque()
-        for bound, place in waiting:
-            if place.done():
+        lease, now, is_more = self.lease, self._clock.monotonic(), False
+        for one in waiting:
+            if one.place.done():
                 continue
-            if lease is not None and lease.free >= bound:
-                lease.free -= bound
-                lease.holds += 1
-                lease.takes += 1
-                place.set_result(lease)
-            elif grant.available is None or bound <= grant.available:
+            if lease is not None and lease.free >= one.bound:
+                _give(lease, one)
+            elif grant.available is None or one.bound <= grant.available:
                 # It came while the database was asked.
-                self._waiting.append((bound, place))
+                is_more = True
+                self._waiting.append(one)
+            elif now < one.until and (grant.reach is None or one.bound <= grant.reach):
+                self._waiting.append(one)
             else:
                 available = grant.available + (0 if lease is None else max(0, lease.free))
-                self._refused = (self._clock.monotonic() + _REFUSED_FOR_S, available)
-                place.set_exception(spent_out(self.wallet_id, bound, available))
+                self._refused = (now + _REFUSED_FOR_S, available)
+                one.place.set_exception(spent_out(self.wallet_id, one.bound, available))
+        return is_more
+
+    def _hand_out(self, lease: Lease) -> None:
+        """Give what came back to those who wait, in their order."""
+        if self._clock.now() >= lease.until:
+            return
+        while self._waiting:
+            one = self._waiting[0]
+            if not one.place.done():
+                if lease.free < one.bound:
+                    return
+                _give(lease, one)
+            self._waiting.popleft()
+
+    async def _pool(self) -> None:
+        """Give back what does not do for those who wait. Raises ``Unavailable``."""
+        lease = self.lease
+        if lease is None or lease.free <= 0:
+            return
+        # Away first, so that nobody takes it meanwhile. Should the database not take it, the next grant brings it again.
+        lease.amount, lease.free = lease.amount - lease.free, 0
+        await self._leasing.give_back(self.team_id, lease.id, keep=lease.amount, close=False)
 
     def _refuse_all(self, error: PaymentRefused | Unavailable) -> None:
         waiting, self._waiting = self._waiting, deque()
-        for _, place in waiting:
-            if not place.done():
-                place.set_exception(error)
+        for one in waiting:
+            if not one.place.done():
+                one.place.set_exception(error)
 
     def _let_go(self, bound: int, place: "asyncio.Future[Lease]") -> None:
         """Whoever waited is gone; what came for it meanwhile goes back."""
         if place.done() and not place.cancelled() and place.exception() is None:
             self.put_back(place.result(), bound)
         place.cancel()
+
+
+def _give(lease: Lease, one: _Waiting) -> None:
+    lease.free -= one.bound
+    lease.holds += 1
+    lease.takes += 1
+    one.place.set_result(lease)
