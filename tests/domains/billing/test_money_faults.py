@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 from sqlalchemy import text
 
@@ -101,6 +102,26 @@ async def test_a_folder_that_cannot_be_written_is_named(open_till: Open, tmp_pat
     wallet = await till.wallet(1)
     with pytest.raises(Unavailable, match="SAMOVAR_SPOOL=database"):
         await till.call("call_1", wallet, hold=1, nano_usd=1)
+
+
+async def test_a_charge_that_is_refused_is_set_aside_alone(till: Till, installed: Database, spool: Path) -> None:
+    wallet = await till.wallet(100)
+    async with installed.transaction() as tx:
+        # No call can make such a charge today; the rule must hold for the one that we did not think of.
+        await tx.execute(text("CREATE UNIQUE INDEX planted ON ledger (principal_id, amount_nano_usd)"))
+    try:
+        for n, nano_usd in enumerate((1, 2, 2, 3)):
+            hold = await till.money.hold(f"call_{n}", wallet, CREDIT, principal_id="key_1")
+            await gone(hold.sent())
+            await gone(hold.settle(cost(nano_usd)))
+        await till.money.flush()
+        assert await till.balance(wallet) == 100 * CREDIT - 6
+        assert await till.books.check(ADMIN) == []
+        (kept,) = (spool / "refused.jsonl").read_text().splitlines()
+        assert msgspec.json.decode(kept)["call_id"] == "call_2"
+    finally:
+        async with installed.transaction() as tx:
+            await tx.execute(text("DROP INDEX planted"))
 
 
 async def test_what_lies_beside_the_spools_is_left_alone(till: Till, installed: Database, spool: Path) -> None:

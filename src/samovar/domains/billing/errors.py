@@ -43,6 +43,12 @@ class PriceUnknown(PaymentRefused):
     title = "The model's price is not known"
 
 
+class ChargesRefused(SamovarError):
+    """The database is well and does not take a batch of charges. Nobody who calls ever sees this."""
+
+    code = "charges_refused"
+
+
 class SpoolFull(Unavailable):
     """Charges that the database has not taken fill their place: no call goes out that could not be noted."""
 

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import and_, func, insert, literal, or_, select, union_all
 from sqlalchemy.engine import Row
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from samovar.domains.billing.errors import TransferTaken
+from samovar.domains.billing.errors import ChargesRefused, TransferTaken
 from samovar.domains.billing.model.ledger import (
     LeaseState,
     Transfer,
@@ -46,8 +46,13 @@ class Counter(NamedTuple):
 
 
 async def append(tx: Tx, rows: Sequence[TransferRow]) -> None:
-    """Add rows; one whose id is there is left out."""
-    await insert_rows(tx, ledger, rows, keys=("id",))
+    """Add rows; one whose id is there is left out. Raises :class:`ChargesRefused` where the database is well and does not take
+    a row; the transaction is then lost."""
+    try:
+        await insert_rows(tx, ledger, rows, keys=("id",))
+    except DBAPIError as error:
+        # Without the statement, which holds what callers wrote.
+        raise ChargesRefused(f"{type(error.orig).__name__}: {error.orig}"[:500]) from error
 
 
 async def add(tx: Tx, row: TransferRow) -> None:

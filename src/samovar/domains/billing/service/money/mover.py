@@ -6,11 +6,14 @@ from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import structlog
 
+from samovar.domains.billing.errors import ChargesRefused
+from samovar.domains.billing.model.ledger import Settled
 from samovar.domains.billing.service.money.hold import Tally
 from samovar.domains.billing.service.money.leasing import give_back
-from samovar.domains.billing.service.money.posting import charge
+from samovar.domains.billing.service.money.posting import charge_all
 from samovar.domains.billing.service.money.replay import Batch, Reader
 from samovar.domains.billing.service.money.spool import Spool, lock_folder, remove_folder
 from samovar.domains.billing.store import leases
@@ -18,6 +21,7 @@ from samovar.kernel.errors import Unavailable
 from samovar.ports.database import Database
 
 MOVE_EVERY_S: Final = 0.25
+REFUSED_FILE: Final = "refused.jsonl"
 _LONGEST_PAUSE_S: Final = 10.0
 _LEASES_AT_ONCE: Final = 100
 
@@ -42,7 +46,7 @@ class Mover:
             try:
                 await self.drain()
                 pause_s = MOVE_EVERY_S
-            except Unavailable as error:
+            except (Unavailable, ChargesRefused) as error:
                 self._report(f"charges wait in the spool: {error.detail}")
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
@@ -56,12 +60,14 @@ class Mover:
                 if batch is None:
                     batch = self._batch = await asyncio.to_thread(self._reader.read, until=until)
                 if batch.calls:
-                    async with self._database.transaction() as tx:
-                        await charge(tx, batch.calls)
+                    await charge_all(self._database, batch.calls, self._set_aside)
                 self._batch = None
                 self._spool.note_moved(batch.end)
                 self._tally.damaged_segments += self._reader.damaged
                 self._reader.damaged = 0
+
+    def _set_aside(self, call: Settled) -> None:
+        set_aside(self._spool.folder.parent, call)
 
 
 class Adopter:
@@ -113,8 +119,14 @@ class Adopter:
     async def _charge(self, batch: Batch) -> int:
         if not batch.calls:
             return 0
-        async with self._database.transaction() as tx:
-            return await charge(tx, batch.calls)
+        return await charge_all(self._database, batch.calls, lambda call: set_aside(self._root, call))
+
+
+def set_aside(root: Path, call: Settled) -> None:
+    """Keep a charge that the database refuses, as a line of JSON, for a person to look at."""
+    with (root / REFUSED_FILE).open("ab") as file:
+        file.write(msgspec.json.encode(call._asdict()) + b"\n")
+    structlog.get_logger("samovar.billing").error("the database refuses a charge", call=call.call_id, kept=REFUSED_FILE)
 
 
 async def close_leases(database: Database, spender_id: str, *, but: Container[str] = ()) -> None:

@@ -1,14 +1,15 @@
 """Writing a batch of charges: the ledger's rows, and every figure that is kept beside it, in one transaction."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from samovar.domains.billing.errors import ChargesRefused
 from samovar.domains.billing.model.ledger import LeaseDelta, LeaseState, Settled, post
 from samovar.domains.billing.model.wallets import Budget, period_start
 from samovar.domains.billing.store import budgets, leases, ledger, wallets
 from samovar.domains.billing.store.budgets import CounterSums
 from samovar.domains.billing.store.wallets import WalletSums
-from samovar.ports.database import Tx
+from samovar.ports.database import Database, Tx
 
 
 async def charge(tx: Tx, batch: Sequence[Settled]) -> int:
@@ -25,6 +26,28 @@ async def charge(tx: Tx, batch: Sequence[Settled]) -> int:
     of_wallets = await budgets.budgets_of(tx, wallet_ids)
     await budgets.add_to_counters(tx, _counter_sums(posting.leases, of_wallets))
     return len(posting.rows)
+
+
+async def charge_all(database: Database, batch: Sequence[Settled], set_aside: Callable[[Settled], None]) -> int:
+    """As :func:`charge`, in a transaction of its own. A call that the database refuses must not hold up all others for ever:
+    it alone is handed to ``set_aside``. Where none is taken the fault is not the calls': then :class:`ChargesRefused` is raised,
+    and nothing is set aside. Raises ``Unavailable``."""
+    try:
+        async with database.transaction() as tx:
+            return await charge(tx, batch)
+    except ChargesRefused:
+        refused, written = [], 0
+        for call in batch:
+            try:
+                async with database.transaction() as tx:
+                    written += await charge(tx, [call])
+            except ChargesRefused:
+                refused.append(call)
+        if len(refused) == len(batch):
+            raise
+        for call in refused:
+            set_aside(call)
+        return written
 
 
 def _wallet_sums(deltas: Sequence[LeaseDelta]) -> list[WalletSums]:
