@@ -265,6 +265,7 @@ class Services:
             depths=lambda: {"usage_events": self.usage.waiting},
             dropped=lambda: self.usage.dropped,
             breakers=lambda: self.gateway.breaker_states() if Part.GATEWAY in self.parts else {},
+            resting=lambda: self.gateway.attempts.keys.resting() if Part.GATEWAY in self.parts else {},
             targets=lambda: self.gateway.routes.figures() if Part.GATEWAY in self.parts else ({}, {}),
             quotas=lambda: self.quotas.figures(),
             money=lambda: (self.desk.money.tally, self.desk.money.waiting_bytes),

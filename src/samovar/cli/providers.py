@@ -25,6 +25,7 @@ def list_providers(as_json: AsJson = False, url: Url = None, admin_token: AdminT
             one["name"],
             one["vendor"],
             one["base_url"],
+            str(len(one["key_hints"])),
             ", ".join(one["key_hints"]) or "none",
             one["source"],
             "all" if one["models"] is None else str(len(one["models"])),
@@ -32,7 +33,8 @@ def list_providers(as_json: AsJson = False, url: Url = None, admin_token: AdminT
         )
         for one in found
     ]
-    return say_table(("name", "vendor", "address", "key", "from", "models", "state"), rows, right=("models",))
+    columns = ("name", "vendor", "address", "keys", "ending in", "from", "models", "state")
+    return say_table(columns, rows, right=("keys", "models"))
 
 
 @app.command("add")

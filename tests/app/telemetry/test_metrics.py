@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
-from samovar.app.telemetry.metrics import MAX_MODELS, Metrics
+from samovar.app.telemetry.metrics import Metrics
+from samovar.app.telemetry.providers import MAX_MODELS, MAX_PROVIDERS
 from samovar.app.telemetry.tallies import Distribution
 from samovar.domains.gateway.model import BreakerState, CallFinished, CallStatus
 from samovar.ports.llm import Usage
@@ -109,7 +110,7 @@ def test_what_is_scraped_twice_is_not_counted_twice() -> None:
 
 
 def test_the_state_of_things_is_read_at_the_scrape() -> None:
-    metrics = _metrics(breakers=lambda: {"openai/gpt-5-mini": BreakerState.OPEN, "openai/odd": BreakerState.HALF_OPEN})
+    metrics = _metrics(breakers=lambda: {"openai/gpt-5-mini": BreakerState.OPEN}, resting=lambda: {"openai": 2})
     metrics.call(EVENT)
     metrics.redis("get", "ok")
     shown = _scrape(metrics)
@@ -117,9 +118,40 @@ def test_the_state_of_things_is_read_at_the_scrape() -> None:
     assert shown['samovar_queue_depth{queue="usage_events"}'] == 7
     assert shown['redis_operations_total{operation="get",outcome="ok"}'] == 1
     assert shown['samovar_breaker_state{model="openai/gpt-5-mini"}'] == 2
-    assert shown['samovar_breaker_state{model="other"}'] == 1
+    assert shown['samovar_provider_keys_resting{provider="openai"}'] == 2
     assert shown["process_resident_memory_bytes"] > 0
     assert shown['python_gc_collections_total{generation="0"}'] >= 0
+
+
+def test_a_model_that_never_answered_is_named_once_its_breaker_opens() -> None:
+    states = {"openai/wrong": BreakerState.CLOSED, "openai/ill": BreakerState.HALF_OPEN}
+    shown = _scrape(_metrics(breakers=lambda: states))
+    assert shown['samovar_breaker_state{model="openai/ill"}'] == 1
+    assert 'samovar_breaker_state{model="openai/wrong"}' not in shown
+
+
+def test_a_breaker_that_is_forgotten_shows_as_closed() -> None:
+    states = {"openai/ill": BreakerState.OPEN}
+    metrics = _metrics(breakers=lambda: states, resting=lambda: {"openai": 1} if states else {})
+    assert _scrape(metrics)['samovar_breaker_state{model="openai/ill"}'] == 2
+    states.clear()
+    shown = _scrape(metrics)
+    assert shown['samovar_breaker_state{model="openai/ill"}'] == 0
+    assert shown['samovar_provider_keys_resting{provider="openai"}'] == 0
+
+
+def test_however_many_breakers_open_the_series_are_few() -> None:
+    metrics = _metrics(
+        breakers=lambda: {f"openai/{number}": BreakerState.HALF_OPEN for number in range(3 * MAX_MODELS)}
+        | {"openai/last": BreakerState.OPEN},
+        resting=lambda: {f"provider-{number}": number for number in range(3 * MAX_PROVIDERS)},
+    )
+    for _ in range(2):
+        shown = _scrape(metrics)
+        assert sum("samovar_breaker_state" in name for name in shown) == MAX_MODELS + 1
+        assert sum("samovar_provider_keys_resting" in name for name in shown) == MAX_PROVIDERS + 1
+        assert shown['samovar_breaker_state{model="other"}'] == 2
+        assert shown['samovar_provider_keys_resting{provider="other"}'] == 3 * MAX_PROVIDERS - 1
 
 
 def test_wrong_model_names_make_no_new_series() -> None:

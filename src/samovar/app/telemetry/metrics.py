@@ -25,6 +25,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from samovar.app.telemetry.money import MoneyMetrics
 from samovar.app.telemetry.process import WorkerMetrics
+from samovar.app.telemetry.providers import MAX_MODELS, OTHER, ProviderMetrics
 from samovar.app.telemetry.quotas import QuotaMetrics
 from samovar.app.telemetry.routes import Choices, RouteMetrics
 from samovar.app.telemetry.tallies import Count, Distribution
@@ -35,14 +36,11 @@ from samovar.domains.gateway.model.routing import TargetKey, Vitals
 from samovar.kernel.money import NANO_USD_PER_CREDIT
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-MAX_MODELS: Final = 300
-_OTHER: Final = "other"
 _CHAT: Final = "chat"
 # The buckets that OpenTelemetry's GenAI conventions advise.
 _SECONDS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 _TOKENS: Final = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304)
 _HTTP_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
-_BREAKER_VALUES: Final = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 Depths = Callable[[], dict[str, int]]
@@ -82,6 +80,7 @@ class Metrics:
         connections: Callable[[], int],
         depths: Depths,
         breakers: Breakers,
+        resting: Callable[[], Mapping[str, int]] = dict,
         dropped: Callable[[], int] = int,
         quotas: Callable[[], QuotaFigures] | None = None,
         money: Callable[[], tuple[Tally, int]] | None = None,
@@ -93,6 +92,7 @@ class Metrics:
         self._connections = connections
         self._depths = depths
         self._read_breakers = breakers
+        self._read_resting = resting
         self._read_dropped = dropped
         self._dropped_before = 0
         self._read_quotas = quotas
@@ -112,6 +112,7 @@ class Metrics:
         self._define_state(registry)
         self._quotas = QuotaMetrics(registry)
         self._money = MoneyMetrics(registry)
+        self._providers = ProviderMetrics(registry)
         self._routes = RouteMetrics(registry, name_of=self._name_of)
         self._requests_of: dict[tuple[str, str, int], tuple[Count, Distribution]] = {}
         self._durations_of: dict[tuple[str, str], Distribution] = {}
@@ -173,13 +174,6 @@ class Metrics:
         self._redis = Counter(
             "redis_operations_total", "Operations on Redis.", ("operation", "outcome"), registry=registry
         )
-        self._breaker = Gauge(
-            "samovar_breaker_state",
-            "0 closed, 1 half open, 2 open.",
-            ("model",),
-            multiprocess_mode="livemax",
-            registry=registry,
-        )
         self._dropped = Counter(
             "samovar_usage_events_dropped_total", "Calls that are missing in the usage log.", registry=registry
         )
@@ -198,7 +192,7 @@ class Metrics:
         self._running -= 1
         tallies = self._requests_of.get((method, route, status))
         if tallies is None:
-            tallies = self._new_request(method if method in _METHODS else _OTHER, route, status)
+            tallies = self._new_request(method if method in _METHODS else OTHER, route, status)
         tallies[0].value += 1
         tallies[1].observe(seconds)
 
@@ -257,8 +251,11 @@ class Metrics:
         self._dropped_before = dropped
         for queue, depth in self._depths().items():
             self._depth.labels(queue).set(depth)
-        for model, state in self._worst_breakers().items():
-            self._breaker.labels(model).set(state)
+        self._providers.refresh(
+            breakers=self._read_breakers(),
+            known={model for _, model in self._model_of},
+            resting=self._read_resting(),
+        )
 
     async def text(self) -> bytes:
         """The exposition of this process, or of all workers of the host."""
@@ -281,16 +278,8 @@ class Metrics:
         _forget_the_dead(Path(collector._path))
         return generate_latest(summed)
 
-    def _worst_breakers(self) -> dict[str, int]:
-        worst: dict[str, int] = {}
-        known = {model for _, model in self._model_of}
-        for model, state in self._read_breakers().items():
-            name = model if model in known else _OTHER
-            worst[name] = max(worst.get(name, 0), _BREAKER_VALUES[state])
-        return worst
-
     def _name_of(self, model: str) -> str:
-        return model if any(model == known for _, known in self._model_of) else _OTHER
+        return model if any(model == known for _, known in self._model_of) else OTHER
 
     # --- series, each made at its first use
 
@@ -309,7 +298,7 @@ class Metrics:
     def _new_call(self, event: CallFinished) -> tuple[Distribution, _ModelTallies]:
         provider, model = event.provider, event.model
         if not self._has_place(provider, model, event.status):
-            provider, model = _OTHER, _OTHER
+            provider, model = OTHER, OTHER
         tallies = self._calls_of.get((provider, model, event.status))
         if tallies is None:
             duration = self._operations.labels(_CHAT, provider, model, event.status.value)

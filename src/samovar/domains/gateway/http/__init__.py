@@ -2,6 +2,7 @@
 
 from samovar.domains.gateway.http.entrance import ChatEntrance, EntranceSettings, FigureUse
 from samovar.domains.gateway.http.explain import Explainer, explain_router
+from samovar.domains.gateway.http.health import health_router
 from samovar.domains.gateway.http.idempotency import RECORDER, Recorder, Replayed, again, once
 from samovar.domains.gateway.http.listings import AnthropicListing, GeminiListing, OpenAIListing
 from samovar.domains.gateway.http.model_in_path import ModelInPath
@@ -26,6 +27,7 @@ __all__ = [
     "Told",
     "again",
     "explain_router",
+    "health_router",
     "once",
     "surfaces",
 ]

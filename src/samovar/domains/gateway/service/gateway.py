@@ -28,6 +28,7 @@ from samovar.domains.gateway.service.attempts import Attempts
 from samovar.domains.gateway.service.estimate import answer_chars, settled
 from samovar.domains.gateway.service.figures import Figures, count_once, embed_once, estimated_count
 from samovar.domains.gateway.service.guarding import Guards, read_through
+from samovar.domains.gateway.service.health import Healths
 from samovar.domains.gateway.service.live import LiveStream, open_live
 from samovar.domains.gateway.service.outbound import noted, prepared, read_error
 from samovar.domains.gateway.service.payments import Payments
@@ -102,6 +103,7 @@ class GatewayService:
         )
 
         self.attempts = Attempts(clock=clock, jitter=jitter, settings=settings, failed=self.routes.failed)
+        self.healths = Healths(catalog=catalog, attempts=self.attempts, routes=self.routes, clock=clock)
 
     def models(self, principal: Principal) -> list[Model]:
         """What this caller may use, for ``GET /v1/models``: models, and the aliases and groups an admin defined."""

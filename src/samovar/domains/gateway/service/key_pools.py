@@ -1,6 +1,7 @@
 """Whose turn it is among a provider's keys, for all providers of this process."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from samovar.domains.catalog.model import ApiKey, Provider
 from samovar.domains.gateway.model.key_pool import KeyHealth, KeyPool
@@ -13,13 +14,23 @@ _REFUSED: Final = frozenset({401, 402, 403})
 _MAX_POOLS: Final = 1024
 
 
+class _Pool(NamedTuple):
+    provider: str
+    keys: tuple[ApiKey, ...]
+    turns: KeyPool
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        return tuple(key.hint for key in self.keys)
+
+
 class KeyPools:
     """A provider with one key has no pool, and pays nothing for those that have. A pool begins anew when its provider's keys
     change."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._pools: dict[str, tuple[tuple[ApiKey, ...], KeyPool]] = {}
+        self._pools: dict[str, _Pool] = {}
 
     def take(self, provider: Provider) -> ApiKey | None:
         """The key for one attempt; ``None`` where the provider has none."""
@@ -48,17 +59,28 @@ class KeyPools:
             return False
         return pool.has_other(place, now)
 
-    def health(self, provider: Provider) -> tuple[KeyHealth, ...]:
-        """Of each of the provider's keys, as this process knows them; none for a provider with fewer than two."""
-        if not provider.spare_keys:
+    def health(self, provider_id: str, hints: Sequence[str]) -> tuple[KeyHealth, ...]:
+        """Of each of a provider's keys, whose ends are ``hints``, as this process knows them; none for a provider with fewer
+        than two."""
+        if len(hints) < 2:
             return ()
-        keys = provider.api_keys
-        return self._pool(provider, keys).health([key.hint for key in keys], self._clock.monotonic())
+        known = self._pools.get(provider_id)
+        turns = known.turns if known is not None and known.hints == tuple(hints) else KeyPool(len(hints))
+        return turns.health(hints, self._clock.monotonic())
+
+    def resting(self) -> dict[str, int]:
+        """Provider's name to how many of its keys rest, for those whose keys take turns. Names that several teams use are
+        summed."""
+        now, found = self._clock.monotonic(), dict[str, int]()
+        for pool in self._pools.values():
+            count = sum(key.rests_for_s > 0 for key in pool.turns.health(pool.hints, now))
+            found[pool.provider] = found.get(pool.provider, 0) + count
+        return found
 
     def _pool(self, provider: Provider, keys: tuple[ApiKey, ...]) -> KeyPool:
         known = self._pools.get(provider.id)
-        if known is None or known[0] != keys:
+        if known is None or known.keys != keys:
             if len(self._pools) >= _MAX_POOLS:
                 self._pools.pop(next(iter(self._pools)))
-            known = self._pools[provider.id] = (keys, KeyPool(len(keys)))
-        return known[1]
+            known = self._pools[provider.id] = _Pool(provider.name, keys, KeyPool(len(keys)))
+        return known.turns

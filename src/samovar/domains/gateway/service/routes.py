@@ -150,6 +150,11 @@ class Routes:
         """For metrics: how often which strategy chose how, and what is known of all targets ever called."""
         return self._choices, self._registry.all_vitals(self._clock.monotonic())
 
+    def vitals_of(self, provider_id: str) -> dict[str, Vitals]:
+        """Model id to what is known of it, for a provider's models that were ever called."""
+        found = self._registry.all_vitals(self._clock.monotonic())
+        return {model: vitals for (provider, model), vitals in found.items() if provider == provider_id}
+
     # -- instead of it
 
     def explain(self, call: Call, *, is_chat: bool = True) -> Explanation:
