@@ -21,7 +21,10 @@ _HEAD: Final = """\
 # What stands in the environment goes before .env; a flag of `samovar serve` goes before both. `samovar doctor` checks it all.
 # Generated from the settings: run `python tools/env_example.py` after changing them.
 """
-_VENDORS: Final = "Providers: a key, or another address, configures one. Without any, the built-in sandbox answers. Several keys, with commas between, take turns."
+_VENDORS: Final = (
+    "Providers: a key, or another address, configures one. Without any, the built-in sandbox answers. "
+    "Several keys, with commas between, take turns."
+)
 # They are read vendor by vendor, below.
 _BY_VENDOR: Final = frozenset({"provider_keys", "provider_base_urls"})
 
