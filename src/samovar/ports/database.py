@@ -211,10 +211,13 @@ def _pg_cast(kind: TypeEngine[Any]) -> str:
 
 def among(tx: Tx, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
     """``column`` is one of ``values``, however many: they go as one JSON parameter, for binding thousands holds the loop."""
-    given: BindParameter[str] = bindparam("among", msgspec.json.encode(list(values)).decode(), unique=True)
-    rows = (
-        "jsonb_array_elements_text(CAST(:among AS jsonb))" if tx.dialect.name == "postgresql" else "json_each(:among)"
-    )
+    return among_json(tx.dialect.name, column, msgspec.json.encode(list(values)).decode())
+
+
+def among_json(dialect: str, column: ColumnElement[str], values: str) -> ColumnElement[bool]:
+    """``column`` is one of a JSON list of texts; for a statement that is made once and run often."""
+    given: BindParameter[str] = bindparam("among", values, unique=True)
+    rows = "jsonb_array_elements_text(CAST(:among AS jsonb))" if dialect == "postgresql" else "json_each(:among)"
     return column.in_(select(text("value")).select_from(text(rows).bindparams(given)))
 
 

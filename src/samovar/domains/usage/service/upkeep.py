@@ -10,8 +10,8 @@ from samovar.kernel.errors import Unavailable
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database
 
-_BATCHES: Final = 2
-"""Batches added up in one transaction: some ten milliseconds of SQLite's write lock."""
+_BATCHES: Final = 1
+"""Batches of at most a thousand events added up in one transaction: some ten milliseconds of SQLite's write lock."""
 _PRUNED: Final = 200
 """Events deleted in one transaction: a few milliseconds."""
 _PRUNE_EVERY_S: Final = 600.0
