@@ -162,6 +162,7 @@ def control_of(services: Services, routes: list[Route]) -> FastAPI:
 
 def _routers(services: Services) -> Iterator[APIRouter]:
     signed_in = quotas_http.limited(identity_http.authenticated(services.identity), services.quotas)
+    authenticate = gateway_http.once(signed_in, services.idempotency)
     if Part.GATEWAY in services.parts:
         explainer = gateway_http.Explainer(
             service=services.gateway,
@@ -170,11 +171,10 @@ def _routers(services: Services) -> Iterator[APIRouter]:
             clock=services.clock,
             ids=services.ids,
         )
-        yield gateway_http.explain_router(explainer=explainer, authenticate=signed_in)
-        yield gateway_http.health_router(healths=services.gateway.healths, authenticate=signed_in)
+        yield gateway_http.explain_router(explainer=explainer, authenticate=authenticate)
+        yield gateway_http.health_router(healths=services.gateway.healths, authenticate=authenticate)
     if Part.ADMIN not in services.parts:
         return
-    authenticate = gateway_http.once(signed_in, services.idempotency)
     yield identity_http.router(service=services.identity, authenticate=authenticate)
     yield catalog_http.router(service=services.catalog, authenticate=authenticate)
     yield quotas_http.router(service=services.quotas, authenticate=authenticate)
