@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime
 
 import pytest
 from sqlalchemy import func, select
@@ -182,6 +183,46 @@ async def test_what_is_over_is_removed_in_small_batches_and_nothing_else(
     assert [await service.remove_over() for _ in range(3)] == [BATCH, 5, 0]
     async with database.reading() as tx:
         assert await tx.scalar(select(func.count()).select_from(idempotency)) == 2
+
+
+async def test_the_loop_renews_what_runs_and_removes_what_is_over(
+    service: IdempotencyService, database: Database, box: AesGcmBox, clock: ManualClock, ids: SystemIds
+) -> None:
+    quick = IdempotencyService(
+        database=database,
+        box=box,
+        clock=clock,
+        ids=ids,
+        settings=IdempotencySettings(lease_s=0.03),
+        report=lambda error, what: pytest.fail(f"{what}: {error}"),
+    )
+    await (await work(quick, key=b"old")).keep(ANSWER)
+    clock.advance(86_401)
+    running = await work(quick, key=b"running")
+    clock.advance(1)
+    loop = asyncio.ensure_future(quick.run())
+    try:
+        for _ in range(1000):
+            await asyncio.sleep(0.01)
+            if await stored(database) == [(running.owner, True)] and await first_until(database) > clock.now():
+                break
+        else:
+            pytest.fail(f"it holds {await stored(database)}, until {await first_until(database)}")
+    finally:
+        loop.cancel()
+        await asyncio.gather(loop, return_exceptions=True)
+
+
+async def first_until(database: Database) -> datetime:
+    async with database.reading() as tx:
+        found: datetime = (await tx.execute(select(idempotency.c.until).limit(1))).scalar_one()
+        return found
+
+
+async def stored(database: Database) -> list[tuple[str, bool]]:
+    async with database.reading() as tx:
+        found = await tx.execute(select(idempotency.c.owner, idempotency.c.answer.is_(None)).limit(10))
+        return [(row[0], bool(row[1])) for row in found]
 
 
 async def test_a_caller_who_leaves_while_claiming_leaves_the_key_free(service: IdempotencyService) -> None:
