@@ -100,15 +100,17 @@ def pair(
     request.getfixturevalue("empty_postgres_url")
     name = f"{run_name}_once"
     on_postgres(f'CREATE DATABASE "{name}"')
-    both = []
-    for number in ("1", "2"):
-        (folder / number).mkdir()
-        both.append(start_samovar(folder / number, {**settings, "SAMOVAR_DATABASE_URL": f"{POSTGRES_URL}/{name}"}))
-    both[1].key = both[0].key
-    yield both[0], both[1]
-    for one in both:
-        one.stop()
-    on_postgres(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    both: list[Samovar] = []
+    try:
+        for number in ("1", "2"):
+            (folder / number).mkdir()
+            both.append(start_samovar(folder / number, {**settings, "SAMOVAR_DATABASE_URL": f"{POSTGRES_URL}/{name}"}))
+        both[1].key = both[0].key
+        yield both[0], both[1]
+    finally:
+        for one in both:
+            one.stop()
+        on_postgres(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 @pytest.mark.parametrize(("path", "body"), SURFACES, ids=[path for path, _ in SURFACES])
