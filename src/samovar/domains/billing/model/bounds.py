@@ -1,7 +1,7 @@
 """The most that a call may cost, before it goes out. Pure."""
 
-from datetime import datetime
-from typing import Literal, TypeAlias
+from datetime import UTC, datetime
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from samovar.domains.billing.errors import PriceUnknown
 from samovar.domains.billing.model.prices import rounded
@@ -26,10 +26,8 @@ def bound(
     Each token counts at the dearest price that one of its kind can have, the service tiers' included. Raises
     :class:`PriceUnknown`.
     """
-    rates = [] if card is None else _all_rates(card, input_tokens=input_tokens, at=at)
-    dearest_input = _dearest([rate for one in rates for rate in _input(one)])
-    dearest_output = _dearest([rate for one in rates for rate in _output(one)])
-    request = max((one.request or 0 for one in rates), default=0)
+    dearest = _NOTHING if card is None else _known(card) or _dearest_of(card, input_tokens=input_tokens, at=at)
+    dearest_input, dearest_output, request = dearest
     if (dearest_input is None and input_tokens > 0) or (dearest_output is None and max_output_tokens != 0):
         if unknown_price == "refuse":
             raise PriceUnknown(
@@ -41,6 +39,43 @@ def bound(
         return ceiling_nano_usd
     femto = max(0, input_tokens) * (dearest_input or 0) + max(0, max_output_tokens or 0) * (dearest_output or 0)
     return rounded(femto) + request
+
+
+class _Dearest(NamedTuple):
+    """Of all kinds, in nano-dollars for a million tokens; of a request in nano-dollars."""
+
+    input: int | None
+    output: int | None
+    request: int
+
+
+_NOTHING: Final = _Dearest(None, None, 0)
+_MAX_KNOWN: Final = 4096
+# By identity: a card is a large value to compare, and lives as long as the catalogue that it stands in.
+_known_cards: dict[int, tuple[PriceCard, _Dearest]] = {}
+
+
+def _known(card: PriceCard) -> _Dearest | None:
+    """Of a card that says the same at all times and sizes, as most do: looked at once."""
+    found = _known_cards.get(id(card))
+    if found is not None and found[0] is card:
+        return found[1]
+    if any(len(sheets) > 1 or sheets[0].tiers for sheets in (card.sheets, *card.service_tiers.values())):
+        return None
+    if len(_known_cards) >= _MAX_KNOWN:
+        _known_cards.clear()
+    dearest = _dearest_of(card, input_tokens=0, at=datetime.fromtimestamp(0, UTC))
+    _known_cards[id(card)] = (card, dearest)
+    return dearest
+
+
+def _dearest_of(card: PriceCard, *, input_tokens: int, at: datetime) -> _Dearest:
+    rates = _all_rates(card, input_tokens=input_tokens, at=at)
+    return _Dearest(
+        _dearest([rate for one in rates for rate in _input(one)]),
+        _dearest([rate for one in rates for rate in _output(one)]),
+        max((one.request or 0 for one in rates), default=0),
+    )
 
 
 def _all_rates(card: PriceCard, *, input_tokens: int, at: datetime) -> list[Rates]:
