@@ -1,6 +1,6 @@
 """The most that a call may cost, before it goes out. Pure."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from samovar.domains.billing.errors import PriceUnknown
@@ -26,7 +26,7 @@ def bound(
     Each token counts at the dearest price that one of its kind can have, the service tiers' included. Raises
     :class:`PriceUnknown`.
     """
-    dearest = _NOTHING if card is None else _known(card) or _dearest_of(card, input_tokens=input_tokens, at=at)
+    dearest = _NOTHING if card is None else _known(card, input_tokens=input_tokens, at=at)
     dearest_input, dearest_output, request = dearest
     if (dearest_input is None and input_tokens > 0) or (dearest_output is None and max_output_tokens != 0):
         if unknown_price == "refuse":
@@ -52,21 +52,24 @@ class _Dearest(NamedTuple):
 _NOTHING: Final = _Dearest(None, None, 0)
 _MAX_KNOWN: Final = 4096
 # By identity: a card is a large value to compare, and lives as long as the catalogue that it stands in.
-_known_cards: dict[int, tuple[PriceCard, _Dearest]] = {}
+_known_cards: dict[int, tuple[PriceCard, int, _Dearest | None]] = {}
 
 
-def _known(card: PriceCard) -> _Dearest | None:
-    """Of a card that says the same at all times and sizes, as most do: looked at once."""
+def _known(card: PriceCard, *, input_tokens: int, at: datetime) -> _Dearest:
+    """Looked up once a day for a card that says the same all day and for all sizes, as most do."""
+    day = at.toordinal()
     found = _known_cards.get(id(card))
-    if found is not None and found[0] is card:
-        return found[1]
-    if any(len(sheets) > 1 or sheets[0].tiers for sheets in (card.sheets, *card.service_tiers.values())):
-        return None
-    if len(_known_cards) >= _MAX_KNOWN:
-        _known_cards.clear()
-    dearest = _dearest_of(card, input_tokens=0, at=datetime.fromtimestamp(0, UTC))
-    _known_cards[id(card)] = (card, dearest)
-    return dearest
+    if found is None or found[0] is not card or found[1] != day:
+        if len(_known_cards) >= _MAX_KNOWN:
+            _known_cards.clear()
+        dearest = _dearest_of(card, input_tokens=input_tokens, at=at) if _is_even(card) else None
+        found = _known_cards[id(card)] = (card, day, dearest)
+    return found[2] or _dearest_of(card, input_tokens=input_tokens, at=at)
+
+
+def _is_even(card: PriceCard) -> bool:
+    sheets = [sheet for sheets in (card.sheets, *card.service_tiers.values()) for sheet in sheets]
+    return not any(sheet.tiers or sheet.daily for sheet in sheets)
 
 
 def _dearest_of(card: PriceCard, *, input_tokens: int, at: datetime) -> _Dearest:
