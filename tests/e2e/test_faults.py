@@ -1,6 +1,8 @@
 """What a caller sees of a provider that fails, on both surfaces, over both vendors' formats, whole and streamed."""
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -114,10 +116,21 @@ def test_a_stream_that_breaks_off_ends_with_the_error_event_of_the_surface(hasty
         assert event["output_tokens"] > 0
 
 
-def test_an_event_that_nobody_knows_does_not_end_a_stream(hasty: Samovar) -> None:
+def test_an_event_that_nobody_knows_does_not_end_a_stream_and_is_counted(hasty: Samovar) -> None:
+    before = unknown_events(hasty)
     for way, outcome in all_ways(hasty, STREAMS, "[[fault:unknown_event]] one two three four"):
         assert "one two three four" in outcome.said, (str(way), outcome.text)
         assert event_of(hasty, outcome.request_id)["status"] == "ok"
+    # Two streams each, one passed through and one translated.
+    after = unknown_events(hasty)
+    assert {vendor: after[vendor] - before[vendor] for vendor in after} == {"openai": 2, "anthropic": 2}
+
+
+def unknown_events(samovar: Samovar) -> Counter[str]:
+    """``samovar_unknown_events_total``, by vendor."""
+    _, text, _ = samovar.request("GET", "/metrics")
+    found = re.findall(r'^samovar_unknown_events_total\{vendor="(\w+)"\} (\S+)$', text, re.MULTILINE)
+    return Counter({vendor: int(float(count)) for vendor, count in found})
 
 
 def test_a_first_byte_within_its_time_is_waited_for(hasty: Samovar) -> None:

@@ -131,6 +131,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 class StreamReader(Protocol):
     """A vendor's events to deltas. One for each stream."""
 
+    @property
+    def unknown_events(self) -> int:
+        """How many were skipped because this version does not know their kind."""
+        ...
+
     def read(self, event: SseEvent) -> Sequence[Delta]:
         """Raises :class:`BadAnswer` for an event that the dialect does not allow."""
         ...
@@ -198,6 +203,11 @@ class Relay(Protocol):
     @property
     def output_chars(self) -> int:
         """Characters of content that went through: the base of an estimate when the stream is cut before its usage."""
+        ...
+
+    @property
+    def unknown_events(self) -> int:
+        """How many this version does not know the kind of, as far as the relay looks at them. They went through."""
         ...
 
 

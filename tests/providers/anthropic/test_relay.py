@@ -55,6 +55,13 @@ def test_bytes_pass_as_they_came_however_they_are_cut(line_end: bytes, places: l
     assert it.stop == Stop(kind=StopKind.END, raw="end_turn")
 
 
+def test_an_event_that_nobody_knows_passes_and_is_counted() -> None:
+    it = relay()
+    foreign = event("dream", depth=1)
+    assert passed(it, START, PING + OPEN, WORDS, foreign, CLOSE + STOP + LAST).count(foreign) == 1
+    assert it.unknown_events == 1
+
+
 def test_every_single_byte_may_come_alone() -> None:
     it = relay()
     assert passed(it, *(STREAM[at : at + 1] for at in range(len(STREAM)))) == STREAM

@@ -9,7 +9,7 @@ from samovar.ports.dialect import BadAnswer, UpstreamError, Vendor
 from samovar.ports.llm import StopKind
 from samovar.providers.openai import OpenAIChat
 from samovar.providers.vendors import VENDORS
-from tests.providers.openai.samples import DONE, TALK, USAGE, bodies, chunk, cut, event, passed
+from tests.providers.openai.samples import DONE, TALK, USAGE, bodies, chunk, cut, event, passed, read_all
 
 
 def test_what_the_caller_asked_for_passes_byte_for_byte(dialect: OpenAIChat, openai: Vendor) -> None:
@@ -31,6 +31,18 @@ def test_usage_that_only_we_asked_for_is_taken_out_again(dialect: OpenAIChat, op
     assert out.endswith(DONE)
     assert relay.usage is not None
     assert relay.usage.output_tokens == 5
+
+
+def test_a_chunk_that_nobody_knows_passes_and_is_counted(dialect: OpenAIChat, openai: Vendor) -> None:
+    foreign = event({"object": "dream", "choices": []})
+    # Azure's first chunk has neither id nor choices, and is known.
+    first = event({"object": "", "choices": [], "prompt_filter_results": []})
+    relay = dialect.relay(vendor=openai, wants_usage=True)
+    assert passed(relay, [first + foreign + TALK]) == first + foreign + TALK
+    assert relay.unknown_events == 1
+    reader = dialect.stream_reader(vendor=openai)
+    assert read_all(reader, [first + foreign + TALK]) == read_all(dialect.stream_reader(vendor=openai), [TALK])
+    assert reader.unknown_events == 1
 
 
 def test_usage_in_the_finish_chunk_stays(dialect: OpenAIChat) -> None:

@@ -100,8 +100,10 @@ def test_a_missing_last_blank_line_and_a_done_of_chat_are_forgiven() -> None:
 
 def test_comments_and_unknown_events_pass() -> None:
     passing = begun()
-    unknown = b": hello\n\n" + event("response.dreaming", 9, output_index=0)
+    # The vendor's own tools tell of themselves under names without end; another vendor's event is nobody's.
+    unknown = b": hello\n\n" + event("response.dreaming", 9, output_index=0) + event("dreaming", 10)
     assert passing.feed(unknown) == unknown
+    assert passing.unknown_events == 1
 
 
 @pytest.mark.parametrize("sent", [CREATED, CREATED + ADDED + DELTAS[0], CREATED + COMPLETED[:-40]])

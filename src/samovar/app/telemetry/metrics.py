@@ -120,6 +120,7 @@ class Metrics:
         self._model_of: dict[tuple[str, str], _ModelTallies] = {}
         self._redis_of: dict[tuple[str, str], Count] = {}
         self._guards_of: dict[tuple[str, str], Count] = {}
+        self._unknown_of: dict[str, Count] = {}
 
     def _define_http(self, registry: CollectorRegistry) -> None:
         self._requests = Counter(
@@ -171,6 +172,12 @@ class Metrics:
             ("action", "direction"),
             registry=registry,
         )
+        self._unknown = Counter(
+            "samovar_unknown_events_total",
+            "Events of vendors' streams that this version does not know.",
+            ("vendor",),
+            registry=registry,
+        )
         self._redis = Counter(
             "redis_operations_total", "Operations on Redis.", ("operation", "outcome"), registry=registry
         )
@@ -214,6 +221,8 @@ class Metrics:
                 model.cost.value += cost
         for action, side, count in event.guard_actions:
             self._guarded(action.value, side.value, count)
+        if event.unknown_events:
+            self._unknown_events(event.vendor, event.unknown_events)
         if event.stream and event.first_content_ms is not None:
             model.first.observe(event.first_content_ms / 1000)
 
@@ -221,6 +230,12 @@ class Metrics:
         tally = self._guards_of.get((action, direction))
         if tally is None:
             tally = self._guards_of[action, direction] = self._count(self._guards.labels(action, direction))
+        tally.value += count
+
+    def _unknown_events(self, vendor: str, count: int) -> None:
+        tally = self._unknown_of.get(vendor)
+        if tally is None:
+            tally = self._unknown_of[vendor] = self._count(self._unknown.labels(vendor))
         tally.value += count
 
     def redis(self, operation: str, outcome: str) -> None:

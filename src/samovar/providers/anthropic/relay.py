@@ -62,6 +62,7 @@ class AnthropicRelay:
         self._failed: UpstreamError | None = None
         self._over = False
         self._output_chars = 0
+        self.unknown_events = 0
 
     @property
     def started(self) -> bool:
@@ -166,6 +167,10 @@ class AnthropicRelay:
                 return b""
             case "error":
                 self._error(event.error or ErrorWire())
+            case "content_block_stop" | "ping":
+                pass
+            case _:
+                self.unknown_events += 1
         return raw
 
     def _needs_start(self) -> None:

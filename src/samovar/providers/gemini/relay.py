@@ -19,7 +19,7 @@ from samovar.providers.gemini.failures import upstream_error, write_error
 from samovar.providers.gemini.framing import SseFraming, StreamForm, framing
 from samovar.providers.gemini.response import ANSWERS, parts_of, unreadable, with_extra
 from samovar.providers.gemini.usage import merged, read_usage, searches_of, stop_of
-from samovar.providers.gemini.wire import ABSENT, AnswerWire, UsageWire
+from samovar.providers.gemini.wire import ABSENT, AnswerWire, UsageWire, is_unknown
 
 
 class _Part(msgspec.Struct, rename="camel"):
@@ -49,6 +49,7 @@ class GeminiRelay:
         self._failed: UpstreamError | None = None
         self._over = False
         self._output_chars = 0
+        self.unknown_events = 0
 
     @property
     def started(self) -> bool:
@@ -125,6 +126,7 @@ class GeminiRelay:
         except UNREADABLE as error:
             raise unreadable(error) from error
         self._seen = True
+        self.unknown_events += is_unknown(chunk)
         if chunk.error is not None:
             return self._error(upstream_error(chunk.error), raw, data)
         return self._chunk(chunk, raw, data)

@@ -148,6 +148,13 @@ class AnswerWire(msgspec.Struct, rename="camel"):
     error: ErrorWire | None = None
 
 
+def is_unknown(wire: AnswerWire) -> bool:
+    """Whether this version knows no field of a chunk."""
+    if wire.candidates is not None or wire.usage_metadata is not None or wire.prompt_feedback is not None:
+        return False
+    return wire.error is None and not (wire.model_version or wire.response_id or wire.create_time)
+
+
 def said(raw: Raw) -> bool:
     """Whether a field that may be absent or ``null`` holds anything."""
     return raw is not ABSENT and bytes(raw) not in (b"", b"null")

@@ -18,7 +18,7 @@ from samovar.ports.vendor_errors import openai_error_fields
 from samovar.providers.openai.errors import error_event, is_error
 from samovar.providers.openai.parts import words_of
 from samovar.providers.openai.usage import stop_of, usage_of
-from samovar.providers.openai.wire import ABSENT, ContentPart, encode, is_null
+from samovar.providers.openai.wire import ABSENT, ContentPart, encode, is_foreign, is_null
 
 DONE: Final = b"data: [DONE]\n\n"
 _FIELDS: Final = (b"data", b":", b"event", b"id", b"retry")
@@ -86,6 +86,7 @@ class ChatRelay:
         self.stop: Stop | None = None
         self.failed: UpstreamError | None = None
         self.output_chars = 0
+        self.unknown_events = 0
 
     def feed(self, block: bytes) -> bytes:
         """Whole events that this block completed, as they came."""
@@ -187,6 +188,7 @@ class ChatRelay:
                 return self._error(event, data)
             if not is_null(chunk.usage):
                 return self._usage_only(event, data, chunk.usage)
+            self.unknown_events += is_foreign(chunk.object)
         self._last = data
         for choice in chunk.choices or ():
             self._choice(choice)

@@ -304,3 +304,9 @@ def given(raw: Raw) -> Raw | None:
 def encode(value: Any) -> bytes:
     """JSON, ``Raw`` parts as they are."""
     return msgspec.json.encode(value)
+
+
+def is_foreign(kind: str | None) -> bool:
+    """Whether a chunk without choices says that it is something else. Some servers leave its ``object`` empty or out, and
+    some say what a whole answer says."""
+    return kind is not None and kind != "" and not kind.startswith("chat.completion")

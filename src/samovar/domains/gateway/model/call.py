@@ -168,5 +168,7 @@ class CallFinished(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[AttemptNote, ...]
     guard_actions: tuple[tuple[GuardAction, GuardSide, int], ...] = ()
     """What the key's guard rails did, and how often."""
+    unknown_events: int = 0
+    """Events of the vendor's stream whose kind this version does not know."""
     trace_id: str
     parent_span_id: str

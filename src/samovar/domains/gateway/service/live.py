@@ -95,6 +95,7 @@ class LiveStream:
             await self._exchange.__aexit__(None, None, None)
         finally:
             self._account()
+            self.trail.unknown_events = self._pipe.unknown_events
             http_status = 499 if self._status is CallStatus.CANCELLED else 200
             await self._finish(self.trail, self._status, http_status, self._error_code)
 

@@ -54,6 +54,11 @@ class Translation:
         self.failed: UpstreamError | None = None
         self.output_chars = 0
 
+    @property
+    def unknown_events(self) -> int:
+        """See :meth:`samovar.ports.dialect.Relay.unknown_events`."""
+        return self._reader.unknown_events
+
     def feed(self, block: bytes) -> bytes:
         """See :meth:`samovar.ports.dialect.Relay.feed`."""
         try:

@@ -40,6 +40,7 @@ class Trail:
         "price_source",
         "screen",
         "stop",
+        "unknown_events",
         "upstream_s",
         "usage",
     )
@@ -69,6 +70,7 @@ class Trail:
         self.screen: Screen | None = None
         self.is_read = False
         self.guard_actions: dict[tuple[GuardAction, GuardSide], int] = {}
+        self.unknown_events = 0
 
     def request(self) -> ChatRequest:
         """What the caller asks, in the neutral core; the body is read once, however many attempts there are. Raises
@@ -170,6 +172,7 @@ class Trail:
             stop=self.stop.kind.value if self.stop else None,
             attempts=tuple(self.notes),
             guard_actions=tuple([(*what, count) for what, count in self.guard_actions.items()]),
+            unknown_events=self.unknown_events,
             trace_id=call.trace_id,
             parent_span_id=call.parent_span_id,
         )

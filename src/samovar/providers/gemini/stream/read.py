@@ -35,11 +35,11 @@ from samovar.providers.gemini.parts import decode_part, read_call, read_part
 from samovar.providers.gemini.response import ANSWERS, created_of, parts_of, unreadable
 from samovar.providers.gemini.stream.arguments import Arguments
 from samovar.providers.gemini.usage import merged, read_usage, searches_of, stop_of
-from samovar.providers.gemini.wire import AnswerWire, FunctionCall, PartWire, UsageWire
+from samovar.providers.gemini.wire import AnswerWire, FunctionCall, PartWire, UsageWire, is_unknown
 
 
 class GeminiStreamReader:
-    """One for each stream."""
+    """One for each stream. ``unknown_events`` counts what was skipped because this version does not know it."""
 
     def __init__(self, *, vendor: Vendor) -> None:
         self._vendor = vendor
@@ -55,6 +55,7 @@ class GeminiStreamReader:
         self._searches = 0
         self._stop: Stop | None = None
         self._over = False
+        self.unknown_events = 0
 
     def read(self, event: SseEvent) -> Sequence[Delta]:
         """Raises :class:`BadAnswer` for an event that the dialect does not allow."""
@@ -62,6 +63,9 @@ class GeminiStreamReader:
             return ()
         try:
             wire = ANSWERS.decode(event.data)
+            if is_unknown(wire):
+                self.unknown_events += 1
+                return ()
             return self._fail(upstream_error(wire.error)) if wire.error is not None else self._read(wire)
         except UNREADABLE as error:
             raise unreadable(error) from error

@@ -31,7 +31,7 @@ from samovar.ports.llm import (
 from samovar.providers.openai.errors import error_event, is_error
 from samovar.providers.openai.parts import detail_of, media_of_url, tool_call_of, words_of
 from samovar.providers.openai.usage import stop_of, usage_of
-from samovar.providers.openai.wire import Chunk, ChunkChoice, FunctionCallPart, ReasoningDetail
+from samovar.providers.openai.wire import Chunk, ChunkChoice, FunctionCallPart, ReasoningDetail, is_foreign, is_null
 from samovar.providers.openai.wire import Delta as WireDelta
 
 _Words: TypeAlias = Literal["text", "reasoning", "refusal"]
@@ -59,7 +59,8 @@ class _Call:
 
 class ChatStreamReader:
     """Words are one part as long as their kind stays the same. A tool call is closed when the next part begins and its
-    arguments are whole JSON; calls whose arguments interleave stay open side by side until the end."""
+    arguments are whole JSON; calls whose arguments interleave stay open side by side until the end. ``unknown_events`` counts
+    what was skipped because this version does not know it."""
 
     def __init__(self, *, vendor: Vendor) -> None:
         self._quirks = vendor.quirks
@@ -71,6 +72,7 @@ class ChatStreamReader:
         self._calls: dict[int, _Call] = {}
         self._tier: str | None = None
         self._opened = self._stopped = self._done = self._failed = False
+        self.unknown_events = 0
 
     def read(self, event: SseEvent) -> Sequence[Delta]:
         """Raises :class:`BadAnswer` for what is no chunk. Nothing counts after ``[DONE]`` or an error."""
@@ -85,6 +87,9 @@ class ChatStreamReader:
             raise BadAnswer(f"the provider sent a chunk that cannot be read: {error}") from error
         if is_error(error=chunk.error, kind=chunk.object):
             return self._fail(event.data)
+        if not chunk.choices and is_null(chunk.usage) and is_foreign(chunk.object):
+            self.unknown_events += 1
+            return ()
         return self._chunk(chunk)
 
     def end(self) -> Sequence[Delta]:
