@@ -16,6 +16,7 @@ _ANSWER_HEADERS: Final[Mapping[str, str]] = {
     "x-samovar-attempts": "How many were tried.",
     "x-samovar-cost-credits": "The cost; `unknown` where no price is known.",
     "x-samovar-estimated": "`1` where the figures are our own guess.",
+    "x-samovar-budget": "Where a budget of the wallet is nearly spent: `warned`; where it asks for cheaper models: `degrade`.",
     "x-samovar-overhead-ms": "What Samovar added to the provider's time.",
     "x-cache": "`HIT` or `MISS`, where an answer from memory was asked for.",
 }

@@ -1,11 +1,14 @@
 """A key with a wallet on a running Samovar, its calls on every surface, and what the books say of them."""
 
 import asyncio
+import json
+import re
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from samovar.kernel.money import nano_usd_of_credits
 from tests.e2e.conftest import Samovar
@@ -140,3 +143,21 @@ async def until(condition: Callable[[], Any], *, within_s: float = 15.0) -> bool
         if found or time.monotonic() > deadline:
             return bool(found)
         await asyncio.sleep(0.05)
+
+
+async def leave(payer: Customer, surface: str, text: str, *, model: str, after_words: int) -> str:
+    """Begin a stream and leave it after so many events; the call's id."""
+    path, body = asked(surface, text, model=model, stream=True)
+    raw = json.dumps(body).encode()
+    place = urlsplit(payer.samovar.url)
+    reader, writer = await asyncio.open_connection(place.hostname, place.port)
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {payer.key}\r\nContent-Length: {len(raw)}\r\n\r\n"
+    writer.write(head.encode() + raw)
+    got = b""
+    async with asyncio.timeout(20):
+        while got.count(b"data:") < after_words:
+            got += await reader.read(200)
+    writer.transport.abort()
+    found = re.search(rb"x-samovar-call-id: (\S+)", got)
+    assert found is not None, got
+    return found[1].decode()

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from samovar.domains.billing.model.wallets import PurseState
 from samovar.domains.gateway.model import Plan
 from samovar.domains.gateway.model.answer_cache import SWITCH, TTL
 from samovar.domains.gateway.model.idempotency import HEADER
@@ -103,7 +104,8 @@ _READERS = {
 
 def told(trail: Trail, planned: Plan) -> list[tuple[bytes, bytes]]:
     """The ``x-samovar-*`` headers: what answered, why, at what cost, and how long we ourselves took. A cost is there
-    once it is known: not at the start of a stream. ``x-samovar-estimated`` marks figures that are our guess."""
+    once it is known: not at the start of a stream. ``x-samovar-estimated`` marks figures that are our guess,
+    ``x-samovar-budget`` calls of a wallet whose budget is nearly spent (``warned``) or asks for cheaper models."""
     attempt = trail.attempt
     assert attempt is not None
     overhead_ms = trail.overhead_ms()
@@ -125,6 +127,8 @@ def told(trail: Trail, planned: Plan) -> list[tuple[bytes, bytes]]:
         headers.append((b"x-samovar-cost-credits", b"unknown" if cost is None else credits_text(cost).encode()))
     if trail.is_estimate or (trail.usage is not None and trail.usage.estimated):
         headers.append((b"x-samovar-estimated", b"1"))
+    if trail.hold is not None and trail.hold.state is not PurseState.OK:
+        headers.append((b"x-samovar-budget", trail.hold.state.name.lower().encode()))
     if trail.call.grant is not None:
         headers += trail.call.grant.headers()
     return headers
