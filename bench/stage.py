@@ -1,5 +1,6 @@
 """Sets up what is measured: the sandbox, Samovar and nginx as processes in a temporary directory; takes all of it down again."""
 
+import dataclasses
 import http.client
 import json
 import os
@@ -8,9 +9,11 @@ import shutil
 import socket
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter, sleep
+from typing import Any
 
 from bench.lanes import Lane
 from bench.load.request import Target
@@ -62,6 +65,8 @@ class Stage:
         self._directory = Path()
         self._sandbox: Child | None = None
         self._sandbox_port = 0
+        self._admin_token = secrets.token_urlsafe(24)
+        self._samovar: Lane | None = None
         self._count = 0
 
     def __enter__(self) -> "Stage":
@@ -86,11 +91,31 @@ class Stage:
 
     def samovar(self) -> Lane:
         """The way through a fresh Samovar: own data directory, a key of its own, the sandbox as both its vendors."""
-        straight = self.sandbox()
-        admin_token = secrets.token_urlsafe(24)
-        child, target, _ = self.start_samovar(self.fresh_directory(), admin_token=admin_token)
-        key = _make_key(child, target, admin_token)
-        return Lane("samovar", target, key, gateway=True, processes={"samovar": child, **straight.processes})
+        if self._samovar is None:
+            straight = self.sandbox()
+            child, target, _ = self.start_samovar(self.fresh_directory(), admin_token=self._admin_token)
+            key = _make_key(child, target, self._admin_token)
+            self._samovar = Lane(
+                "samovar", target, key, gateway=True, processes={"samovar": child, **straight.processes}
+            )
+        return self._samovar
+
+    def paid(self) -> Lane:
+        """Through the same Samovar with another key: a wallet with a hard budget pays for its calls, and limits that are set
+        high count its requests, its tokens and its calls at once."""
+        samovar = self.samovar()
+        child = samovar.processes["samovar"]
+
+        def post(path: str, order: dict[str, object]) -> str:
+            return str(_post(child, samovar.target, path, order, self._admin_token)["id"])
+
+        wallet = post("/api/wallets", {"name": "bench", "credits": "100000000"})
+        budget: dict[str, object] = {"wallet_id": wallet, "period": "day", "credits": "100000000", "mode": "hard_stop"}
+        post("/api/budgets", budget)
+        made = _post(child, samovar.target, "/api/keys", {**KEY_ORDER, "wallet_id": wallet}, self._admin_token)
+        limits = {"limits": "10000000/minute; 100000000/hour", "tokens": "1000000000/minute", "concurrency": 5000}
+        post("/api/quotas", {"subject": "key", "subject_id": made["id"], **limits})
+        return dataclasses.replace(samovar, key=str(made["key"]))
 
     def observed(self) -> tuple[Lane, Path]:
         """A fresh Samovar that times its event loop's steps, and the file they go to (`bench.observed`)."""
@@ -205,14 +230,19 @@ def _wait(child: Child, target: Target, path: str) -> float:
 
 
 def _make_key(child: Child, target: Target, admin_token: str) -> str:
+    return str(_post(child, target, "/api/keys", KEY_ORDER, admin_token)["key"])
+
+
+def _post(child: Child, target: Target, path: str, order: Mapping[str, object], admin_token: str) -> dict[str, Any]:
     connection = http.client.HTTPConnection(target.host, target.port, timeout=START_TIMEOUT_S)
     try:
         headers = {"x-admin-token": admin_token, "content-type": "application/json"}
-        connection.request("POST", "/api/keys", json.dumps(KEY_ORDER), headers)
+        connection.request("POST", path, json.dumps(order), headers)
         answer = connection.getresponse()
         content = answer.read()
     finally:
         connection.close()
     if answer.status != 201:
-        raise child.failure(f"made no key (status {answer.status}: {content[:300]!r})")
-    return str(json.loads(content)["key"])
+        raise child.failure(f"answered POST {path} with status {answer.status}: {content[:300]!r}")
+    found: dict[str, Any] = json.loads(content)
+    return found

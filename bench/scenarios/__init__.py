@@ -11,6 +11,7 @@ from bench.scenarios.latency import latency
 from bench.scenarios.ledger import ledger
 from bench.scenarios.memory import memory
 from bench.scenarios.paced import paced
+from bench.scenarios.paid import paid
 from bench.scenarios.routes import passthrough, translated
 from bench.scenarios.startup import startup
 from bench.scenarios.streams import streams
@@ -27,6 +28,7 @@ SCENARIOS: Mapping[str, Callable[[Bench], list[Figure]]] = {
     "ledger": ledger,
     "explain": explain,
     "images": images,
+    "paid": paid,
 }
 
 __all__ = ["SCENARIOS", "Bench"]

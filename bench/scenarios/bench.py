@@ -55,6 +55,10 @@ class Bench:
     def samovar(self) -> Lane:
         return self._lane("samovar", self.stage.samovar)
 
+    @property
+    def paid(self) -> Lane:
+        return self._lane("paid", self.stage.paid)
+
     def lanes(self) -> list[Lane]:
         """Straight, through Samovar and, if asked, through nginx: in the order in which each repeat goes through them."""
         nginx = [self._lane("nginx", self.stage.nginx)] if self.with_nginx else []

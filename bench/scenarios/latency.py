@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from bench.figures import Figure, Quantiles, median, quantiles
+from bench.lanes import Lane
 from bench.load.window import Seen
 from bench.scenarios.bench import Bench, busy, typical
 from bench.wire import OPENAI_NATIVE, WHOLE, Route, Shape
@@ -21,7 +22,14 @@ def latency(bench: Bench) -> list[Figure]:
 
 
 def overhead(
-    bench: Bench, label: str, route: Route, shape: Shape, *, rate_per_s: float, p50_ms: float | None
+    bench: Bench,
+    label: str,
+    route: Route,
+    shape: Shape,
+    *,
+    rate_per_s: float,
+    p50_ms: float | None,
+    lane: Lane | None = None,
 ) -> list[Figure]:
     """Two measures of the same thing: from outside (through less straight), and what Samovar says of itself in its header.
 
@@ -29,7 +37,7 @@ def overhead(
     one counts only from the first byte that Samovar read to the last that it wrote. The truth lies between.
     """
     seen = bench.take_turns(
-        [bench.straight, bench.samovar], lambda lane: bench.open(lane, route, shape, rate_per_s=rate_per_s)
+        [bench.straight, lane or bench.samovar], lambda lane: bench.open(lane, route, shape, rate_per_s=rate_per_s)
     )
     straight, through = seen["sandbox"], seen["samovar"]
     added = {

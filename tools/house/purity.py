@@ -40,9 +40,7 @@ def environment(checkout: Checkout) -> Iterator[Finding]:
             if not isinstance(node, ast.Attribute | ast.Name) or id(node) in written:
                 continue
             if source.dotted(node) in ("os.environ", "os.getenv", "os.environb"):
-                yield Finding(
-                    source.path, node.lineno, "the environment is read by app/settings alone: add a setting"
-                )
+                yield Finding(source.path, node.lineno, "the environment is read by app/settings alone: add a setting")
 
 
 def owned_task(checkout: Checkout) -> Iterator[Finding]:

@@ -1,0 +1,35 @@
+"""What money and limits cost a call: a key that a wallet pays for, under limits, beside one without either."""
+
+from bench.figures import Figure
+from bench.load.window import Seen
+from bench.scenarios.bench import Bench, busy, typical
+from bench.scenarios.latency import TARGET_P50_MS, overhead
+from bench.wire import OPENAI_NATIVE, WHOLE
+
+TARGET_RATIO = 0.85
+
+
+def paid(bench: Bench) -> list[Figure]:
+    """Whole answers, closed loop, the two keys in turn; then the overhead at half of that."""
+    keys = {"free": bench.samovar, "paid": bench.paid}
+    seen: dict[str, list[Seen]] = {name: [] for name in keys}
+    for _ in range(bench.measure.repeats):
+        for name, lane in keys.items():
+            seen[name].append(bench.closed(lane, OPENAI_NATIVE, WHOLE))
+    free_per_s, paid_per_s = (typical(seen[name], lambda each: each.per_s) for name in keys)
+    free_us, paid_us = (typical(seen[name], lambda each: each.cpu_us_per_call("samovar")) for name in keys)
+    figures = [
+        Figure("paid calls per second", paid_per_s, "calls/s", target=4000.0, note=busy(seen["paid"])),
+        Figure(
+            "paid against unpaid calls per second",
+            paid_per_s / free_per_s,
+            "",
+            TARGET_RATIO,
+            note=f"{free_per_s:,.0f} unpaid",
+        ),
+        Figure("paid calls, Samovar's CPU each", paid_us, "us", note=f"{free_us:,.0f} unpaid"),
+    ]
+    rate_per_s = max(1.0, paid_per_s / 2)
+    return figures + overhead(
+        bench, "paid calls", OPENAI_NATIVE, WHOLE, rate_per_s=rate_per_s, p50_ms=TARGET_P50_MS, lane=bench.paid
+    )
