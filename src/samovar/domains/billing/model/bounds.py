@@ -11,6 +11,37 @@ UnknownPrice: TypeAlias = Literal["refuse", "ceiling"]
 """What becomes of a call whose price nobody knows: refused, or held and charged at the ceiling. It is never free."""
 
 
+class Dearest(NamedTuple):
+    """Of all kinds, in nano-dollars for a million tokens; of a request in nano-dollars."""
+
+    input: int | None
+    output: int | None
+    request: int
+
+
+_NOTHING: Final = Dearest(None, None, 0)
+
+
+class DearestRates:
+    """Remembers, for a day, the dearest rates of cards that say the same all day and for all sizes, as most do. Bounded."""
+
+    def __init__(self, *, most: int = 4096) -> None:
+        self._most = most
+        # By identity: a card is a large value to compare. It is kept here, so that no other gets its identity.
+        self._known: dict[int, tuple[PriceCard, int, Dearest | None]] = {}
+
+    def of(self, card: PriceCard, *, input_tokens: int, at: datetime) -> Dearest:
+        """What :func:`dearest_of` says."""
+        day = at.toordinal()
+        found = self._known.get(id(card))
+        if found is None or found[1] != day:
+            if len(self._known) >= self._most:
+                self._known.clear()
+            dearest = dearest_of(card, input_tokens=input_tokens, at=at) if _is_even(card) else None
+            found = self._known[id(card)] = (card, day, dearest)
+        return found[2] or dearest_of(card, input_tokens=input_tokens, at=at)
+
+
 def bound(
     card: PriceCard | None,
     *,
@@ -19,14 +50,17 @@ def bound(
     at: datetime,
     ceiling_nano_usd: int,
     unknown_price: UnknownPrice,
+    known: DearestRates | None = None,
 ) -> int:
     """Nano-dollars. ``input_tokens`` is an upper estimate; ``max_output_tokens`` the caller's bound or the model's,
     whichever is smaller (0 for a call that has no output), ``None`` where neither is known: then the ceiling stands.
 
-    Each token counts at the dearest price that one of its kind can have, the service tiers' included. Raises
-    :class:`PriceUnknown`.
+    Each token counts at the dearest price that one of its kind can have, the service tiers' included; ``known`` saves looking
+    for it each time. Raises :class:`PriceUnknown`.
     """
-    dearest = _NOTHING if card is None else _known(card, input_tokens=input_tokens, at=at)
+    dearest = _NOTHING
+    if card is not None:
+        dearest = (dearest_of if known is None else known.of)(card, input_tokens=input_tokens, at=at)
     dearest_input, dearest_output, request = dearest
     if (dearest_input is None and input_tokens > 0) or (dearest_output is None and max_output_tokens != 0):
         if unknown_price == "refuse":
@@ -41,40 +75,15 @@ def bound(
     return rounded(femto) + request
 
 
-class _Dearest(NamedTuple):
-    """Of all kinds, in nano-dollars for a million tokens; of a request in nano-dollars."""
-
-    input: int | None
-    output: int | None
-    request: int
-
-
-_NOTHING: Final = _Dearest(None, None, 0)
-_MAX_KNOWN: Final = 4096
-# By identity: a card is a large value to compare, and lives as long as the catalogue that it stands in.
-_known_cards: dict[int, tuple[PriceCard, int, _Dearest | None]] = {}
-
-
-def _known(card: PriceCard, *, input_tokens: int, at: datetime) -> _Dearest:
-    """Looked up once a day for a card that says the same all day and for all sizes, as most do."""
-    day = at.toordinal()
-    found = _known_cards.get(id(card))
-    if found is None or found[0] is not card or found[1] != day:
-        if len(_known_cards) >= _MAX_KNOWN:
-            _known_cards.clear()
-        dearest = _dearest_of(card, input_tokens=input_tokens, at=at) if _is_even(card) else None
-        found = _known_cards[id(card)] = (card, day, dearest)
-    return found[2] or _dearest_of(card, input_tokens=input_tokens, at=at)
-
-
 def _is_even(card: PriceCard) -> bool:
     sheets = [sheet for sheets in (card.sheets, *card.service_tiers.values()) for sheet in sheets]
     return not any(sheet.tiers or sheet.daily for sheet in sheets)
 
 
-def _dearest_of(card: PriceCard, *, input_tokens: int, at: datetime) -> _Dearest:
+def dearest_of(card: PriceCard, *, input_tokens: int, at: datetime) -> Dearest:
+    """Of all columns that a call at ``at`` with this input may be charged by, the service tiers' included."""
     rates = _all_rates(card, input_tokens=input_tokens, at=at)
-    return _Dearest(
+    return Dearest(
         _dearest([rate for one in rates for rate in _input(one)]),
         _dearest([rate for one in rates for rate in _output(one)]),
         max((one.request or 0 for one in rates), default=0),

@@ -30,6 +30,8 @@ from samovar.ports.llm import (
 
 CHARS_A_TOKEN: Final = 4
 TOKENS_A_FILE: Final = 1_000
+SHORT_BYTES: Final = 16 * 1024
+"""A body up to this is weighed by its bytes, where that is near enough."""
 MOST_TOKENS_A_FILE: Final = 5_000
 """What the vendors count for a large picture; for some models more, and then the cost passes its hold, which is told."""
 
@@ -60,6 +62,9 @@ def prompt_tokens(request: ChatRequest) -> int:
 
 def asked_tokens(call: Call) -> tuple[int, int]:
     """An estimate of the tokens a call says, and how many it may be answered (0 where it names no bound)."""
+    if len(call.body) <= SHORT_BYTES:
+        # Set right by the provider's usage in a moment: not worth reading every message for.
+        return -(-len(call.body) // CHARS_A_TOKEN), call.head.max_output_tokens or 0
     read = call.as_prompt or call.surface.read_request
     try:
         request = read(call.body)
@@ -69,7 +74,7 @@ def asked_tokens(call: Call) -> tuple[int, int]:
 
 
 def most_prompt_tokens(request: ChatRequest) -> int:
-    """A bound on the tokens of everything that is said to a model: four bytes a character and a token a byte at most."""
+    """A bound on the tokens of everything that is said to a model: two for a character, which few scripts need."""
     chars, files = _weigh(request)
     return chars * 2 + files * MOST_TOKENS_A_FILE
 

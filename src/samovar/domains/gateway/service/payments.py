@@ -6,7 +6,6 @@ the caller's bound or else the model's.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Final
 
 import msgspec
 
@@ -14,11 +13,9 @@ from samovar.domains.billing.model.wallets import PurseState
 from samovar.domains.billing.service.money import MoneyService, PriceUnknown, WalletRef
 from samovar.domains.catalog.model import Model
 from samovar.domains.gateway.model import Attempt, Call, Plan
-from samovar.domains.gateway.service.estimate import most_prompt_tokens
+from samovar.domains.gateway.service.estimate import SHORT_BYTES, most_prompt_tokens
 from samovar.domains.gateway.service.trail import Trail
 from samovar.kernel.errors import SamovarError
-
-_SHORT_BYTES: Final = 16 * 1024
 
 
 class Payments:
@@ -74,7 +71,11 @@ class Payments:
             if not priced:
                 raise unknown
             plan = msgspec.structs.replace(plan, attempts=tuple(priced))
-        trail.hold = await self._money.hold(call.id, wallet, bound, principal_id=call.principal.id)
+        money, payer = self._money, call.principal.id
+        # Straight from the lease where there is one: most calls wait for nothing.
+        trail.hold = money.take(call.id, wallet, bound, principal_id=payer) or await money.hold(
+            call.id, wallet, bound, principal_id=payer
+        )
         return plan
 
     def _bound(self, wallet: WalletRef, attempt: Attempt, call: Call, most_input: int, *, has_output: bool) -> int:
@@ -91,7 +92,7 @@ class Payments:
 
 def _most_input(trail: Trail) -> int:
     size = len(trail.call.body)
-    if size <= _SHORT_BYTES:
+    if size <= SHORT_BYTES:
         # No token is less than a byte; for a short body that is near enough, and costs nothing to know.
         return size
     read = trail.call.as_prompt

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from samovar.domains.billing.errors import PaymentRefused
-from samovar.domains.billing.model.bounds import UnknownPrice, bound
+from samovar.domains.billing.model.bounds import DearestRates, UnknownPrice, bound
 from samovar.domains.billing.model.memo import memo_of
 from samovar.domains.billing.model.prices import Charge
 from samovar.domains.billing.model.records import Intent
@@ -21,7 +21,7 @@ from samovar.domains.billing.service.money.journal import Journal
 from samovar.domains.billing.service.money.leasing import Leasing, Spender
 from samovar.domains.billing.service.money.mover import Adopter, Mover, close_leases
 from samovar.domains.billing.service.money.payers import Payers, WalletRef
-from samovar.domains.billing.service.money.purse import Purse
+from samovar.domains.billing.service.money.purse import Lease, Purse
 from samovar.domains.billing.service.money.spool import Spool, Sync
 from samovar.domains.catalog.model import PriceCard
 from samovar.kernel.errors import Unavailable
@@ -79,6 +79,7 @@ class MoneyService:
         self._settings = settings
         self._prices = prices
         self.tally = Tally()
+        self._dearest = DearestRates()
         self._log = structlog.get_logger("samovar.billing")
         self._payers = Payers(database=database, ceiling_nano_usd=settings.ceiling_nano_usd)
         self._purses: dict[str, Purse] = {}
@@ -117,6 +118,7 @@ class MoneyService:
             at=at,
             ceiling_nano_usd=wallet.ceiling_nano_usd,
             unknown_price=self._settings.unknown_price,
+            known=self._dearest,
         )
 
     async def hold(self, call_id: str, wallet: WalletRef, bound_nano_usd: int, *, principal_id: str) -> Hold:
@@ -124,16 +126,40 @@ class MoneyService:
 
         Raises ``CreditSpent``, ``WalletGone``; ``Unavailable`` where the database must be asked and does not answer.
         """
-        now = self._clock.now()
-        bound_nano_usd = max(0, bound_nano_usd)
+        found = self.take(call_id, wallet, bound_nano_usd, principal_id=principal_id)
+        if found is not None:
+            return found
         purse = self._purses.get(wallet.id) or await self._purse(wallet)
-        lease = purse.take(bound_nano_usd, now)
+        bound_nano_usd = max(0, bound_nano_usd)
+        lease = purse.take(bound_nano_usd, self._clock.now())
         if lease is None:
             try:
                 lease = await purse.wait(bound_nano_usd)
             except PaymentRefused:
                 self.tally.refused += 1
                 raise
+        return self._held(call_id, wallet, purse, lease, bound_nano_usd, principal_id, self._clock.now())
+
+    def take(self, call_id: str, wallet: WalletRef, bound_nano_usd: int, *, principal_id: str) -> Hold | None:
+        """As :meth:`hold`, where the wallet's lease has enough; else ``None``."""
+        purse = self._purses.get(wallet.id)
+        if purse is None:
+            return None
+        now = self._clock.now()
+        bound_nano_usd = max(0, bound_nano_usd)
+        lease = purse.take(bound_nano_usd, now)
+        return None if lease is None else self._held(call_id, wallet, purse, lease, bound_nano_usd, principal_id, now)
+
+    def _held(
+        self,
+        call_id: str,
+        wallet: WalletRef,
+        purse: Purse,
+        lease: Lease,
+        bound_nano_usd: int,
+        principal_id: str,
+        now: datetime,
+    ) -> Hold:
         self.tally.holds += 1
         assert self._journal is not None
         intent = Intent(call_id, wallet.team_id, wallet.id, lease.id, principal_id, bound_nano_usd, lease.moment(now))
