@@ -141,7 +141,7 @@ class AnswerCache:
         if name is None:
             return _Found(None)
         try:
-            trail, plan = self._service.preview(call)
+            trail, plan = await self._service.preview(call)
         except SamovarError:
             # The service refuses it again, and accounts for that.
             return _Found(None)

@@ -115,19 +115,18 @@ class GatewayService:
 
     async def answer(self, call: Call) -> Answer:
         """The whole answer. Raises a ``SamovarError``; the call is accounted for either way."""
-        return await self._whole(call, self._plan_chat, self._answer_once)
+        return await self._whole(call, self._guards.admit, self._plan, self._answer_once)
 
     async def embed(self, call: Call) -> Answer:
         """Vectors for texts. As :meth:`answer`."""
-        return await self._whole(call, self._plan_embeddings, self._embed_once, has_output=False)
+        return await self._whole(call, self._admit_inputs, self._plan_embeddings, self._embed_once, has_output=False)
 
     async def count_tokens(self, call: Call) -> Answer:
         """The tokens of a prompt: the vendor's count, or our estimate (the trail says which). As :meth:`answer`."""
 
         trail = Trail(call, self._clock).bounded(self.settings.json_timeouts.total_s)
         try:
-            if _is_guarded(call.principal):
-                self._guards.admit_count(trail, self._figures.counts)
+            await self._guards.run(self._admit_count, trail)
             planned = plan_count(self._plan(trail))
             if counts_tokens(planned.attempts[0]):
                 body = await self.attempts.run(planned, trail, self._count_once)
@@ -145,6 +144,7 @@ class GatewayService:
     async def _whole(
         self,
         call: Call,
+        admit: Callable[[Trail], None],
         plan_of: Callable[[Trail], Plan],
         once: Callable[[Attempt, Trail], Awaitable[bytes]],
         *,
@@ -152,6 +152,7 @@ class GatewayService:
     ) -> Answer:
         trail = Trail(call, self._clock).bounded(self.settings.json_timeouts.total_s)
         try:
+            await self._guards.run(admit, trail)
             planned = await self._payments.planned(trail, plan_of, has_output=has_output)
             body = await self.attempts.run(planned, trail, once)
         except BaseException as error:
@@ -165,7 +166,8 @@ class GatewayService:
         what you get, in every case."""
         trail = Trail(call, self._clock)
         try:
-            planned = await self._payments.planned(trail, self._plan_chat)
+            await self._guards.run(self._guards.admit, trail)
+            planned = await self._payments.planned(trail, self._plan)
 
             async def open_once(attempt: Attempt, trail: Trail) -> LiveStream:
                 return await open_live(
@@ -185,11 +187,15 @@ class GatewayService:
             await self._finish_failed(trail, error)
             raise
 
-    def preview(self, call: Call) -> tuple[Trail, Plan]:
+    async def preview(self, call: Call) -> tuple[Trail, Plan]:
         """The call as its key's guard rails let it through, and the plan for it: nothing is sent, held or accounted for. Raises
         as answering it would."""
         trail = Trail(call, self._clock)
-        return trail, (self._plan_chat if call.as_prompt is None else self._plan_embeddings)(trail)
+        if call.as_prompt is not None:
+            await self._guards.run(self._admit_inputs, trail)
+            return trail, self._plan_embeddings(trail)
+        await self._guards.run(self._guards.admit, trail)
+        return trail, self._plan(trail)
 
     def remembered(self, trail: Trail, status: CallStatus) -> None:
         """Account for a call that was answered from memory, or left while it was. Nobody learns from it."""
@@ -197,10 +203,11 @@ class GatewayService:
         http_status, code = (200, None) if is_ok else (CANCELLED_STATUS, "client_gone")
         self._on_finished(trail.finished(status, http_status=http_status, error_code=code))
 
-    def _plan_chat(self, trail: Trail) -> Plan:
-        if _is_guarded(trail.call.principal):
-            self._guards.admit(trail)
-        return self._plan(trail)
+    def _admit_inputs(self, trail: Trail) -> None:
+        self._guards.admit_inputs(trail, self._figures.embeddings)
+
+    def _admit_count(self, trail: Trail) -> None:
+        self._guards.admit_count(trail, self._figures.counts)
 
     def _plan(self, trail: Trail) -> Plan:
         call = trail.call
@@ -215,8 +222,6 @@ class GatewayService:
         return read_through(planned, self._dialects) if trail.is_read else planned
 
     def _plan_embeddings(self, trail: Trail) -> Plan:
-        if _is_guarded(trail.call.principal):
-            self._guards.admit_inputs(trail, self._figures.embeddings)
         call = trail.call
         resolved = self._catalog.route(call.head.model, call.principal)
         if not self.routes.is_plain(resolved, call):
@@ -291,10 +296,6 @@ class GatewayService:
         self._on_finished(trail.finished(status, http_status=http_status, error_code=error_code))
         if concluding is not None:
             await concluding
-
-
-def _is_guarded(principal: Principal) -> bool:
-    return principal.guard is not None or principal.drop_params
 
 
 def _native_chars(attempt: Attempt, body: bytes) -> int:
