@@ -7,10 +7,11 @@ from typing import Annotated, Any, Final
 from fastapi import Header, Path, Query, Request, Response
 from pydantic import Field
 
-from samovar.kernel.errors import Flaw, Malformed
 from samovar.kernel.money import NANO_USD_PER_CREDIT
 from samovar.kernel.principal import Principal
 from samovar.ports import problems
+from samovar.ports.revisions import etag
+from samovar.ports.revisions import expected_revision as expected_revision
 
 Authenticate = Callable[[Request], Awaitable[Principal]]
 
@@ -74,16 +75,4 @@ def nano_usd(credits: Decimal) -> int:
 
 def tag(response: Response, revision: int) -> None:
     """Set ``ETag``."""
-    response.headers["ETag"] = f'"{revision}"'
-
-
-def expected_revision(if_match: str | None) -> int | None:
-    """The revision of an ``If-Match``; ``*`` and none at all are ``None``. Raises ``Malformed``."""
-    if if_match is None or if_match.strip() == "*":
-        return None
-    text = if_match.strip().removeprefix("W/").strip('"')
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise Malformed(
-            "If-Match must be an ETag that this resource gave out.", flaws=[Flaw("If-Match", "is not one of our ETags")]
-        )
-    return int(text)
+    response.headers["ETag"] = etag(revision)

@@ -1,20 +1,25 @@
 """``/api/quotas``: what an admin limits, and the addresses that are shut out."""
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from samovar.domains.billing.http.conventions import (
+    Authenticate,
+    Cursor,
+    IdInPath,
+    IfMatch,
+    Limit,
+    expected_revision,
+    refusals,
+    tag,
+)
 from samovar.domains.billing.model.quotas import MAX_CONCURRENCY, Quota, Subject
 from samovar.domains.billing.service.quotas import MAX_SUBJECT_CHARS, MAX_TEXT_CHARS, QuotaService
-from samovar.kernel.errors import Flaw, Malformed
 from samovar.kernel.principal import Principal, PrincipalKind
-from samovar.ports import problems
 from samovar.ports.asgi import LIMITS
-
-Authenticate = Callable[[Request], Awaitable[Principal]]
 
 LimitsText = Annotated[
     str,
@@ -106,29 +111,6 @@ class BlockedList(BaseModel):
     next_cursor: str | None = None
 
 
-_REFUSALS: Final = {
-    400: "The body is not JSON, or a header cannot be read",
-    401: "No credential, or one that is not good",
-    403: "The credential lacks the permission",
-    404: "Your team has no such quota, or the address is not blocked",
-    409: "The subject has a quota, or the team has too many",
-    412: "`If-Match` is not the current revision",
-    422: "A field or parameter breaks a rule; `errors` names each",
-    429: "Too many requests; see Retry-After",
-    503: "The database does not answer",
-}
-
-
-def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return problems.refusals(_REFUSALS, 401, 403, 422, 429, 503, *statuses)
-
-
-IfMatch = Annotated[
-    str | None, Header(max_length=64, description="The `ETag` you saw: 412 if it is no longer the current one.")
-]
-IdInPath = Annotated[str, Path(min_length=1, max_length=64)]
-Limit = Annotated[int, Query(ge=1, le=100)]
-Cursor = Annotated[str | None, Query(max_length=64, description="`next_cursor` of the page before.")]
 AddressInPath = Annotated[str, Path(min_length=1, max_length=64, examples=["192.0.2.1"])]
 
 
@@ -158,13 +140,13 @@ def _addresses(service: QuotaService, authenticate: Authenticate) -> APIRouter:
     routes = APIRouter(prefix="/api/quotas")
     caller = Annotated[Principal, Depends(authenticate)]
 
-    @routes.get("/blocked", summary="List the addresses that are shut out", responses=_refusals())
+    @routes.get("/blocked", summary="List the addresses that are shut out", responses=refusals())
     async def blocked(principal: caller) -> BlockedList:
         """Those of which too many requests were refused."""
         found = await service.addresses.blocked(principal)
         return BlockedList(items=tuple(BlockedAnswer(address=one.address, until=one.until) for one in found))
 
-    @routes.delete("/blocked/{address}", status_code=204, summary="Let an address in again", responses=_refusals(404))
+    @routes.delete("/blocked/{address}", status_code=204, summary="Let an address in again", responses=refusals(404))
     async def unblock(principal: caller, address: AddressInPath) -> None:
         """In every process, at once; its refused requests are forgiven."""
         await service.addresses.unblock(principal, address)
@@ -177,12 +159,12 @@ def _quotas(service: QuotaService, authenticate: Authenticate) -> APIRouter:
     rows = service.rows
     caller = Annotated[Principal, Depends(authenticate)]
 
-    @routes.get("", summary="List the team's quotas", responses=_refusals())
+    @routes.get("", summary="List the team's quotas", responses=refusals())
     async def listing(principal: caller, limit: Limit = 50, cursor: Cursor = None) -> QuotaList:
         page = await rows.page(principal, limit=limit, cursor=cursor)
         return QuotaList(items=tuple(_answer(quota) for quota in page.items), next_cursor=page.next_cursor)
 
-    @routes.post("", status_code=201, summary="Limit a subject", responses=_refusals(400, 409))
+    @routes.post("", status_code=201, summary="Limit a subject", responses=refusals(400, 409))
     async def create(principal: caller, body: NewQuota, response: Response) -> QuotaAnswer:
         """In force here at once and in every process within seconds."""
         made = await rows.add(
@@ -195,11 +177,11 @@ def _quotas(service: QuotaService, authenticate: Authenticate) -> APIRouter:
         )
         return _tagged(made, response)
 
-    @routes.get("/{quota_id}", summary="Show a quota", responses=_refusals(404))
+    @routes.get("/{quota_id}", summary="Show a quota", responses=refusals(404))
     async def show(principal: caller, quota_id: IdInPath, response: Response) -> QuotaAnswer:
         return _tagged(await rows.get(principal, quota_id), response)
 
-    @routes.put("/{quota_id}", summary="Change what a quota says", responses=_refusals(400, 404, 412))
+    @routes.put("/{quota_id}", summary="Change what a quota says", responses=refusals(400, 404, 412))
     async def change(
         principal: caller, quota_id: IdInPath, body: QuotaBody, response: Response, if_match: IfMatch = None
     ) -> QuotaAnswer:
@@ -210,11 +192,11 @@ def _quotas(service: QuotaService, authenticate: Authenticate) -> APIRouter:
             limits=body.limits,
             tokens=body.tokens,
             concurrency=body.concurrency,
-            expected=_expected(if_match),
+            expected=expected_revision(if_match),
         )
         return _tagged(made, response)
 
-    @routes.delete("/{quota_id}", status_code=204, summary="Delete a quota", responses=_refusals(404))
+    @routes.delete("/{quota_id}", status_code=204, summary="Delete a quota", responses=refusals(404))
     async def delete(principal: caller, quota_id: IdInPath) -> None:
         await rows.remove(principal, quota_id)
 
@@ -235,16 +217,5 @@ def _answer(quota: Quota) -> QuotaAnswer:
 
 
 def _tagged(quota: Quota, response: Response) -> QuotaAnswer:
-    response.headers["ETag"] = f'"{quota.revision}"'
+    tag(response, quota.revision)
     return _answer(quota)
-
-
-def _expected(if_match: str | None) -> int | None:
-    if if_match is None or if_match.strip() == "*":
-        return None
-    text = if_match.strip().removeprefix("W/").strip('"')
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise Malformed(
-            "If-Match must be an ETag that this resource gave out.", flaws=[Flaw("If-Match", "is not one of our ETags")]
-        )
-    return int(text)
