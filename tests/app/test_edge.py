@@ -64,7 +64,7 @@ async def test_a_path_that_is_not_there_is_a_problem(served: Served) -> None:
     ("method", "path", "allowed"),
     [
         ("PUT", KEYS, "GET, HEAD, POST"),
-        ("PATCH", "/api/keys/key_1", "DELETE, GET, HEAD"),
+        ("PUT", "/api/keys/key_1", "DELETE, GET, HEAD, PATCH"),
         ("DELETE", "/healthz", "GET, HEAD"),
         ("POST", "/docs", "GET, HEAD"),
     ],

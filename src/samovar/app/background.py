@@ -3,9 +3,8 @@
 import asyncio
 import gc
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 import structlog
 
@@ -14,22 +13,6 @@ from samovar.kernel.errors import Unavailable
 log = structlog.get_logger()
 
 _RESTART_AFTER_S: Final = 1.0
-
-
-@asynccontextmanager
-async def background(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run ``loops`` beside the block, and end them with it."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(loop) for loop in loops]
-            try:
-                yield
-            finally:
-                for task in tasks:
-                    task.cancel()
-    except BaseExceptionGroup as group_error:
-        # The loops let nothing through, so this is what the block raised: give it back unwrapped.
-        raise group_error.exceptions[0] from None
 
 
 def calm_the_collector() -> None:

@@ -11,12 +11,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from samovar.app.http import UNEXPECTED, MethodNotAllowed
+from samovar.app.http import MethodNotAllowed
 from samovar.app.openapi import operation_id
-from samovar.app.problems import MEDIA_TYPE, flaws_of, header_pairs, problem
+from samovar.app.problems import MEDIA_TYPE, flaws_of, problem
 from samovar.domains.gateway.http import RECORDER, Recorder, Replayed, again
 from samovar.domains.gateway.model.idempotency import HEADER as IDEMPOTENCY_KEY
 from samovar.kernel.errors import (
+    UNEXPECTED,
     BodyTooLarge,
     BodyTooSlow,
     Forbidden,
@@ -33,6 +34,7 @@ from samovar.ports.asgi import (
     Receive,
     Scope,
     Send,
+    header_pairs,
     read_body,
     sane_request_id,
     send_whole,

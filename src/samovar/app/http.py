@@ -13,7 +13,7 @@ import structlog
 
 from samovar.app.cors import Cors
 from samovar.app.proxies import Network, believe
-from samovar.kernel.errors import Forbidden, NotFound, SamovarError
+from samovar.kernel.errors import UNEXPECTED, Forbidden, NotFound, SamovarError
 from samovar.ports.asgi import (
     REFUSAL,
     REQUEST_ID,
@@ -38,7 +38,6 @@ SECURITY_HEADERS: Final = (
 )
 """The requirements' set. Browsers ignore the last over plain HTTP (RFC 6797, 7.2), so it may always stand."""
 
-UNEXPECTED: Final = "an internal error; the log has it under this request id"
 SLOW_S: Final = 60.0
 """A data-plane request that took longer is worth a line even if it went well."""
 

@@ -33,11 +33,6 @@ def problem(error: SamovarError, request_id: str) -> tuple[int, bytes]:
     return status, msgspec.json.encode(document)
 
 
-def header_pairs(error: SamovarError) -> list[tuple[bytes, bytes]]:
-    """The error's own headers (``Retry-After``, ``WWW-Authenticate``, ``Allow``)."""
-    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in error.headers.items()]
-
-
 def flaws_of(errors: Sequence[Any]) -> list[Flaw]:
     """FastAPI's validation errors as flaws; the input is left out, for it may be a secret."""
     return [Flaw(".".join(str(step) for step in error["loc"]), error["msg"]) for error in errors[:_MAX_FLAWS]]

@@ -15,7 +15,7 @@ from samovar.adapters.aesgcm import AesGcmBox, load_or_make_master_key, parse_ma
 from samovar.adapters.http1 import Http1Transport
 from samovar.adapters.system import SystemClock, SystemIds
 from samovar.app import adapters
-from samovar.app.background import background, calm_the_collector, forever, until_done
+from samovar.app.background import calm_the_collector, forever, until_done
 from samovar.app.configured import EmbeddedSandbox, configured_providers, wants_sandbox
 from samovar.app.money import MoneyDesk
 from samovar.app.quotas import quota_service
@@ -37,6 +37,7 @@ from samovar.domains.operations.service import OperationsService
 from samovar.domains.usage.errors import EventsRefused
 from samovar.domains.usage.service import UsageQueries, UsageService, UsageUpkeep
 from samovar.kernel.errors import Unavailable
+from samovar.kernel.tasks import background
 from samovar.kernel.time import rfc3339
 from samovar.ports.database import Database
 from samovar.ports.dialect import Dialect, Vendor

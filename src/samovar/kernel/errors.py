@@ -7,7 +7,10 @@ surface that was called (RFC 9457 on our own, the vendor's on vendor-compatible 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
+
+UNEXPECTED: Final = "an internal error; the log has it under this request id"
+"""What a caller is told of a defect of ours."""
 
 
 @dataclass(frozen=True, slots=True)

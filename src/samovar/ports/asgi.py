@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
-from samovar.kernel.errors import BodyTooLarge, BodyTooSlow, Malformed
+from samovar.kernel.errors import BodyTooLarge, BodyTooSlow, Malformed, SamovarError
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -111,3 +111,8 @@ class Route(NamedTuple):
     endpoint: Endpoint
     template: str
     is_prefix: bool = False
+
+
+def header_pairs(error: SamovarError) -> list[tuple[bytes, bytes]]:
+    """The error's own headers (``Retry-After``, ``WWW-Authenticate``, ``Allow``)."""
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in error.headers.items()]

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 import msgspec
 
@@ -20,7 +19,7 @@ from samovar.domains.gateway.service import Answer, GatewayService
 from samovar.domains.gateway.service.answer_cache import AnswerCache, OpenStream
 from samovar.domains.gateway.service.idempotency import IdempotencyService
 from samovar.domains.identity.service import IdentityService
-from samovar.kernel.errors import Malformed, SamovarError
+from samovar.kernel.errors import UNEXPECTED, Malformed, SamovarError
 from samovar.kernel.ids import ULID_CHARS, hex_of_ulid
 from samovar.kernel.principal import Principal
 from samovar.ports.asgi import BROKEN, REQUEST_ID, Receive, Scope, Send, read_body, send_whole
@@ -28,8 +27,6 @@ from samovar.ports.clock import Clock, Ids
 from samovar.ports.dialect import Dialect, Head, StreamWriter
 from samovar.ports.embeddings import FigureSurface
 from samovar.ports.llm import ChatRequest
-
-_UNEXPECTED: Final = "an internal error; the log has it under this request id"
 
 
 class EntranceSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -260,7 +257,7 @@ class ChatEntrance:
             # Dialects refuse this too, but a part of a body may be read where less of the stack is left.
             return Malformed("the request is nested too deeply")
         self._report(error, request_id)
-        return SamovarError(_UNEXPECTED)
+        return SamovarError(UNEXPECTED)
 
     async def refuse(self, error: SamovarError, request_id: str, send: Send, grant: Grant | None = None) -> int:
         """Answer with an error in the surface's own shape."""

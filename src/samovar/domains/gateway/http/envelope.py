@@ -12,7 +12,7 @@ from samovar.domains.gateway.model.idempotency import HEADER
 from samovar.domains.gateway.service.trail import Trail
 from samovar.kernel.errors import SamovarError
 from samovar.kernel.money import credits_text
-from samovar.ports.asgi import RawHeaders, sane_request_id
+from samovar.ports.asgi import RawHeaders, header_pairs, sane_request_id
 
 _TRACEPARENT: Final = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-|\Z)"
@@ -136,6 +136,4 @@ def told(trail: Trail, planned: Plan) -> list[tuple[bytes, bytes]]:
 
 def refusal_headers(error: SamovarError, request_id: str) -> list[tuple[bytes, bytes]]:
     """The headers of an error: JSON, the request's id, and the error's own (``Retry-After``)."""
-    headers = [(b"content-type", b"application/json"), (b"x-request-id", request_id.encode())]
-    headers.extend((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in error.headers.items())
-    return headers
+    return [(b"content-type", b"application/json"), (b"x-request-id", request_id.encode()), *header_pairs(error)]

@@ -24,6 +24,7 @@ from samovar.domains.identity.model import Key, KeyState, administrator, digest_
 from samovar.domains.identity.service.warm import Misses, SignInBounds, Warm, WarmKeys
 from samovar.kernel.errors import Unavailable
 from samovar.kernel.principal import Principal
+from samovar.kernel.tasks import background
 from samovar.kernel.time import rfc3339
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database
@@ -227,19 +228,14 @@ class SignIn:
     async def running(self) -> AsyncIterator[None]:
         """While this is open, keys are re-read in the background and their last uses written every half minute."""
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with background(self._write_uses_for_ever()) as tasks:
                 self._tasks = tasks
-                writer = tasks.create_task(self._write_uses_for_ever(), name="identity-last-uses")
                 try:
                     yield
                 finally:
                     self._tasks = None
-                    writer.cancel()
                     if self._refresher is not None:
                         self._refresher.cancel()
-        except BaseExceptionGroup as group:
-            # Our own tasks let nothing through, so this is what the caller's block raised: give it back unwrapped.
-            raise group.exceptions[0] from None
         finally:
             await self._try_to_write_uses()
 

@@ -17,6 +17,7 @@ from samovar.domains.billing.service.quotas.load import Caller, Load, LoadBounds
 from samovar.domains.billing.service.quotas.rows import TARGETS, QuotaRows, Remembered
 from samovar.kernel.errors import TooManyRequests, Unavailable
 from samovar.kernel.principal import Principal, PrincipalKind
+from samovar.kernel.tasks import background
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database
 from samovar.ports.events import Bus
@@ -189,19 +190,8 @@ class QuotaService:
     async def running(self) -> AsyncIterator[None]:
         """While this is open, limits are kept together with the other processes and the load is felt."""
         try:
-            async with asyncio.TaskGroup() as tasks:
-                beside = [
-                    tasks.create_task(self._load.watch(), name="quota-load"),
-                    tasks.create_task(self._keep_up(), name="quota-upkeep"),
-                ]
-                try:
-                    yield
-                finally:
-                    for task in beside:
-                        task.cancel()
-        except BaseExceptionGroup as group:
-            # Our own tasks let nothing through, so this is what the caller's block raised: give it back unwrapped.
-            raise group.exceptions[0] from None
+            async with background(self._load.watch(), self._keep_up()):
+                yield
         finally:
             self._book.close()
             if self._line is not None:
