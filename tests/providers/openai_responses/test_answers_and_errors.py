@@ -143,6 +143,11 @@ def test_searches_and_reported_prices_are_counted() -> None:
     openai = DIALECT.tap(body(output=[search, search], usage=usage, service_tier="flex"), vendor=OPENAI).usage
     assert openai is not None
     assert (openai.web_searches, openai.service_tier, openai.reported_cost_nano_usd) == (2, "flex", None)
+    # Only what searches is billed (platform.openai.com, web search), not the reading of what was found.
+    looks = [{**search, "action": {"type": kind}} for kind in ("search", "open_page", "find_in_page", "search")]
+    looked = DIALECT.tap(body(output=[*looks, {**search, "action": "odd"}], usage=usage), vendor=OPENAI).usage
+    assert looked is not None
+    assert looked.web_searches == 3
     told = {"server_side_tool_usage_details": {"web_search_calls": 3}, "cost_in_usd_ticks": 37_756_000}
     xai = DIALECT.tap(body(output=[search], usage={**usage, **told}), vendor=XAI).usage
     assert xai is not None

@@ -9,7 +9,7 @@ from msgspec import Raw, Struct
 
 from samovar.kernel.money import NANO_USD_PER_USD
 from samovar.ports.llm import Stop, StopKind, Usage
-from samovar.providers.openai_responses.wire import Ending, OutputItem, said
+from samovar.providers.openai_responses.wire import Ending, OutputItem, Typed, said
 
 _TICKS_PER_NANO_USD: Final = 10  # xAI: one tick is 1e-10 USD
 _MAX_COST_EXPONENT: Final = 16
@@ -50,6 +50,7 @@ class _UsageWire(Struct):
 
 
 _USAGE: Final = msgspec.json.Decoder(_UsageWire, strict=False)
+_ACTION: Final = msgspec.json.Decoder(Typed)
 
 
 def read_usage(ending: Ending) -> Usage | None:
@@ -86,7 +87,17 @@ def _searches(wire: _UsageWire, output: Iterable[OutputItem]) -> int:
     tools = wire.server_side_tool_usage_details
     if tools is not None and tools.web_search_calls is not None:
         return _count(tools.web_search_calls)
-    return sum(item.type == "web_search_call" for item in output)
+    return sum(item.type == "web_search_call" and _is_search(item.action) for item in output)
+
+
+def _is_search(action: Raw) -> bool:
+    """Opening a found page and looking something up in it are free; what says nothing of itself is a search."""
+    if not said(action):
+        return True
+    try:
+        return _ACTION.decode(action).type in ("", "search")
+    except ValueError:
+        return True
 
 
 def _cost(wire: _UsageWire) -> int | None:

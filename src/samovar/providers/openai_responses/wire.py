@@ -144,16 +144,13 @@ class IncompleteDetails(Struct):
     reason: str | None = None
 
 
-class Action(Struct):
-    type: str = ""
-
-
 class OutputItem(Struct):
     """What the end of an answer must know of its items."""
 
     type: str = ""
     content: list[Typed] | None = None
     encrypted_content: str | None = None
+    action: Raw = ABSENT
 
 
 class Ending(Struct):
