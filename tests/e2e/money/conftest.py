@@ -107,8 +107,8 @@ async def started(folder: Path, environment: dict[str, str]) -> Samovar:
     return await asyncio.to_thread(start_samovar, folder, environment)
 
 
-def first_number(pattern: str, text: str) -> int:
+def first_number(pattern: str, text: str) -> float:
     """The first group of the first match."""
     found = re.search(pattern, text)
     assert found is not None, text
-    return int(found[1])
+    return float(found[1])
