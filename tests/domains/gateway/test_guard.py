@@ -291,6 +291,33 @@ def test_an_answer_is_ruled_alike_whole_and_as_a_stream(words: list[str], size: 
     assert said[2] == call.arguments
 
 
+@pytest.mark.parametrize("size", [3, 700])
+def test_a_call_whose_arguments_were_redacted_loses_its_signature_and_another_keeps_it(size: int) -> None:
+    response = ChatResponse(
+        id="1",
+        model="m",
+        parts=(
+            ToolCall(id="a", name="f", arguments='{"q": "a secret"}', signature="of a"),
+            ToolCall(id="b", name="f", arguments='{"q": "nothing"}', signature="of b"),
+            ToolCall(id="c", name="f", arguments="", signature="of c"),
+        ),
+        stop=Stop(kind=StopKind.TOOL_CALLS),
+        usage=Usage(),
+    )
+    ruled = redacting("secret")
+    whole = screened_response(response, ruled)
+    assert whole.parts == (
+        ToolCall(id="a", name="f", arguments='{"q": "a [redacted]"}', signature=None),
+        *response.parts[1:],
+    )
+    stream = ScreenedStream(ruled)
+    deltas = [one for delta in answer_as_stream(response, size) for one in stream.pass_on(delta)]
+    opened = [delta.part for delta in deltas if isinstance(delta, PartOpened)]
+    assert opened == [msgspec.structs.replace(part, arguments="") for part in whole.parts]  # type: ignore[type-var]
+    said = gathered(deltas)
+    assert [said.get(index, "") for index in range(3)] == [part.arguments for part in whole.parts]  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(
     ("rule", "where"),
     [

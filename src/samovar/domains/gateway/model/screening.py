@@ -1,7 +1,8 @@
 """What the rules of a key's guard look at in a call: everything that is said, in words or as JSON.
 
 Left alone are what is no text (media, but for text files sent as base64), names of models and tools, ids, and what is
-sealed (signatures, encrypted reasoning). Reasoning whose words were redacted loses its signature: it would not fit.
+sealed (signatures, encrypted reasoning). Reasoning whose words were redacted, and a call of a tool whose arguments were,
+loses its signature: it would not fit.
 """
 
 import base64
@@ -105,13 +106,19 @@ def _part(part: Part, screen: Screen) -> Part:
             text = screen.text(part.text)
             return part if text == part.text else replace(part, text=text, signature=None)
         case ToolCall():
-            return replace(part, arguments=screen.json(part.arguments))
+            return _called(part, screen.json(part.arguments))
         case ToolResult():
             return replace(part, content=tuple([_content(inner, screen) for inner in part.content]))
         case Opaque():
             return replace(part, raw=screen.raw(part.raw))
         case Media():
             return _media(part, screen)
+
+
+def _called(call: ToolCall, arguments: str) -> ToolCall:
+    if arguments == call.arguments:
+        return call
+    return replace(call, arguments=arguments, signature=None)
 
 
 def _content(part: Text | Media, screen: Screen) -> Text | Media:
@@ -133,12 +140,13 @@ def _media(media: Media, screen: Screen) -> Media:
 
 class ScreenedStream:
     """The deltas of one answer under rules. Words go out as :class:`GrowingText` lets them, the arguments of a tool when they
-    are whole, and the signature of a part after its words."""
+    are whole (and the call itself, where a signature goes with them), and the signature of a part after its words."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
         self._words: dict[int, GrowingText] = {}
         self._arguments: dict[int, list[str]] = {}
+        self._signed: dict[int, ToolCall] = {}
         self._chars = 0
         self._signatures: dict[int, list[SignatureDelta]] = {}
         self.last: list[Delta] = []
@@ -190,7 +198,11 @@ class ScreenedStream:
                 self._feed(delta.index, part.text)
         elif isinstance(part, ToolCall):
             self._arguments[delta.index] = []
-            self.last.append(PartOpened(delta.index, replace(part, arguments="")))
+            if part.signature is None:
+                self.last.append(PartOpened(delta.index, replace(part, arguments="")))
+            else:
+                # Whether the signature still fits is known once the arguments are ruled.
+                self._signed[delta.index] = part
             if part.arguments:
                 self._keep(ArgumentsDelta(delta.index, part.arguments))
         else:
@@ -229,10 +241,18 @@ class ScreenedStream:
             except GuardBlocked as error:
                 self._say(index, error.passed)
                 raise
-        if said:
-            self.last.append(ArgumentsDelta(index, self._screen.json("".join(said))))
+        if said is not None:
+            self._call(index, "".join(said))
         fits = words is None or not words.was_redacted
         self.last += [one for one in self._signatures.pop(index, ()) if fits or one.encrypted]
+
+    def _call(self, index: int, said: str) -> None:
+        signed, arguments = self._signed.pop(index, None), self._screen.json(said)
+        if signed is not None:
+            kept = _called(replace(signed, arguments=said), arguments)
+            self.last.append(PartOpened(index, replace(kept, arguments="")))
+        if arguments:
+            self.last.append(ArgumentsDelta(index, arguments))
 
     def _say(self, index: int, text: str) -> None:
         if text:
@@ -241,4 +261,5 @@ class ScreenedStream:
     def _forget(self) -> None:
         self._words.clear()
         self._arguments.clear()
+        self._signed.clear()
         self._signatures.clear()
