@@ -25,9 +25,12 @@ PATTERN_MEMORY_BYTES: Final = 1 << 20
 for its states goes on without them, more slowly."""
 
 RULE_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$"
+_EMPTY: Final = "it matches the empty text, which stands everywhere"
 _RULE_NAME: Final = re.compile(RULE_NAME, re.ASCII)
 # One byte of a character: a match could then cut a letter in two.
 _SINGLE_BYTE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\C")
+_PLACES: Final = ("", "a", " ", "\n", "aa  \n\na\n a")
+"""Every place that RE2 tells from another: between letters, other signs, line ends, and at a text's beginning and end."""
 
 
 class GuardSide(StrEnum):
@@ -98,6 +101,10 @@ class Pattern(Protocol):
         """All matches, none overlapping another."""
         ...
 
+    def fullmatch(self, text: str, pos: int, endpos: int) -> Match | None:
+        """Whether all that stands from ``pos`` up to ``endpos`` is a match; what stands around it is still seen."""
+        ...
+
 
 def compiled(pattern: str) -> Pattern:
     """Raises ``ValueError`` that says what is wrong with ``pattern``."""
@@ -119,8 +126,13 @@ def compiled(pattern: str) -> Pattern:
     if _SINGLE_BYTE.search(pattern):
         raise ValueError(r"\C matches half a letter; say . or a class instead")
     if found.search("") is not None:
-        raise ValueError("it matches the empty text, which stands everywhere")
+        raise ValueError(_EMPTY)
     return found
+
+
+def _is_sometimes_empty(pattern: Pattern) -> bool:
+    """Such a match finds nothing, and may stand in the way of one that would."""
+    return any(pattern.fullmatch(text, at, at) is not None for text in _PLACES for at in range(len(text) + 1))
 
 
 def flaws_of(guard: Guard) -> list[Flaw]:
@@ -155,7 +167,10 @@ def _flaws_of_rule(rule: GuardRule, where: str) -> list[Flaw]:
     if not 1 <= len(rule.pattern) <= MAX_RULE_PATTERN_CHARS:
         return [*flaws, Flaw(f"{where}.pattern", f"must have from 1 to {MAX_RULE_PATTERN_CHARS} characters")]
     try:
-        compiled(rule.pattern)
+        pattern = compiled(rule.pattern)
+        # Not where a stored guard is compiled: one that was taken before goes on as it did.
+        if _is_sometimes_empty(pattern):
+            raise ValueError(_EMPTY)
     except ValueError as error:
         flaws.append(Flaw(f"{where}.pattern", str(error)))
     return flaws

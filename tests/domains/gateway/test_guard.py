@@ -325,6 +325,10 @@ def test_a_call_whose_arguments_were_redacted_loses_its_signature_and_another_ke
         ({"pattern": "(?=x)"}, "guard.rules[0].pattern"),
         ({"pattern": r"(a)\1"}, "guard.rules[0].pattern"),
         ({"pattern": "x*"}, "guard.rules[0].pattern"),
+        ({"pattern": r"\b"}, "guard.rules[0].pattern"),
+        ({"pattern": r"\b|secret"}, "guard.rules[0].pattern"),
+        ({"pattern": r"a$\b|\B\n?"}, "guard.rules[0].pattern"),
+        ({"pattern": r"(?m)x*$"}, "guard.rules[0].pattern"),
         ({"pattern": r"\C"}, "guard.rules[0].pattern"),
         ({"pattern": "\ud800"}, "guard.rules[0].pattern"),
         ({"pattern": r"\p{L}{1,1000}"}, "guard.rules[0].pattern"),
@@ -351,11 +355,15 @@ def test_too_many_rules_and_two_of_one_name_are_refused() -> None:
 
 
 @settings(deadline=1000)
-@given(st.text(max_size=60))
-def test_any_text_is_a_pattern_or_is_refused(text: str) -> None:
+@given(
+    st.text(max_size=60) | st.text(alphabet=r"ab^$\bB.*?|()", max_size=12),
+    st.text(alphabet="ab-\n ", max_size=20),
+)
+@example(r"\b", "ab")
+def test_any_text_is_a_pattern_that_never_matches_the_empty_text_or_is_refused(text: str, looked_at: str) -> None:
     made = GuardRule(name="r", pattern=text, action=GuardAction.BLOCK)
     if not flaws_of(Guard(rules=(made,))):
-        assert compiled(text).search("") is None
+        assert all(match.end() > match.start() for match in compiled(text).finditer(looked_at))
 
 
 def test_a_pattern_that_would_explode_elsewhere_takes_linear_time() -> None:
