@@ -26,6 +26,8 @@ from samovar.ports.clock import Clock
 _QUICK_S: Final = 1.0
 _SLOW_S: Final = 10.0
 _MOST_GROWTH: Final = 256
+# A lease that has more than its wallet has left goes back this soon: others may be waiting for it.
+_SHORT_IDLE_S: Final = 1.0
 _REFUSED_FOR_S: Final = 0.25
 # Between two looks at a wallet at whose end callers wait: the first, and the longest.
 _PAUSES_S: Final = (0.02, 0.25)
@@ -105,6 +107,7 @@ class Purse:
         self.retiring: list[Lease] = []
         self.state = PurseState.OK
         self._low = 0
+        self._left: int | None = None
         self._waiting: deque[_Waiting] = deque()
         self._filling: asyncio.Task[None] | None = None
         self._filled_at = clock.monotonic()
@@ -176,6 +179,8 @@ class Purse:
             return
         if lease.takes != lease.used_takes:
             lease.used_takes, lease.used_at = lease.takes, now_s
+        if self._left is not None and self._left < lease.free:
+            idle_s = min(idle_s, _SHORT_IDLE_S)
         if now >= lease.until or (now_s - lease.used_at >= idle_s and self._filling is None):
             self.retire()
 
@@ -281,6 +286,7 @@ class Purse:
         # A quarter of what the next lease would be: near the end of a wallet it is next to nothing.
         size = self._size if grant.available is None else min(self._size, max(0, grant.available) // SHARE)
         self._low = size // 4
+        self._left = grant.available
         waiting, self._waiting = self._waiting, deque()
         lease, now, is_more = self.lease, self._clock.monotonic(), False
         for one in waiting:
