@@ -16,7 +16,8 @@ from tests.support.callers import Heard
 AT_ONCE = 40
 CREDITS = 1_000
 MOST = 50
-TEXT = "[[delay_ms:4]] seven words that come one by one"
+TEXT = "[[first_byte_ms:40]] [[delay_ms:15]] seven words that come one by one"
+"""Slow enough that calls are under way whenever the process is killed."""
 INPUT, OUTPUT, REQUEST = 1_000, 2_000, 100_000
 """Nano-dollars for a token said, a token heard, and a call."""
 

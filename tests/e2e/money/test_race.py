@@ -32,11 +32,14 @@ async def three(
         "SAMOVAR_LEASE_CREDITS": "1",
     }
     async with AsyncExitStack() as stack:
-        running = []
-        for name in ("a", "b", "c"):
-            running.append(await started(tmp_path / name, common))
-            stack.push_async_callback(asyncio.to_thread, end, running[-1])
-        yield running
+
+        async def host(name: str) -> Samovar:
+            running = await started(tmp_path / name, common)
+            stack.push_async_callback(asyncio.to_thread, end, running)
+            return running
+
+        # The first makes the tables.
+        yield [await host("a"), *await asyncio.gather(host("b"), host("c"))]
 
 
 async def raced(shops: list[Samovar], payer: Customer, calls: int, *, text: str, most: int) -> list[Heard]:
