@@ -25,7 +25,7 @@ async def called(served: Served, count: int, model: str = "sandbox/echo") -> Non
             "POST", "/v1/chat/completions", body=json.dumps({**CALL, "model": model}).encode(), headers=caller
         )
     await served.services.usage.flush()
-    await served.services.usage_upkeep.sum_up()
+    await served.services.reports.upkeep.sum_up()
 
 
 async def told(served: Served, path: str, headers: dict[str, str] = ADMIN) -> Any:

@@ -178,7 +178,9 @@ def _routers(services: Services) -> Iterator[APIRouter]:
     yield identity_http.router(service=services.identity, authenticate=authenticate)
     yield catalog_http.router(service=services.catalog, authenticate=authenticate)
     yield quotas_http.router(service=services.quotas, authenticate=authenticate)
-    yield usage_http.router(service=services.usage_queries, authenticate=authenticate)
+    yield usage_http.router(
+        service=services.reports.queries, budgets=services.reports.budgets, authenticate=authenticate
+    )
     desk = services.desk
     yield money_http.router(wallets=desk.wallets, budgets=desk.budgets, books=desk.books, authenticate=authenticate)
 

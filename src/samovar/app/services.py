@@ -19,6 +19,7 @@ from samovar.app.background import calm_the_collector, forever, until_done
 from samovar.app.configured import EmbeddedSandbox, configured_providers, wants_sandbox
 from samovar.app.money import MoneyDesk
 from samovar.app.quotas import quota_service
+from samovar.app.reports import Reports
 from samovar.app.roles import Part, parts_of
 from samovar.app.settings import NO_LIMIT, Settings
 from samovar.app.subscriptions import on_call_finished
@@ -35,7 +36,7 @@ from samovar.domains.identity.service import FirstStart, IdentityService
 from samovar.domains.operations.model import About
 from samovar.domains.operations.service import OperationsService
 from samovar.domains.usage.errors import EventsRefused
-from samovar.domains.usage.service import UsageQueries, UsageService, UsageUpkeep
+from samovar.domains.usage.service import UsageService
 from samovar.kernel.errors import Unavailable
 from samovar.kernel.tasks import background
 from samovar.kernel.time import rfc3339
@@ -186,14 +187,8 @@ class Services:
         return UsageService(database=self.database, report=_report)
 
     @cached_property
-    def usage_queries(self) -> UsageQueries:
-        return UsageQueries(database=self.database, clock=self.clock, retention=self.settings.usage_retention)
-
-    @cached_property
-    def usage_upkeep(self) -> UsageUpkeep:
-        return UsageUpkeep(
-            database=self.database, clock=self.clock, retention=self.settings.usage_retention, report=_report
-        )
+    def reports(self) -> Reports:
+        return Reports(self.settings, database=self.database, clock=self.clock, budgets=self.desk.budgets, report=_report)
 
     @cached_property
     def gateway(self) -> GatewayService:
@@ -322,7 +317,7 @@ class Services:
             await stack.enter_async_context(
                 background(
                     forever("usage", self.usage.run),
-                    forever("usage upkeep", self.usage_upkeep.run),
+                    forever("usage upkeep", self.reports.upkeep.run),
                     forever("idempotency", self.idempotency.run),
                     forever("catalog", self.catalog.watch),
                     forever("quotas", self.quotas.watch),

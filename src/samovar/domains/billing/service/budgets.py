@@ -104,6 +104,16 @@ class Budgets:
         async with self._database.reading() as tx:
             return await self._use(tx, await _mine(tx, principal, budget_id))
 
+    async def history(self, principal: Principal, budget_id: str, *, days: int) -> tuple[BudgetUse, dict[int, int]]:
+        """The budget in its period of now, and what calls were charged to its wallet on each of the last ``days`` (by the day
+        since 1970, today's too). Raises ``Forbidden``, ``BudgetNotFound``."""
+        require(principal, Permission.WALLETS_READ)
+        since = day_of(self._clock.now()) - days
+        async with self._database.reading() as tx:
+            use = await self._use(tx, await _mine(tx, principal, budget_id))
+            spent = await leases.spent_by_day(tx, principal.team_id, use.budget.wallet_id, since_day=since)
+        return use, spent
+
     async def change(
         self, principal: Principal, budget_id: str, change: BudgetChange, *, expected: int | None = None
     ) -> BudgetUse:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from samovar.domains.billing.model.ledger import HeldLease, LeaseRow, LeaseState
 from samovar.domains.billing.store.tables import leases, spenders
@@ -34,6 +34,17 @@ async def add_lease(tx: Tx, lease: LeaseRow, *, spender_id: str, at: datetime) -
             taken_at=at,
         )
     )
+
+
+async def spent_by_day(tx: Tx, team_id: str, wallet_id: str, *, since_day: int) -> dict[int, int]:
+    """What calls were charged to a wallet on each day (since 1970, UTC) that saw any."""
+    found = await tx.execute(
+        select(leases.c.day, func.sum(leases.c.spent_nano_usd).label("spent"))
+        .where(leases.c.team_id == team_id, leases.c.wallet_id == wallet_id, leases.c.day >= since_day)
+        .group_by(leases.c.day)
+        .limit(_MAX_LEASES)
+    )
+    return {row.day: int(row.spent) for row in found}
 
 
 async def set_lease(tx: Tx, team_id: str, lease_id: str, *, amount_nano_usd: int, state: LeaseState) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from samovar.domains.usage.model import Band, Buckets, Dimension, Figures, Latency, Method, Record
+from samovar.domains.usage.service.budgets import BudgetOutlook
 from samovar.domains.usage.service.reading import Breakdown, Outlook, Series
 from samovar.kernel.money import credits_text
 
@@ -110,6 +111,35 @@ class ForecastAnswer:
     unpriced_calls: Annotated[int, Field(description="Calls of those days at no known price, which it cannot see.")]
     days: tuple[DayAnswer, ...]
     total: BandAnswer | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetForecastAnswer:
+    """Whether a budget will last to the end of its period (of `total`: for 30 days)."""
+
+    budget_id: str
+    method: Method
+    history_days: Annotated[int, Field(description="Whole days of its wallet it rests on, the last 56 at most.")]
+    credits: Annotated[str, Field(description="The budget.")]
+    spent_credits: Annotated[str, Field(description="Spent in this period so far.")]
+    ends_on: Annotated[date, Field(description="The last day looked at.")]
+    at_end: Annotated[BandAnswer | None, Field(description="Spent by then; null where no whole day is known.")]
+    spent_on: Annotated[date | None, Field(description="When the budget will be used up; null: not to be expected.")]
+
+
+def budget_forecast_of(outlook: BudgetOutlook) -> BudgetForecastAnswer:
+    """A budget's forecast as it is answered."""
+    use = outlook.use
+    return BudgetForecastAnswer(
+        budget_id=use.budget.id,
+        method=outlook.forecast.method,
+        history_days=outlook.history_days,
+        credits=credits_text(use.budget.amount_nano_usd),
+        spent_credits=credits_text(use.spent_nano_usd),
+        ends_on=outlook.ends_on,
+        at_end=None if outlook.at_end is None else BandAnswer(**_band(outlook.at_end)),
+        spent_on=outlook.spent_on,
+    )
 
 
 def figures_of(figures: Figures) -> FiguresAnswer:

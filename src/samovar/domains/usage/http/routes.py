@@ -7,22 +7,25 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
 
 from samovar.domains.gateway.model import CallStatus
 from samovar.domains.usage.http.answers import (
     BreakdownAnswer,
+    BudgetForecastAnswer,
     EventList,
     ForecastAnswer,
     SeriesAnswer,
     breakdown_of,
+    budget_forecast_of,
     forecast_of,
     series_of,
 )
 from samovar.domains.usage.model import Buckets, Dimension, Filters, Place, Record
 from samovar.domains.usage.model.records import csv_header, csv_of, json_of
+from samovar.domains.usage.service.budgets import BudgetOutlooks
 from samovar.domains.usage.service.reading import MAX_AHEAD_DAYS, MAX_GROUPS, MAX_PAGE, UsageQueries
 from samovar.kernel.errors import Flaw, Malformed
 from samovar.kernel.principal import Principal
@@ -87,11 +90,13 @@ def _asked(filters: _Filters, start: From = None, end: To = None) -> Asked:
 _Asked = Annotated[Asked, Depends(_asked)]
 
 
-def router(*, service: UsageQueries, authenticate: Authenticate) -> APIRouter:
-    """Series, breakdown, events, export, forecast. All need ``usage:read`` and tell of the caller's team alone."""
+def router(*, service: UsageQueries, budgets: BudgetOutlooks, authenticate: Authenticate) -> APIRouter:
+    """Series, breakdown, events, export, forecasts. All need ``usage:read`` (a budget's ``wallets:read``) and tell of the
+    caller's team alone."""
     routes = APIRouter(prefix="/api/usage", tags=["usage"])
     _sums(routes, service, authenticate)
     _calls(routes, service, authenticate)
+    _budgets(routes, budgets, authenticate)
     return routes
 
 
@@ -129,6 +134,15 @@ def _sums(routes: APIRouter, service: UsageQueries, authenticate: Authenticate) 
         outlook = await service.outlook(principal, days=days, filters=filters)
         dates = tuple((outlook.start + timedelta(days=number)).date() for number in range(days))
         return forecast_of(outlook, dates)
+
+
+def _budgets(routes: APIRouter, service: BudgetOutlooks, authenticate: Authenticate) -> None:
+    caller = Annotated[Principal, Depends(authenticate)]
+
+    @routes.get("/forecast/budgets/{budget_id}", summary="Whether a budget will last", responses=_refusals(404))
+    async def budget(principal: caller, budget_id: Annotated[str, Path(max_length=128)]) -> BudgetForecastAnswer:
+        """From what its wallet spent on the whole days of the past eight weeks."""
+        return budget_forecast_of(await service.outlook(principal, budget_id))
 
 
 def _calls(routes: APIRouter, service: UsageQueries, authenticate: Authenticate) -> None:
