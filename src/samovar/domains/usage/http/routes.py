@@ -50,6 +50,7 @@ _REFUSALS: Final = {
     400: "The cursor is not one of ours",
     401: "No credential, or one that is not good",
     403: "The credential lacks the permission",
+    404: "Your team has no such budget",
     422: "A parameter breaks a rule, or the window of time cannot be shown; `errors` names each",
     429: "Too many requests; see Retry-After",
     503: "The database does not answer",
