@@ -16,11 +16,10 @@ from samovar.domains.gateway.model.guard import (
     Find,
     GrowingText,
     Screen,
-    compile_guard,
     merged,
 )
 from samovar.domains.gateway.model.screening import ScreenedStream, screened_request, screened_response
-from samovar.kernel.guard import Guard, GuardAction, GuardRule, GuardSide, compiled, flaws_of
+from samovar.kernel.guard import Guard, GuardAction, GuardRule, compiled, flaws_of
 from samovar.ports.llm import (
     ArgumentsDelta,
     ChatRequest,
@@ -45,6 +44,7 @@ from samovar.ports.llm import (
     ToolResult,
     Usage,
 )
+from tests.domains.gateway.screens import blocking, redacting, request, screen
 
 KEY = r"sk-[a-z0-9]{4,}"
 EMAIL = r"(?i)\b[a-z0-9.]+@[a-z0-9]+\.[a-z]{2,8}\b"
@@ -53,20 +53,6 @@ CARD = r"\b\d{4}(?:[ -]?\d{4}){3}\b"
 LINE = r"(?m)^password: .{1,300}$"
 START = r"^\w+"
 PATTERNS = [KEY, EMAIL, NAME, CARD, LINE, START, r"a.{0,40}b", r"\bfoo\b", r"(?s)<<.{0,200}?>>", "ёж|ё"]
-
-
-def redacting(*patterns: str, replacement: str = "[redacted]") -> Screen:
-    action = GuardAction.REDACT
-    named = enumerate(patterns)
-    return screen([GuardRule(name=f"r{n}", pattern=one, action=action, replacement=replacement) for n, one in named])
-
-
-def blocking(*patterns: str) -> Screen:
-    return screen([GuardRule(name=f"r{n}", pattern=one, action=GuardAction.BLOCK) for n, one in enumerate(patterns)])
-
-
-def screen(rules: Sequence[GuardRule]) -> Screen:
-    return Screen(compile_guard(Guard(rules=tuple(rules))).output_rules, GuardSide.OUTPUT, lambda action, side: None)
 
 
 def grown(pieces: Iterable[str], ruled: Screen) -> str:
@@ -179,16 +165,8 @@ def test_a_replacement_cannot_break_json() -> None:
     assert json.loads(ruled.json('{"a": "my secret"}')) == {"a": 'my "}\\'}
 
 
-def test_arguments_that_are_no_json_are_looked_at_as_a_text() -> None:
-    assert redacting("secret").json('{"a": "my secret') == '{"a": "my [redacted]'
-
-
 def test_half_characters_do_not_stop_the_search() -> None:
     assert redacting("secret").text("\ud800 secret \udfff") == "\ud800 [redacted] \udfff"
-
-
-def request(*parts: object) -> ChatRequest:
-    return ChatRequest(model="m", messages=(Message(role=Role.USER, parts=parts),))  # type: ignore[arg-type]
 
 
 def test_everything_that_is_said_in_a_request_is_looked_at() -> None:
@@ -289,33 +267,6 @@ def test_an_answer_is_ruled_alike_whole_and_as_a_stream(words: list[str], size: 
     assert said.get(0, "") == thought.text + ("+sig" if thought.signature else "")
     assert said.get(1, "") == words_out.text
     assert said[2] == call.arguments
-
-
-@pytest.mark.parametrize("size", [3, 700])
-def test_a_call_whose_arguments_were_redacted_loses_its_signature_and_another_keeps_it(size: int) -> None:
-    response = ChatResponse(
-        id="1",
-        model="m",
-        parts=(
-            ToolCall(id="a", name="f", arguments='{"q": "a secret"}', signature="of a"),
-            ToolCall(id="b", name="f", arguments='{"q": "nothing"}', signature="of b"),
-            ToolCall(id="c", name="f", arguments="", signature="of c"),
-        ),
-        stop=Stop(kind=StopKind.TOOL_CALLS),
-        usage=Usage(),
-    )
-    ruled = redacting("secret")
-    whole = screened_response(response, ruled)
-    assert whole.parts == (
-        ToolCall(id="a", name="f", arguments='{"q": "a [redacted]"}', signature=None),
-        *response.parts[1:],
-    )
-    stream = ScreenedStream(ruled)
-    deltas = [one for delta in answer_as_stream(response, size) for one in stream.pass_on(delta)]
-    opened = [delta.part for delta in deltas if isinstance(delta, PartOpened)]
-    assert opened == [msgspec.structs.replace(part, arguments="") for part in whole.parts]  # type: ignore[type-var]
-    said = gathered(deltas)
-    assert [said.get(index, "") for index in range(3)] == [part.arguments for part in whole.parts]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

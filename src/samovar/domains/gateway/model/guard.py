@@ -16,6 +16,8 @@ from typing import Final, TypeAlias
 import msgspec
 
 from samovar.domains.gateway.errors import GuardBlocked
+from samovar.domains.gateway.model.escapes import undone
+from samovar.domains.gateway.model.text_files import embedded
 from samovar.kernel.guard import Guard, GuardAction, GuardSide, Pattern, compiled
 
 WINDOW_CHARS: Final = 512
@@ -87,20 +89,39 @@ class Screen:
     def json(self, text: str, *, scalars: bool = True) -> str:
         """JSON, of which each string is looked at by itself, as it reads once its escapes are undone; with ``scalars`` the
         names of fields and the numbers too. What was redacted is a string; the rest stays byte for byte. What is no
-        JSON is looked at as a text."""
+        JSON is looked at as :meth:`escaped`."""
         if not self.rules:
             return text
         try:
             msgspec.json.decode(text, type=msgspec.Raw)
         except _NOT_JSON:
-            return self.text(text)
-        return _JSON_TOKEN.sub(lambda found: self._token(text, found, scalars=scalars), text)
+            return self.escaped(text)
+        look = self._argument if scalars else self._value
+        return _JSON_TOKEN.sub(lambda found: look(text, found), text)
 
-    def raw(self, raw: msgspec.Raw, *, scalars: bool = False) -> msgspec.Raw:
-        """As :meth:`json`."""
+    def raw(self, raw: msgspec.Raw) -> msgspec.Raw:
+        """As :meth:`json` without its scalars. Files within it are looked into, and names of fields are, where a rule blocks:
+        with another name a field would be another."""
         text = bytes(raw).decode("utf-8", "replace")
-        ruled = self.json(text, scalars=scalars)
+        ruled = self.json(text, scalars=False)
         return raw if ruled is text or ruled == text else msgspec.Raw(ruled.encode())
+
+    def escaped(self, text: str) -> str:
+        """A text with JSON's escapes in it: looked at as it stands, and with them undone."""
+        if "\\" not in text:
+            return self.text(text)
+        plain = undone(text)
+        finds = list(self.finds(text))
+        for find in self.finds(plain.text):
+            finds.append(Find(plain.source(find.start), find.place, plain.source(find.end)))
+        return self.replaced(text, finds) if finds else text
+
+    def name(self, name: str) -> None:
+        """What cannot be redacted: only rules that block look at it."""
+        seen = readable(name)
+        for rule in self.rules:
+            if rule.blocks and any(match.end() > match.start() for match in rule.pattern.finditer(seen)):
+                self.check(rule)
 
     def finds(self, text: str) -> Iterator[Find]:
         """All that is to be redacted, rule by rule."""
@@ -131,16 +152,32 @@ class Screen:
         self._note(GuardAction.REDACT, self.side)
         return self.rules[find.place].replacement
 
-    def _token(self, text: str, found: "re.Match[str]", *, scalars: bool) -> str:
+    def _argument(self, _: str, found: "re.Match[str]") -> str:
         token = found[0]
-        if not token.startswith('"'):
-            ruled = self.text(token) if scalars else token
-            return token if ruled is token else json.dumps(ruled, ensure_ascii=False)
-        if not scalars and _COLON.match(text, found.end()):
-            return token
-        said = json.loads(token, strict=False)
+        said = json.loads(token, strict=False) if token.startswith('"') else token
         ruled = self.text(said)
         return token if ruled is said else json.dumps(ruled, ensure_ascii=False)
+
+    def _value(self, text: str, found: "re.Match[str]") -> str:
+        token = found[0]
+        if not token.startswith('"'):
+            return token
+        said = json.loads(token, strict=False)
+        if _COLON.match(text, found.end()):
+            self.name(said)
+            return token
+        ruled = self.text(said)
+        if ruled is said:
+            ruled = self._file(said)
+        return token if ruled is said else json.dumps(ruled, ensure_ascii=False)
+
+    def _file(self, said: str) -> str:
+        for file in embedded(said):
+            ruled = self.text(file.text)
+            if ruled is not file.text:
+                written = file.written(ruled)
+                return f"data:{file.media_type};base64,{written}" if said[:5].lower() == "data:" else written
+        return said
 
 
 def readable(text: str) -> str:

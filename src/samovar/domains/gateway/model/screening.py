@@ -1,18 +1,17 @@
 """What the rules of a key's guard look at in a call: everything that is said, in words or as JSON.
 
-Left alone are what is no text (media, but for text files sent as base64), names of models and tools, ids, and what is
+Left alone are what is no text (pictures, sound, PDF), web addresses, names of models and tools, ids, and what is
 sealed (signatures, encrypted reasoning). Reasoning whose words were redacted, and a call of a tool whose arguments were,
 loses its signature: it would not fit.
 """
 
-import base64
-import binascii
 from typing import Final
 
 from msgspec.structs import replace
 
 from samovar.domains.gateway.errors import GuardBlocked
 from samovar.domains.gateway.model.guard import GrowingText, Screen
+from samovar.domains.gateway.model.text_files import readings
 from samovar.ports.dialect import BadAnswer
 from samovar.ports.llm import (
     AnnotationDelta,
@@ -38,7 +37,6 @@ from samovar.ports.llm import (
     ToolResult,
 )
 
-_TEXT_FILES: Final = ("text/", "application/json", "application/xml", "application/yaml")
 MAX_ARGUMENTS_CHARS: Final = 4 * 1024 * 1024
 """Arguments of a tool are ruled once they are whole. More than this is not waited for: the stream fails."""
 
@@ -55,6 +53,8 @@ def screened_request(request: ChatRequest, screen: Screen) -> ChatRequest:
     output = request.output
     if output is not None and output.schema is not None:
         output = replace(output, schema=screen.raw(output.schema))
+    if output is not None and output.name is not None:
+        screen.name(output.name)
     if output is not None and output.description is not None:
         output = replace(output, description=screen.text(output.description))
     changed = replace(
@@ -124,18 +124,25 @@ def _called(call: ToolCall, arguments: str) -> ToolCall:
 def _content(part: Text | Media, screen: Screen) -> Text | Media:
     found = _part(part, screen)
     assert isinstance(found, Text | Media)
+    # Many tools answer in JSON, and some vendors' results are JSON that we carry as a text.
+    if isinstance(part, Text) and "\\" in part.text and part.text.lstrip()[:1] in ("{", "[", '"'):
+        return replace(found, text=screen.escaped(part.text))
     return found
 
 
 def _media(media: Media, screen: Screen) -> Media:
-    if media.base64 is None or not (media.media_type or "").startswith(_TEXT_FILES):
-        return media
-    try:
-        said = base64.b64decode(media.base64, validate=True).decode()
-    except (binascii.Error, ValueError):
-        return media
-    ruled = screen.text(said)
-    return media if ruled == said else replace(media, base64=base64.b64encode(ruled.encode()).decode())
+    name = None if media.filename is None else screen.text(media.filename)
+    named = media if name == media.filename else replace(media, filename=name)
+    content = media.base64
+    if content is None and media.url is not None and media.url[:5].lower() == "data:":
+        content = media.url
+    if content is None:
+        return named
+    for file in readings(content, media_type=media.media_type, name=media.filename):
+        ruled = screen.text(file.text)
+        if ruled is not file.text:
+            return replace(named, base64=file.written(ruled), url=None, media_type=file.media_type or media.media_type)
+    return named
 
 
 class ScreenedStream:
