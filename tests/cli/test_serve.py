@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Terminal
-from tests.e2e.conftest import _start, _wait_for, _wait_until_ready
+from tests.e2e.conftest import start_program, wait_for, wait_until_ready
 
 
 def first_output(folder: Path) -> tuple[str, str]:
     """Start without any setting but the port; what the first curl line answers, and all that was printed until then."""
     output = folder / "samovar.out"
-    process = _start(["serve"], output, {"SAMOVAR_PORT": "0"})
+    process = start_program(["serve"], output, {"SAMOVAR_PORT": "0"})
     try:
-        _wait_until_ready(_wait_for(output, process, r"Samovar on (http://\S+)"), process, output)
+        wait_until_ready(wait_for(output, process, r"Samovar on (http://\S+)"), process, output)
         text = output.read_text()
         line = re.search(r"^ *(curl .*)$", text, re.MULTILINE)
         # In a shell, as a newcomer pastes it.

@@ -30,7 +30,10 @@ def test_usage_is_shown_as_a_table_as_csv_and_as_json(server: Samovar, terminal:
     rows = {row["model"]: row for row in csv.DictReader(io.StringIO(written.out))}
     assert rows["sandbox/echo"]["cost_credits"] == item["cost_credits"]
     hours = terminal.type("usage", "--by", "hour", "--from", "2h", "--json", settings=far).json()
-    assert sum(point["calls"] for point in hours["points"]) == item["calls"]
+    # Calls of other tests may still come into the sums.
+    later = terminal.type("usage", "--json", settings=far).json()["items"]
+    most = next(one["calls"] for one in later if one["name"] == "sandbox/echo")
+    assert item["calls"] <= sum(point["calls"] for point in hours["points"]) <= most
 
 
 def test_what_cannot_be_read_is_refused_in_a_sentence(terminal: Terminal) -> None:

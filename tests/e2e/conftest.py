@@ -62,7 +62,7 @@ class Samovar(Running):
 def start_sandbox(folder: Path) -> Running:
     """A sandbox process on a free port."""
     output = folder / "sandbox.out"
-    process = _start(["sandbox", "--port", "0"], output, {})
+    process = start_program(["sandbox", "--port", "0"], output, {})
     url = wait_for(output, process, r"sandbox on (http://\S+)")
     return Running(url, process, output)
 
@@ -72,9 +72,9 @@ def start_samovar(folder: Path, environment: dict[str, str]) -> Samovar:
     output = folder / "samovar.out"
     data_dir = folder / "data"
     settings = {"SAMOVAR_PORT": "0", "SAMOVAR_DATA_DIR": str(data_dir), "ADMIN_TOKEN": ADMIN_TOKEN, **environment}
-    process = _start(["serve"], output, settings)
+    process = start_program(["serve"], output, settings)
     url = wait_for(output, process, r"Samovar on (http://\S+)")
-    _wait_until_ready(url, process, output)
+    wait_until_ready(url, process, output)
     samovar = Samovar(url, process, output, data_dir=data_dir)
     status, made, _ = samovar.request("POST", "/api/keys", {"name": "tests"})
     assert status == 201, made
@@ -82,7 +82,7 @@ def start_samovar(folder: Path, environment: dict[str, str]) -> Samovar:
     return samovar
 
 
-def _start(arguments: list[str], output: Path, settings: dict[str, str]) -> subprocess.Popen[str]:
+def start_program(arguments: list[str], output: Path, settings: dict[str, str]) -> subprocess.Popen[str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -112,7 +112,7 @@ def wait_for(output: Path, process: subprocess.Popen[str], pattern: str) -> str:
     pytest.fail(f"it did not start:\n{output.read_text()}")
 
 
-def _wait_until_ready(url: str, process: subprocess.Popen[str], output: Path) -> None:
+def wait_until_ready(url: str, process: subprocess.Popen[str], output: Path) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
