@@ -38,6 +38,7 @@ _SURFACES: Final = {
     MESSAGES: "`/v1/messages`",
     GEMINI: "`:generateContent`",
 }
+_FIGURES: Final = ("`/v1/embeddings`", "`:batchEmbedContents`", "`/v1/messages/count_tokens`", "`:countTokens`")
 _EMBEDDINGS: Final = {GEMINI: GeminiEmbeddings()}
 _SENT_VALUE: Final = re.compile(r"^\S+: (?=there is no such setting|only )")
 # What some dialects write depends on the model's family.
@@ -74,25 +75,27 @@ def table() -> str:
 
 def _who_speaks_what() -> Iterator[str]:
     yield "\n## Who speaks what\n\n"
-    yield _row("vendor", *_SURFACES.values(), "`/v1/embeddings`", "`/v1/messages/count_tokens`")
-    yield _row(*["---"] * 7)
+    yield _row("vendor", *_SURFACES.values(), *_FIGURES)
+    yield _row(*["---"] * (1 + len(_SURFACES) + len(_FIGURES)))
     for vendor in VENDORS.values():
         ways = [_way(vendor, surface) for surface in _SURFACES]
-        yield _row(_link(vendor), *ways, _embeddings(vendor), _counts(vendor))
+        vectors = [_embeddings(vendor, surface) for surface in (CHAT, GEMINI)]
+        yield _row(_link(vendor), *ways, *vectors, *[_counts(vendor, surface) for surface in (MESSAGES, GEMINI)])
+    yield "\n`:embedContent` is as `:batchEmbedContents`. What a vector is for (`taskType`, `title`) only Gemini can be told.\n"
 
 
 def _way(vendor: Vendor, surface: str) -> str:
     return "native" if surface in vendor.paths else "translated"
 
 
-def _embeddings(vendor: Vendor) -> str:
+def _embeddings(vendor: Vendor, surface: str) -> str:
     if not vendor.embedding_paths:
         return "none"
-    return "native" if CHAT in vendor.embedding_paths else "translated"
+    return "native" if surface in vendor.embedding_paths else "translated"
 
 
-def _counts(vendor: Vendor) -> str:
-    return "the vendor's" if vendor.count_paths else "our estimate"
+def _counts(vendor: Vendor, surface: str) -> str:
+    return "the vendor's" if surface in vendor.count_paths else "our estimate"
 
 
 # ---- what can be said
@@ -183,8 +186,9 @@ def _facts(vendor: Vendor) -> Iterator[tuple[str, str]]:
         yield "key", f"`{vendor.key_env}`{needed}, sent as `{vendor.key_header}`"
     else:
         yield "key", "none"
-    yield "embeddings", f"{_embeddings(vendor)}{_quoted(vendor.embedding_paths)}"
-    yield "counting tokens", f"{_counts(vendor)}{_quoted(vendor.count_paths)}"
+    yield "embeddings", f"{'yes' if vendor.embedding_paths else 'none'}{_quoted(vendor.embedding_paths)}"
+    counts = "in its own language" if vendor.count_paths else "our estimate"
+    yield "counting tokens", f"{counts}{_quoted(vendor.count_paths)}"
     yield "streaming", f"yes{_quoted(vendor.stream_paths)}; {_usage_of_streams(vendor)}"
     header = vendor.idempotency_header
     yield "idempotency", "takes no key" if header is None else f"`{header}`, the same on each retry of a call"

@@ -8,10 +8,9 @@ import msgspec
 import pytest
 
 from samovar.app.application import control_of, data_plane
-from samovar.app.openapi import served_routes
+from samovar.app.openapi import described, served_routes
 from samovar.app.services import Services
 from samovar.app.settings import Settings
-from samovar.app.surfaces import DOCUMENTED
 from samovar.ports.asgi import Route
 from tests.app.conftest import Served
 
@@ -38,9 +37,16 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, 
 
 def test_every_raw_route_is_described() -> None:
     _, routes = _made()
-    assert [
-        (route.method, route.template) for route in routes if (route.method, route.template) not in DOCUMENTED
-    ] == []
+    assert [(route.method, route.path) for route in routes if not list(described(route))] == []
+
+
+def test_google_s_actions_are_described_under_both_versions(document: dict[str, Any]) -> None:
+    actions = ("generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents")
+    for version in ("v1", "v1beta"):
+        for action in actions:
+            assert "post" in document["paths"][f"/gemini/{version}/models/{{model}}:{action}"]
+        assert "get" in document["paths"][f"/gemini/{version}/models"]
+        assert "get" in document["paths"][f"/gemini/{version}/models/{{model}}"]
 
 
 def test_operation_ids_are_short_and_none_stands_twice(document: dict[str, Any]) -> None:

@@ -215,6 +215,22 @@ def test_more_input_than_the_key_may_send_is_refused(samovar: Samovar) -> None:
     assert said.events[0]["error"]["code"] == "beyond_key_limit"
 
 
+@pytest.mark.parametrize("model", ["gemini/gemini-embedding-001", "openai/text-embedding-3-small"])
+def test_embeddings_in_google_s_words_are_ruled_down_to_their_titles(samovar: Samovar, ruled: str, model: str) -> None:
+    path = f"/gemini/v1/models/{model}:embedContent"
+    headers = {"Authorization": f"Bearer {ruled}"}
+
+    def ask(words: str, **fields: str) -> tuple[int, Any]:
+        body = {"content": {"parts": [{"text": words}]}, "drop_params": True, **fields}
+        return samovar.request("POST", path, body, headers)[:2]
+
+    status, said = ask("tea")
+    assert status == 200, said
+    assert len(said["embedding"]["values"]) > 100
+    for status, said in (ask("the Voldemort"), ask("tea", title="the Voldemort")):
+        assert (status, said["error"]["status"]) == (400, "INVALID_ARGUMENT"), said
+
+
 def test_embeddings_are_ruled_and_tokens_are_refused(samovar: Samovar, ruled: str) -> None:
     def embed(model: str, what: Any) -> tuple[int, Any, dict[str, str]]:
         headers = {"Authorization": f"Bearer {ruled}"}

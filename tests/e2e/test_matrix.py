@@ -15,6 +15,7 @@ from typing import Any
 
 import openai
 import pytest
+from google.genai import errors as google_errors
 
 from samovar.providers.gemini.reasoning import SKIP_VALIDATION
 from samovar.providers.vendors import CHAT, GEMINI, MESSAGES, RESPONSES, VENDORS
@@ -249,6 +250,30 @@ def comparable(said: Said, sdk: str, dialect: str) -> Said:
 
 
 # --- embeddings ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("vendor", BASES)
+def test_vectors_through_google_s_sdk_are_those_of_the_vendor(talks: Talks, vendor: str) -> None:
+    texts = ["a samovar boils water", "чай"]
+    model = "sandbox/embed" if vendor == "sandbox" else f"{vendor}/sandbox/embed"
+    client = talks.client(GEMINI)
+    if not VENDORS[vendor].embedding_paths:
+        with pytest.raises(google_errors.ClientError, match=f"provider {vendor} "):
+            client.models.embed_content(model=model, contents=texts)
+        return
+    got = client.models.embed_content(model=model, contents=texts)
+    vectors, _ = talks.direct_vectors(vendor, texts)
+    assert [item.values for item in got.embeddings] == [pytest.approx(vector, abs=1e-6) for vector in vectors]
+
+
+@pytest.mark.parametrize("vendor", BASES)
+def test_google_s_sdk_is_told_a_count_of_tokens_or_our_estimate(talks: Talks, vendor: str) -> None:
+    model = "sandbox/echo" if vendor == "sandbox" else f"{vendor}/sandbox/echo"
+    text = "a samovar boils water" * 10
+    got = talks.client(GEMINI).models.count_tokens(model=model, contents=text)
+    is_estimate = got.sdk_http_response.headers.get("x-samovar-estimated") == "1"
+    assert is_estimate == (vendor != "gemini")
+    assert got.total_tokens >= len(text) // 4
 
 
 @pytest.mark.parametrize("vendor", BASES)

@@ -18,7 +18,7 @@ def test_every_sdk_lists_the_same_models(samovar: Samovar) -> None:
     assert [model.id for model in before.data] == whole[5:10]
     google = genai.Client(
         api_key=samovar.key,
-        http_options=genai.types.HttpOptions(base_url=f"{samovar.url}/gemini", api_version="v1beta"),
+        http_options=genai.types.HttpOptions(base_url=f"{samovar.url}/gemini"),
     )
     listed = [model.name for model in google.models.list(config={"page_size": 30})]
     assert listed == sorted(f"models/{name}" for name in whole)

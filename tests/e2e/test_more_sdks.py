@@ -21,7 +21,7 @@ def openai_client(samovar: Samovar) -> openai.OpenAI:
 
 @pytest.fixture
 def google_client(samovar: Samovar) -> Iterator[genai.Client]:
-    options = types.HttpOptions(base_url=f"{samovar.url}/gemini", api_version="v1beta")
+    options = types.HttpOptions(base_url=f"{samovar.url}/gemini")
     client = genai.Client(api_key=samovar.key, http_options=options)
     yield client
     client.close()

@@ -1,6 +1,6 @@
 """From settings to the ASGI app of one process."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
 from typing import Any
@@ -95,10 +95,7 @@ def data_plane(services: Services) -> Iterator[Route]:
             **differences,
         )
 
-    dialects, figures = services.dialects, services.figures
-    embed = gateway_http.FigureUse(surface=figures.embeddings, answer=services.gateway.embed, is_remembered=True)
-    count = gateway_http.FigureUse(surface=figures.counts, answer=services.gateway.count_tokens)
-    gemini_array = GeminiContent(form=StreamForm.ARRAY)
+    dialects = services.dialects
 
     def models(usual: gateway_http.Told, to_anthropics: gateway_http.Told | None = None) -> gateway_http.ModelsEntrance:
         return gateway_http.ModelsEntrance(
@@ -114,19 +111,39 @@ def data_plane(services: Services) -> Iterator[Route]:
     yield from gateway_http.surfaces(
         chat=entrance(dialects["openai-chat"]),
         responses=entrance(dialects["openai-responses"]),
-        embeddings=entrance(dialects["openai-chat"], figures=embed),
+        embeddings=entrance(dialects["openai-chat"], figures=_embed(services, "openai-embeddings")),
         messages=entrance(dialects["anthropic-messages"]),
-        count_tokens=entrance(dialects["anthropic-messages"], figures=count),
-        gemini=gateway_http.ModelInPath(
-            events=entrance(dialects["gemini"]),
-            array=entrance(gemini_array, stream_type=f"{StreamForm.ARRAY.value}; charset=utf-8"),
-        ),
+        count_tokens=entrance(dialects["anthropic-messages"], figures=_count(services, "anthropic-count-tokens")),
+        gemini=_google(services, entrance),
         models=models(
             gateway_http.Told(gateway_http.OpenAIListing(), dialects["openai-chat"]),
             gateway_http.Told(gateway_http.AnthropicListing(), dialects["anthropic-messages"]),
         ),
         gemini_models=models(gateway_http.Told(gateway_http.GeminiListing(), dialects["gemini"])),
     )
+
+
+def _google(services: Services, entrance: Callable[..., gateway_http.ChatEntrance]) -> gateway_http.ModelInPath:
+    gemini = services.dialects["gemini"]
+    stream_type = f"{StreamForm.ARRAY.value}; charset=utf-8"
+    return gateway_http.ModelInPath(
+        events=entrance(gemini),
+        array=entrance(GeminiContent(form=StreamForm.ARRAY), stream_type=stream_type),
+        figures={
+            "embedContent": entrance(gemini, figures=_embed(services, "gemini-embed-content")),
+            "batchEmbedContents": entrance(gemini, figures=_embed(services, "gemini-batch-embed-contents")),
+            "countTokens": entrance(gemini, figures=_count(services, "gemini-count-tokens")),
+        },
+    )
+
+
+def _embed(services: Services, name: str) -> gateway_http.FigureUse:
+    surface = services.figures.embeddings[name]
+    return gateway_http.FigureUse(surface=surface, answer=services.gateway.embed, is_remembered=True)
+
+
+def _count(services: Services, name: str) -> gateway_http.FigureUse:
+    return gateway_http.FigureUse(surface=services.figures.counts[name], answer=services.gateway.count_tokens)
 
 
 def nowhere(services: Services) -> gateway_http.Nowhere | None:

@@ -45,14 +45,13 @@ _EVENT: Final[Mapping[str, Any]] = {
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation. ``path`` differs from the route's where the document writes parameters in it."""
+    """One operation."""
 
     summary: str
     response: Any
     error: Any
     request: Any = None
     streams: bool = False
-    path: str | None = None
     parameters: tuple[str, ...] = ()
     query: Mapping[str, Mapping[str, Any]] = {}
     statuses: tuple[int, ...] = (400, 401, 403, 404, 408, 409, 413, 422, 429, 502, 503, 504)

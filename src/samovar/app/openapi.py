@@ -108,12 +108,8 @@ def _add_idempotency(document: dict[str, Any]) -> None:
 
 
 def _add_surfaces(document: dict[str, Any], routes: list[Route]) -> None:
-    described: list[tuple[Route, Described]] = [
-        (route, DOCUMENTED[route.method, route.template])
-        for route in routes
-        if (route.method, route.template) in DOCUMENTED
-    ]
-    types = [kind for _, one in described for kind in (one.request, one.response, one.error) if kind is not None]
+    operations = [found for route in routes for found in described(route)]
+    types = [kind for _, _, one in operations for kind in (one.request, one.response, one.error) if kind is not None]
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     by_type: Mapping[Any, Any] = dict(zip(types, schemas, strict=True))
     parts = document.setdefault("components", {})
@@ -126,8 +122,20 @@ def _add_surfaces(document: dict[str, Any], routes: list[Route]) -> None:
         "scheme": "bearer",
         "description": "A gateway key.",
     }
-    for route, one in described:
-        path = one.path or route.path
+    for method, path, one in operations:
         operation = one.operation(by_type)
-        operation["operationId"] = _named(route.method, path)
-        document["paths"].setdefault(path, {})[route.method.lower()] = operation
+        operation["operationId"] = _named(method, path)
+        document["paths"].setdefault(path, {})[method.lower()] = operation
+
+
+def described(route: Route) -> Iterator[tuple[str, str, Described]]:
+    """Method, path and description of all that one route leads to: behind a prefix may stand several actions."""
+    for (method, template), one in DOCUMENTED.items():
+        if method != route.method or not (template == route.template or template.startswith(f"{route.template}:")):
+            continue
+        if route.is_prefix:
+            # The route's own address may be another one than that its template was made of.
+            parameter = "".join(f"{{{name}}}" for name in one.parameters)
+            yield method, route.path + parameter + template.removeprefix(route.template), one
+        else:
+            yield method, route.path, one

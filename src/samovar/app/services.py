@@ -47,11 +47,13 @@ from samovar.ports.transport import Timeouts, Transport
 from samovar.providers.anthropic import AnthropicMessages
 from samovar.providers.anthropic.count import AnthropicCount
 from samovar.providers.gemini import GeminiContent
+from samovar.providers.gemini.count import GeminiCount
+from samovar.providers.gemini.embedding_surfaces import GeminiBatchEmbedContents, GeminiEmbedContent
 from samovar.providers.gemini.embeddings import GeminiEmbeddings
 from samovar.providers.openai import OpenAIChat
 from samovar.providers.openai.embeddings import OpenAIEmbeddings
 from samovar.providers.openai_responses import OpenAIResponses
-from samovar.providers.vendors import GEMINI, VENDORS
+from samovar.providers.vendors import CHAT, GEMINI, VENDORS
 
 if TYPE_CHECKING:
     from samovar.app.telemetry.traces import Traces
@@ -127,7 +129,13 @@ class Services:
 
     @cached_property
     def figures(self) -> Figures:
-        return Figures(embeddings=OpenAIEmbeddings(), languages={GEMINI: GeminiEmbeddings()}, counts=AnthropicCount())
+        openai = OpenAIEmbeddings()
+        surfaces = (openai, GeminiBatchEmbedContents(), GeminiEmbedContent())
+        return Figures(
+            embeddings={surface.name: surface for surface in surfaces},
+            languages={GEMINI: GeminiEmbeddings(), CHAT: openai},
+            counts={surface.name: surface for surface in (AnthropicCount(), GeminiCount())},
+        )
 
     @cached_property
     def identity(self) -> IdentityService:
@@ -188,7 +196,9 @@ class Services:
 
     @cached_property
     def reports(self) -> Reports:
-        return Reports(self.settings, database=self.database, clock=self.clock, budgets=self.desk.budgets, report=_report)
+        return Reports(
+            self.settings, database=self.database, clock=self.clock, budgets=self.desk.budgets, report=_report
+        )
 
     @cached_property
     def gateway(self) -> GatewayService:

@@ -12,6 +12,17 @@ from msgspec import Meta
 
 from samovar.app.described import Described
 from samovar.app.figure_types import CountRequest, EmbeddingsList, EmbeddingsQuestion, TokenCount
+from samovar.app.gemini_types import (
+    GeminiAnswer,
+    GeminiCountRequest,
+    GeminiEmbedBatch,
+    GeminiEmbedding,
+    GeminiEmbeddings,
+    GeminiEmbedRequest,
+    GeminiError,
+    GeminiRequest,
+    GeminiTokenCount,
+)
 from samovar.app.listing_types import ANTHROPIC_PAGES, GEMINI_PAGES, GeminiModel, GeminiModelList
 
 Name: TypeAlias = Annotated[
@@ -257,43 +268,9 @@ class ResponsesAnswer(msgspec.Struct):
     usage: MessagesUsage | None = None
 
 
-# --- Gemini ------------------------------------------------------------------------------------------------------------
-
-
-class GeminiPart(msgspec.Struct):
-    text: str
-
-
-class GeminiContents(msgspec.Struct, omit_defaults=True):
-    parts: list[GeminiPart]
-    role: Literal["user", "model"] | None = None
-
-
-class GeminiRequest(msgspec.Struct, omit_defaults=True):
-    """https://ai.google.dev/api/generate-content"""
-
-    contents: Annotated[list[GeminiContents], Meta(min_length=1)]
-    systemInstruction: GeminiContents | None = None
-    generationConfig: dict[str, Any] | None = None
-    tools: list[dict[str, Any]] | None = None
-
-
-class GeminiAnswer(msgspec.Struct):
-    candidates: list[dict[str, Any]]
-    usageMetadata: dict[str, Any]
-
-
-class GeminiErrorBody(msgspec.Struct):
-    code: int
-    message: str
-    status: str
-
-
-class GeminiError(msgspec.Struct):
-    error: GeminiErrorBody
-
-
 # --- the table ---------------------------------------------------------------------------------------------------------
+
+_GEMINI: Final = "/gemini/v1beta/models/{model}"
 
 DOCUMENTED: Final[Mapping[tuple[str, str], Described]] = {
     ("POST", "/v1/chat/completions"): Described(
@@ -330,14 +307,42 @@ DOCUMENTED: Final[Mapping[tuple[str, str], Described]] = {
         response=TokenCount,
         error=AnthropicError,
     ),
-    ("POST", "/gemini/v1beta/models/{model}"): Described(
-        summary="Contents, as Gemini's API; `model` is the model's name, a colon, and `generateContent` or"
-        " `streamGenerateContent`",
+    ("POST", f"{_GEMINI}:generateContent"): Described(
+        summary="Contents, as Gemini's API",
         request=GeminiRequest,
         response=GeminiAnswer,
         error=GeminiError,
+        parameters=("model",),
+    ),
+    ("POST", f"{_GEMINI}:streamGenerateContent"): Described(
+        summary="Contents, as Gemini's API: a JSON array of pieces, or events with `alt=sse`",
+        request=GeminiRequest,
+        response=list[GeminiAnswer],
+        error=GeminiError,
         streams=True,
-        path="/gemini/v1beta/models/{model}",
+        parameters=("model",),
+        query={"alt": {"type": "string", "enum": ["sse", "json"]}},
+    ),
+    ("POST", f"{_GEMINI}:countTokens"): Described(
+        summary="The tokens of a prompt, as Gemini's API: the vendor's own count, or an estimate (4 characters a token,"
+        " 1,000 tokens an image or file), which the header `x-samovar-estimated: 1` marks",
+        request=GeminiCountRequest,
+        response=GeminiTokenCount,
+        error=GeminiError,
+        parameters=("model",),
+    ),
+    ("POST", f"{_GEMINI}:embedContent"): Described(
+        summary="A vector for a text, as Gemini's API",
+        request=GeminiEmbedRequest,
+        response=GeminiEmbedding,
+        error=GeminiError,
+        parameters=("model",),
+    ),
+    ("POST", f"{_GEMINI}:batchEmbedContents"): Described(
+        summary="Vectors for texts, as Gemini's API",
+        request=GeminiEmbedBatch,
+        response=GeminiEmbeddings,
+        error=GeminiError,
         parameters=("model",),
     ),
     ("GET", "/gemini/v1beta/models"): Described(
@@ -347,11 +352,10 @@ DOCUMENTED: Final[Mapping[tuple[str, str], Described]] = {
         query=GEMINI_PAGES,
         statuses=(400, 401, 403),
     ),
-    ("GET", "/gemini/v1beta/models/{model}"): Described(
+    ("GET", _GEMINI): Described(
         summary="One model, as Gemini's API",
         response=GeminiModel,
         error=GeminiError,
-        path="/gemini/v1beta/models/{model}",
         parameters=("model",),
         statuses=(401, 403, 404),
     ),
@@ -366,7 +370,6 @@ DOCUMENTED: Final[Mapping[tuple[str, str], Described]] = {
         summary="One model",
         response=OpenAIModel,
         error=OpenAIError,
-        path="/v1/models/{id}",
         parameters=("id",),
         statuses=(401, 403, 404),
     ),

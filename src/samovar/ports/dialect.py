@@ -103,7 +103,8 @@ class Vendor(msgspec.Struct, frozen=True, kw_only=True):
     stream_paths: Mapping[str, str] = {}
     """Where streaming has another path than ``paths`` (Gemini)."""
     embedding_paths: Mapping[str, str] = {}
-    """Where vectors are made, by the dialect to whose family the language of embeddings belongs; empty where none are."""
+    """Where vectors are made, by the dialect to whose family the language of embeddings belongs; empty where none are. A
+    surface's own name stands beside them where its shape has a path of its own."""
     count_paths: Mapping[str, str] = {}
     """Where tokens of a prompt are counted in that dialect."""
     preferred: Sequence[tuple[str, str]] = ()

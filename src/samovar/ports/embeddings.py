@@ -57,11 +57,17 @@ class EmbeddingsSurface(FigureSurface, Protocol):
     """A caller's language of embeddings, which vendors may speak too."""
 
     def read_request(self, body: bytes) -> EmbeddingsRequest:
-        """Raises ``Malformed``."""
+        """Raises ``Malformed``, and ``Unsupported`` for what other vendors cannot be asked."""
         ...
 
-    def amended(self, body: bytes, *, inputs: tuple[str, ...] | None, drop_params: bool) -> bytes:
-        """The caller's bytes with these inputs, ``None`` for his own, and with ``drop_params`` where he does not say it."""
+    def texts(self, body: bytes) -> tuple[Input, ...]:
+        """All that is said in the request, for the rules of a key. Raises ``Malformed``, and ``Unsupported`` for what no rule
+        can look into."""
+        ...
+
+    def amended(self, body: bytes, *, texts: tuple[str, ...] | None, drop_params: bool) -> bytes:
+        """The caller's bytes with these in the places of :meth:`texts`, ``None`` for his own, and with ``drop_params`` where he
+        does not say it."""
         ...
 
     def tap(self, body: bytes, *, vendor: Vendor) -> Usage | None:

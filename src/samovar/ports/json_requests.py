@@ -69,6 +69,15 @@ def flawed(where: str, what: str) -> Malformed:
     return Malformed(f"{where}: {what}", flaws=(Flaw(where, what),))
 
 
+def check_text(body: bytes) -> None:
+    """Raises ``Malformed`` for bytes that are not UTF-8."""
+    # What is skipped is not checked by the decoder, and must not reach a vendor as bytes that are no text.
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise flawed("$", f"the body is not UTF-8: {error.reason} at byte {error.start}") from error
+
+
 def bounded_nesting(read: Callable[_P, _T]) -> Callable[_P, _T]:
     """Deep nesting is ``Malformed`` wherever inside ``read`` it is found: how deep a decoder gets depends on who calls it, so
     a body may pass the first reading and not the second."""

@@ -249,7 +249,11 @@ _GEMINI: Final = Vendor(
     base_url="https://generativelanguage.googleapis.com/v1beta",
     paths={GEMINI: "/models/{model}:generateContent"},
     stream_paths={GEMINI: "/models/{model}:streamGenerateContent?alt=sse"},
-    embedding_paths={GEMINI: "/models/{model}:batchEmbedContents"},
+    embedding_paths={
+        GEMINI: "/models/{model}:batchEmbedContents",
+        "gemini-embed-content": "/models/{model}:embedContent",
+    },
+    count_paths={GEMINI: "/models/{model}:countTokens"},
     key_env="GEMINI_API_KEY",
     base_url_env="GEMINI_BASE_URL",
     key_header="x-goog-api-key",

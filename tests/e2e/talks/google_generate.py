@@ -10,8 +10,8 @@ from tests.e2e.talks import MAX_TOKENS, THINKING_TOKENS, Refused, Said, Task, ar
 
 
 def client_of(url: str, key: str) -> genai.Client:
-    """Google's SDK at a base URL."""
-    return genai.Client(api_key=key, http_options=types.HttpOptions(base_url=url, api_version="v1beta"))
+    """Google's SDK at a base URL, which calls the version of the API that it calls by itself."""
+    return genai.Client(api_key=key, http_options=types.HttpOptions(base_url=url))
 
 
 class Generate:

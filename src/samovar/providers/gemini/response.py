@@ -28,6 +28,8 @@ class _CallPart(msgspec.Struct, rename="camel"):
 def read_answer(body: bytes) -> AnswerWire:
     """Raises :class:`BadAnswer` for what is no answer, ``UpstreamError`` for an error in a 200."""
     try:
+        # What the types skip is not looked at by the decoder, and may not pass through as bytes that are no text.
+        body.decode()
         wire = ANSWERS.decode(body)
     except UNREADABLE as error:
         raise unreadable(error) from error

@@ -11,12 +11,11 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from samovar.ports.dialect import BadAnswer, Head, Vendor
+from samovar.ports.dialect import BadAnswer, Head, Quirks, Vendor
 from samovar.ports.embeddings import Embeddings, EmbeddingsRequest, Input
-from samovar.ports.json_requests import UNREADABLE, bounded_nesting, decode, flawed
+from samovar.ports.json_requests import UNREADABLE, Refusals, bounded_nesting, check_text, decode, flawed
 from samovar.ports.llm import ChatRequest, Message, Role, Text, Usage
 from samovar.providers.openai.errors import error_event, is_error
-from samovar.providers.openai.passthrough import check_text
 from samovar.providers.openai.usage import usage_of
 from samovar.providers.openai.wire import ABSENT, OWN_FIELDS, encode, is_null
 
@@ -47,10 +46,21 @@ class _Answer(Struct, frozen=True):
     object: str | None = None
 
 
+class _Vector(Struct, frozen=True):
+    index: int
+    embedding: list[float]
+
+
+_VECTORS: Final = msgspec.json.Decoder(_Vector)
+_PLAIN: Final = Quirks()
+
+
 class OpenAIEmbeddings:
-    """See :class:`samovar.ports.embeddings.EmbeddingsSurface`."""
+    """See :class:`samovar.ports.embeddings.EmbeddingsSurface`, and ``EmbeddingsLanguage``."""
 
     name = "openai-embeddings"
+
+    # -- as a surface
 
     @bounded_nesting
     def read_head(self, body: bytes) -> Head:
@@ -77,6 +87,10 @@ class OpenAIEmbeddings:
             other_fields=tuple(name for name, raw in fields.items() if name not in _KNOWN and not is_null(raw)),
         )
 
+    def texts(self, body: bytes) -> tuple[Input, ...]:
+        """Raises ``Malformed``."""
+        return self.read_request(body).inputs
+
     def as_prompt(self, body: bytes) -> ChatRequest:
         """Raises ``Malformed``."""
         request = self.read_request(body)
@@ -93,28 +107,18 @@ class OpenAIEmbeddings:
         return encode(fields)
 
     @bounded_nesting
-    def amended(self, body: bytes, *, inputs: tuple[str, ...] | None, drop_params: bool) -> bytes:
+    def amended(self, body: bytes, *, texts: tuple[str, ...] | None, drop_params: bool) -> bytes:
         """The caller's other fields byte for byte."""
         fields: dict[str, object] = {**decode(body, dict[str, Raw])}
-        if inputs is not None:
-            fields["input"] = inputs
+        if texts is not None:
+            fields["input"] = texts
         if drop_params:
             fields.setdefault("drop_params", True)
         return encode(fields)
 
     def tap(self, body: bytes, *, vendor: Vendor) -> Usage | None:
         """Raises ``BadAnswer``, or ``UpstreamError`` for an error in a 200."""
-        try:
-            answer = msgspec.json.decode(body, type=_Answer)
-        except UNREADABLE as error:
-            raise BadAnswer(f"the provider's answer is no list of embeddings: {error}") from error
-        if is_error(error=answer.error, kind=answer.object):
-            raise error_event(body)
-        if answer.data is None:
-            raise BadAnswer("the provider's answer has no `data`")
-        usage = usage_of(answer.usage, quirks=vendor.quirks)
-        # A count of nothing for texts that are something is no count.
-        return usage if usage is not None and usage.input_tokens > 0 else None
+        return _read(body, quirks=vendor.quirks)[1]
 
     def write_answer(self, found: Embeddings, *, request: EmbeddingsRequest, usage: Usage) -> bytes:
         """A ``list`` of ``embedding``, in the order of the inputs."""
@@ -124,6 +128,42 @@ class OpenAIEmbeddings:
         ]
         count = {"prompt_tokens": usage.input_tokens, "total_tokens": usage.input_tokens}
         return encode({"object": "list", "data": data, "model": request.model, "usage": count})
+
+    # -- as a vendor's language
+
+    def write_request(self, request: EmbeddingsRequest, *, vendor: Vendor) -> bytes:
+        """Numbers are what every server gives unasked. Raises ``Unsupported``."""
+        refusals = Refusals(drop=request.drop_params)
+        for name in request.other_fields:
+            refusals.note(f"$.{name}", "no field of OpenAI's embeddings")
+        refusals.settle(vendor.title)
+        settings = {} if request.dimensions is None else {"dimensions": request.dimensions}
+        return encode({"model": request.model, "input": request.inputs, **settings})
+
+    def read_answer(self, body: bytes, *, inputs: int) -> Embeddings:
+        """Raises ``BadAnswer`` for anything but ``inputs`` vectors, ``UpstreamError`` for an error in a 200."""
+        data, usage = _read(body, quirks=_PLAIN)
+        try:
+            found = {vector.index: vector.embedding for raw in data if (vector := _VECTORS.decode(raw))}
+        except UNREADABLE as error:
+            raise BadAnswer(f"the provider's answer holds what is no vector: {error}") from error
+        if len(data) != inputs or found.keys() != set(range(inputs)):
+            raise BadAnswer(f"the provider answered {inputs} texts with {len(data)} vectors")
+        return Embeddings(vectors=tuple(found[index] for index in range(inputs)), usage=usage)
+
+
+def _read(body: bytes, *, quirks: Quirks) -> tuple[list[Raw], Usage | None]:
+    try:
+        answer = msgspec.json.decode(body, type=_Answer)
+    except UNREADABLE as error:
+        raise BadAnswer(f"the provider's answer is no list of embeddings: {error}") from error
+    if is_error(error=answer.error, kind=answer.object):
+        raise error_event(body)
+    if answer.data is None:
+        raise BadAnswer("the provider's answer has no `data`")
+    usage = usage_of(answer.usage, quirks=quirks)
+    # A count of nothing for texts that are something is no count.
+    return answer.data, usage if usage is not None and usage.input_tokens > 0 else None
 
 
 def _inputs(given: str | list[str | int | list[int]]) -> tuple[Input, ...]:

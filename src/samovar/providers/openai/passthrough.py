@@ -7,7 +7,7 @@ from msgspec import Raw
 
 from samovar.kernel.errors import Flaw
 from samovar.ports.dialect import BadAnswer, Head, Tapped, Vendor
-from samovar.ports.json_requests import Refusals, decode, flawed
+from samovar.ports.json_requests import Refusals, check_text, decode
 from samovar.providers.openai.errors import error_event, is_error
 from samovar.providers.openai.usage import stop_of, usage_of
 from samovar.providers.openai.wire import ABSENT, OWN_FIELDS, AnswerBody, HeadBody, Typed, encode, is_null
@@ -31,15 +31,6 @@ def read_head(body: bytes) -> Head:
         choices=head.n or 1,
         drop_params=head.drop_params is True,
     )
-
-
-def check_text(body: bytes) -> None:
-    """Raises ``Malformed`` for bytes that are not UTF-8."""
-    # What is skipped is not checked by the decoder, and must not reach a vendor as bytes that are no text.
-    try:
-        body.decode()
-    except UnicodeDecodeError as error:
-        raise flawed("$", f"the body is not UTF-8: {error.reason} at byte {error.start}") from error
 
 
 def amended(body: bytes, *, max_output_tokens: int | None, drop_params: bool) -> bytes:

@@ -160,7 +160,7 @@ class Explainer:
     def _call(self, principal: Principal, surface: str, said: Mapping[str, Any]) -> Call:
         dialect = self._dialects[_DIALECTS[surface]]
         body = msgspec.json.encode(said["request"])
-        figures = self._figures.embeddings if surface == EMBEDDINGS else None
+        figures = self._figures.embeddings["openai-embeddings"] if surface == EMBEDDINGS else None
         head = dialect.read_head(body) if figures is None else figures.read_head(body)
         model, stream, cheaper = (
             said.get("model", head.model),
@@ -182,6 +182,7 @@ class Explainer:
             body=body,
             started=self._clock.monotonic(),
             started_at=self._clock.now(),
+            surface_name="" if figures is None else figures.name,
             as_prompt=None if figures is None else figures.as_prompt,
             prefer_cheaper=bool(cheaper),
         )

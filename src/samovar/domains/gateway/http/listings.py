@@ -12,6 +12,11 @@ from samovar.kernel.errors import Flaw, Malformed
 MAX_PAGE: Final = 1000
 _GEMINI_PAGE: Final = 50
 _NAME: Final = "models/"
+GEMINI_ROOTS: Final = ("/gemini/v1beta/models", "/gemini/v1/models")
+"""Google's API has one shape under both of its versions: its SDKs call either."""
+
+_CHAT_METHODS: Final = ("generateContent", "streamGenerateContent", "countTokens")
+_VECTOR_METHODS: Final = ("embedContent", "batchEmbedContents", "countTokens")
 
 Query = Mapping[str, str]
 
@@ -81,7 +86,7 @@ class AnthropicListing:
 class GeminiListing:
     """https://ai.google.dev/api/models: ``pageSize`` and ``pageToken``."""
 
-    path = "/gemini/v1beta/models"
+    path = GEMINI_ROOTS[0]
 
     def one(self, model: Model) -> dict[str, Any]:
         """Names begin with ``models/``, as the SDK has them."""
@@ -93,7 +98,7 @@ class GeminiListing:
             "displayName": model.title or model.id,
             "inputTokenLimit": model.context_window,
             "outputTokenLimit": model.max_output_tokens,
-            "supportedGenerationMethods": [] if makes_vectors else ["generateContent", "streamGenerateContent"],
+            "supportedGenerationMethods": _VECTOR_METHODS if makes_vectors else _CHAT_METHODS,
         }
         return {name: value for name, value in told.items() if value is not None}
 

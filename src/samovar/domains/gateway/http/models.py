@@ -82,7 +82,8 @@ class ModelsEntrance:
 
     def _answer(self, listing: Listing, principal: Principal, scope: Scope) -> dict[str, Any]:
         models = self._service.models(principal)
-        wanted = unquote(scope["path"][len(listing.path) :]).strip("/")
+        # Behind any of the listing's addresses: all of them end in this word.
+        wanted = unquote(scope["path"].partition("/models")[2]).strip("/")
         if not wanted:
             return listing.page(models, read_query(scope["query_string"]))
         for model in models:

@@ -19,19 +19,20 @@ Post: TypeAlias = Callable[[Attempt, Trail, HttpRequest], Awaitable[bytes]]
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """The surfaces, and the languages (by the dialect's name) of vendors that do not speak them."""
+    """The surfaces by their names, and the languages (by the dialect's name) of vendors that do not speak the caller's."""
 
-    embeddings: EmbeddingsSurface
+    embeddings: Mapping[str, EmbeddingsSurface]
     languages: Mapping[str, EmbeddingsLanguage]
-    counts: CountSurface
+    counts: Mapping[str, CountSurface]
 
 
 async def embed_once(figures: Figures, attempt: Attempt, trail: Trail, post: Post) -> bytes:
     """Vectors in the caller's language. Raises ``Unsupported`` for what the vendor cannot be asked."""
-    call, vendor, surface = trail.call, attempt.vendor, figures.embeddings
+    call, vendor, surface = trail.call, attempt.vendor, figures.embeddings[trail.call.surface_name]
     model = attempt.target.model.name
     path = vendor.embedding_paths[attempt.dialect.name]
     if attempt.native:
+        path = vendor.embedding_paths.get(surface.name, path)
         body = surface.splice(call.body, model=model, vendor=vendor)
         answer = await post(attempt, trail, addressed(attempt, trail, path=path, body=body))
         trail.used(settled(surface.tap(answer, vendor=vendor), call=call, output_chars=0, ended=True), None)
@@ -49,15 +50,17 @@ async def embed_once(figures: Figures, attempt: Attempt, trail: Trail, post: Pos
 async def count_once(figures: Figures, attempt: Attempt, trail: Trail, post: Post) -> bytes:
     """The vendor's own count. It costs nothing, so nothing is accounted for."""
     call, vendor = trail.call, attempt.vendor
-    body = figures.counts.splice(call.body, model=attempt.target.model.name, vendor=vendor)
+    surface = figures.counts[call.surface_name]
+    body = surface.splice(call.body, model=attempt.target.model.name, vendor=vendor)
     path = vendor.count_paths[attempt.dialect.name]
     answer = await post(attempt, trail, addressed(attempt, trail, path=path, body=body))
-    figures.counts.tap(answer)
+    surface.tap(answer)
     return answer
 
 
 def estimated_count(figures: Figures, trail: Trail) -> bytes:
     """Our guess for a vendor that counts none. Raises ``Malformed``."""
-    tokens = prompt_tokens(trail.request() if trail.is_read else figures.counts.as_prompt(trail.call.body))
+    surface = figures.counts[trail.call.surface_name]
+    tokens = prompt_tokens(trail.request() if trail.is_read else surface.as_prompt(trail.call.body))
     trail.is_estimate = True
-    return figures.counts.write_answer(tokens)
+    return surface.write_answer(tokens)

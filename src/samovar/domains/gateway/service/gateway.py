@@ -204,10 +204,10 @@ class GatewayService:
         self._on_finished(trail.finished(status, http_status=http_status, error_code=code))
 
     def _admit_inputs(self, trail: Trail) -> None:
-        self._guards.admit_inputs(trail, self._figures.embeddings)
+        self._guards.admit_inputs(trail, self._figures.embeddings[trail.call.surface_name])
 
     def _admit_count(self, trail: Trail) -> None:
-        self._guards.admit_count(trail, self._figures.counts)
+        self._guards.admit_count(trail, self._figures.counts[trail.call.surface_name])
 
     def _plan(self, trail: Trail) -> Plan:
         call = trail.call

@@ -90,14 +90,15 @@ class Guards:
     def admit_inputs(self, trail: Trail, surface: EmbeddingsSurface) -> None:
         """Texts to be embedded. As :meth:`admit`."""
         call, guard = trail.call, trail.call.principal.guard or NO_GUARD
-        inputs = None
+        texts = None
         if guard is not NO_GUARD:
             _check_input(trail, surface.as_prompt(call.body), guard)
             rules = self.of(call.principal, guard).input_rules
             if rules:
-                inputs = self._ruled_inputs(trail, surface, rules)
-        body = surface.amended(call.body, inputs=inputs, drop_params=call.principal.drop_params)
-        trail.call = replace(call, body=body, head=surface.read_head(body))
+                texts = self._ruled_texts(trail, surface, rules)
+        body = surface.amended(call.body, texts=texts, drop_params=call.principal.drop_params)
+        # The model may stand in the path, and is no rule's.
+        trail.call = replace(call, body=body, head=replace(surface.read_head(body), model=call.head.model))
 
     def admit_count(self, trail: Trail, surface: CountSurface) -> None:
         """A prompt to be counted: bounds on tokens do not matter to it. As :meth:`admit`."""
@@ -124,10 +125,10 @@ class Guards:
         trail.is_read = True
         trail.asks(_readable(ruled, trail.call))
 
-    def _ruled_inputs(
+    def _ruled_texts(
         self, trail: Trail, surface: EmbeddingsSurface, rules: tuple[CompiledRule, ...]
     ) -> tuple[str, ...] | None:
-        asked = surface.read_request(trail.call.body).inputs
+        asked = surface.texts(trail.call.body)
         texts = tuple([item for item in asked if isinstance(item, str)])
         if len(texts) != len(asked):
             flaw = Flaw("$.input", "tokens instead of texts")

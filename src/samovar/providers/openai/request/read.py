@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec import Raw
 
-from samovar.ports.json_requests import decode
+from samovar.ports.json_requests import check_text, decode
 from samovar.ports.llm import (
     CacheMark,
     ChatRequest,
@@ -14,7 +14,6 @@ from samovar.ports.llm import (
     ToolChoice,
     ToolMode,
 )
-from samovar.providers.openai.passthrough import check_text
 from samovar.providers.openai.request.messages_read import read_message
 from samovar.providers.openai.wire import (
     DIALECT,
