@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from samovar.app.settings import SettingsInvalid, load
+from samovar.app.settings import SettingsInvalid, load, unknown_names
 from tests.cli.conftest import Terminal
 
 
@@ -67,3 +67,66 @@ def test_a_secret_in_wrong_settings_is_not_repeated(terminal: Terminal) -> None:
 
 def test_an_unknown_option_ends_with_status_2(terminal: Terminal) -> None:
     assert terminal.type("serve", "--prot", "1").status == 2
+
+
+ADDRESSES = {
+    "SAMOVAR_OUTBOUND_PROXY": "zz",
+    "OPENAI_BASE_URL": "notaurl",
+    "GEMINI_BASE_URL": "https://host:port",
+    "APP_URL": "zz",
+    "ALLOWED_ORIGINS": "https://good.example,foo",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4318",
+}
+
+
+@pytest.mark.parametrize("command", ["serve", "doctor"])
+def test_addresses_that_are_none_are_all_named_in_plain_words(terminal: Terminal, command: str) -> None:
+    done = terminal.type(command, settings=ADDRESSES)
+    assert done.status == (2 if command == "serve" else 1)
+    assert "Traceback" not in done.out + done.err
+    for name in ADDRESSES:
+        assert f"{name}: " in done.out + done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("app_url", "https://[::1]:8443/samovar"),
+        ("otlp_endpoint", "http://collector:4318"),
+        ("outbound_proxy", "http://user:pass@proxy:3128"),
+        ("outbound_proxy", "socks5h://127.0.0.1:1080"),
+        ("allowed_origins", "*"),
+        ("allowed_origins", "https://app.example.org,http://localhost:5173,http://[::1]:5173,null,tauri://localhost"),
+    ],
+)
+def test_addresses_that_are_right_are_taken_as_they_stand(name: str, value: str, tmp_path: Path) -> None:
+    taken = getattr(load({name: value}, folder=tmp_path), name)
+    assert (",".join(taken) if isinstance(taken, tuple) else taken) == value
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("https://app.example.org/", "https://app.example.org"),
+        ("https://App.Example.org:443", "https://app.example.org"),
+        ("https://app.example.org/page", "https://app.example.org"),
+    ],
+)
+def test_an_origin_that_no_browser_would_send_is_refused_with_the_one_it_would(
+    written: str, meant: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsInvalid, match=f"browsers would write {meant}$"):
+        load({"allowed_origins": written}, folder=tmp_path)
+
+
+def test_the_doctor_knows_what_the_program_itself_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "SAMOVAR_KEY",
+        "SAMOVAR_URL",
+        "SAMOVAR_CONFIG",
+        "SAMOVAR_ADMIN_TOKEN",
+        "SAMOVAR_LOG_FORMAT",
+        "SAMOVAR_KEE",
+    ):
+        monkeypatch.setenv(name, "x")
+    assert unknown_names() == ["SAMOVAR_KEE"]

@@ -18,6 +18,7 @@ from pydantic_settings import (
 
 from samovar.adapters.aesgcm import parse_master_key
 from samovar.app.roles import parts_of
+from samovar.app.settings.addresses import origin, proxy_address, web_address
 from samovar.ports.limits import parse_limits
 
 FILE = "samovar_toml"
@@ -211,7 +212,17 @@ class Settings(BaseSettings):
     def _all_or_some(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if "*" in value and len(value) > 1:
             raise ValueError("is either * or a list of origins")
-        return value
+        return tuple([origin(one) for one in value])
+
+    @field_validator("app_url", "otlp_endpoint")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        return value and web_address(value)
+
+    @field_validator("outbound_proxy")
+    @classmethod
+    def _is_a_proxy(cls, value: str) -> str:
+        return value and proxy_address(value)
 
     @field_validator("master_key")
     @classmethod

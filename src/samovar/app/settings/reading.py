@@ -9,9 +9,13 @@ from typing import Any, Final
 from dotenv import dotenv_values
 from pydantic import AliasChoices, ValidationError
 
+from samovar.app.settings.addresses import web_address
 from samovar.app.settings.fields import FILE, Settings, SettingsInvalid
 from samovar.ports.dialect import Vendor
 from samovar.providers.vendors import VENDORS
+
+_OF_THE_PROGRAM: Final = frozenset({"SAMOVAR_CONFIG", "SAMOVAR_KEY", "SAMOVAR_URL"})
+"""Where the settings' file is, and what commands that talk to a running Samovar read."""
 
 
 def load(flags: Mapping[str, object] | None = None, *, folder: Path | None = None) -> Settings:
@@ -29,6 +33,7 @@ def load(flags: Mapping[str, object] | None = None, *, folder: Path | None = Non
         **given,
     }
     flaws += _without_address(values["provider_keys"], values["provider_base_urls"])
+    flaws += _unfit_addresses(values["provider_base_urls"])
     try:
         settings = Settings(**values)
     except ValidationError as error:
@@ -37,7 +42,7 @@ def load(flags: Mapping[str, object] | None = None, *, folder: Path | None = Non
         flaws += [_plain(flaw) for flaw in wrong]
         # What contradicts itself is told in the same breath: read again, the wrong ones at their defaults.
         fields = {name for flaw in wrong for name in _fields_at(flaw["loc"])}
-        settings = Settings(**values, **{name: Settings.model_fields[name].default for name in fields - values.keys()})
+        settings = Settings(**{**values, **{name: Settings.model_fields[name].default for name in fields}})
     flaws += settings.contradictions()
     if flaws:
         raise SettingsInvalid(flaws)
@@ -46,7 +51,7 @@ def load(flags: Mapping[str, object] | None = None, *, folder: Path | None = Non
 
 def unknown_names() -> list[str]:
     """Names in the environment that look like settings of ours and are none: most are slips of the pen."""
-    known = {environment_name(field) for field in Settings.model_fields} | {"SAMOVAR_CONFIG"}
+    known = {name.upper() for field in Settings.model_fields for name in _names_of(field)} | _OF_THE_PROGRAM
     vendors = {name for vendor in VENDORS.values() for name in (vendor.key_env, vendor.base_url_env)}
     return sorted(name for name in os.environ if name.startswith("SAMOVAR_") and name not in known | vendors)
 
@@ -72,6 +77,12 @@ def environment_name(field: str) -> str:
     return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"SAMOVAR_{field.upper()}"
 
 
+def _names_of(field: str) -> list[str]:
+    """All variables that set it."""
+    alias = Settings.model_fields[field].validation_alias
+    return [str(name) for name in alias.choices] if isinstance(alias, AliasChoices) else [environment_name(field)]
+
+
 def _by_vendor(environment: Mapping[str, str], name_of: Callable[[Vendor], str | None]) -> dict[str, str]:
     found = {vendor.name: environment.get(name_of(vendor) or "", "").strip() for vendor in VENDORS.values()}
     return {name: value for name, value in found.items() if value}
@@ -84,6 +95,14 @@ def _without_address(keys: Mapping[str, str], urls: Mapping[str, str]) -> list[s
         f"{vendor.base_url_env}: {vendor.title} is configured by its key and needs its address too"
         for vendor in homeless
     ]
+
+
+def _unfit_addresses(urls: Mapping[str, str]) -> Iterator[str]:
+    for name, url in urls.items():
+        try:
+            web_address(url)
+        except ValueError as error:
+            yield f"{VENDORS[name].base_url_env}: {error}"
 
 
 _WORDS: Final = {
