@@ -123,9 +123,17 @@ def test_calls_and_results_of_another_vendor_are_one_turn_each_with_their_names(
     ]
 
 
-def test_older_models_need_no_excuse_for_a_call_without_a_signature() -> None:
+@pytest.mark.parametrize("model", ["gemini-2.5-flash", "models/gemini-2.5-pro", "gemini-3-pro-preview", "my-own"])
+def test_models_that_think_get_google_s_stand_in_for_a_signature(model: str) -> None:
     call = ToolCall(id="call_1", name="f", arguments="")
-    (part,) = parts(call, role=Role.ASSISTANT, model="gemini-2.5-flash")
+    (part,) = parts(call, role=Role.ASSISTANT, model=model)
+    assert part["thoughtSignature"] == "skip_thought_signature_validator"
+
+
+@pytest.mark.parametrize("model", ["gemini-2.0-flash", "gemini-1.5-pro", "models/gemini-pro"])
+def test_older_models_need_no_excuse_for_a_call_without_a_signature(model: str) -> None:
+    call = ToolCall(id="call_1", name="f", arguments="")
+    (part,) = parts(call, role=Role.ASSISTANT, model=model)
     assert part == {"functionCall": {"name": "f", "args": {}, "id": "call_1"}}
 
 

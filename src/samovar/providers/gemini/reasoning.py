@@ -18,7 +18,7 @@ NATIVE: Final = "gemini"
 """The origin of thinking whose maker a caller's request does not name."""
 
 SKIP_VALIDATION: Final = "skip_thought_signature_validator"
-"""Google's word for a call that no Gemini 3 made: without any signature it would be refused."""
+"""Google's word for a call that no Gemini made: without any signature it would be refused."""
 
 
 def read_reasoning(text: str, signature: str | None, *, origin: str) -> Reasoning:

@@ -31,12 +31,18 @@ _BUDGETS: Final[Mapping[str, int]] = {
     "max": 24_576,
 }
 _OLDER: Final = re.compile(r"(?:.*/)?gemini-[12]\b")
+_UNSIGNED: Final = re.compile(r"(?:.*/)?gemini-(?:1\b|2\.0\b|pro\b)")
 _SHOWN: Final = frozenset({"auto", "concise", "detailed"})
 
 
 def thinks_in_levels(model: str) -> bool:
     """Whether this is a model from Gemini 3 on. A name of our own making counts as new."""
     return _OLDER.match(model) is None
+
+
+def signs_calls(model: str) -> bool:
+    """Whether this is a model from Gemini 2.5 on, where thinking and with it signatures began."""
+    return _UNSIGNED.match(model) is None
 
 
 def write_thinking(request: ChatRequest, *, refuse: Callable[[str, str], None]) -> dict[str, Any]:

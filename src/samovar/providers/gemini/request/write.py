@@ -20,7 +20,7 @@ from samovar.ports.json_requests import Refusals
 from samovar.ports.llm import ChatRequest, Message, Reasoning, Role, Tool, ToolCall, ToolMode
 from samovar.providers.gemini.parts import WirePart, sign_last, write_part
 from samovar.providers.gemini.reasoning import SKIP_VALIDATION, write_asked
-from samovar.providers.gemini.request.thinking import thinks_in_levels, write_thinking
+from samovar.providers.gemini.request.thinking import signs_calls, write_thinking
 from samovar.providers.gemini.wire import DIALECT
 
 _MODES: Final = {
@@ -135,13 +135,14 @@ class _Conversation:
             )
             if written is not None:
                 parts.append(written)
-        if message.role is Role.ASSISTANT and not self._native and thinks_in_levels(self._request.model):
+        if message.role is Role.ASSISTANT and not self._native and signs_calls(self._request.model):
             _excuse_first_call(parts)
         return parts
 
 
 def _excuse_first_call(parts: list[WirePart]) -> None:
-    """Gemini 3 refuses a turn whose first call has no signature; parallel calls after it need none."""
+    """A call that another vendor made has no signature, and Gemini refuses a turn whose first call has none: from 3 on always,
+    2.5 where it thinks. Google's word stands in for it; parallel calls after the first need none."""
     for part in parts:
         if isinstance(part, dict) and "functionCall" in part:
             part.setdefault("thoughtSignature", SKIP_VALIDATION)
