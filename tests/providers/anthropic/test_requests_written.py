@@ -111,13 +111,6 @@ def test_results_of_tools_come_first_in_their_turn() -> None:
     assert [block["type"] for block in sent["messages"][0]["content"]] == ["tool_result", "text"]
 
 
-def test_a_later_system_message_stays_where_it_was_said() -> None:
-    system = Message(role=Role.SYSTEM, parts=(Text(text="now in Russian"),))
-    sent = written(system, HI, system, HI)
-    assert sent["system"] == [{"type": "text", "text": "now in Russian"}]
-    assert [turn["role"] for turn in sent["messages"]] == ["user", "system", "user"]
-
-
 def test_empty_texts_are_left_out() -> None:
     sent = written(HI, Message(role=Role.ASSISTANT, parts=(Text(text=""), ToolCall(id="a", name="f", arguments="{}"))))
     assert [block["type"] for block in sent["messages"][1]["content"]] == ["tool_use"]

@@ -4,6 +4,7 @@ https://docs.claude.com/en/api/messages, /en/api/messages-count-tokens.
 """
 
 import base64
+import re
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Final
@@ -16,6 +17,8 @@ from samovar.providers.sandbox.surface import named
 
 _SIGNING_KEY: Final = b"samovar-sandbox-thinking"
 
+_NO_SYSTEM_TURNS: Final = re.compile(r"claude-(?:[a-z]+-)?(?:v?[1-3]|4(?!-(?:[89]|\d\d)(?!\d)))\b|claude-instant")
+"""Models that came before Claude Opus 4.8."""
 _NOTHING: Final = msgspec.Raw()
 """What a field that may be absent is read as: msgspec cannot read a union of ``Raw`` with another type."""
 
@@ -146,6 +149,8 @@ class _Reading:
             for block in request.system or ():
                 self._say(block.text, block.cache_control)
         for number, message in enumerate(request.messages):
+            if message.role == "system":
+                self._check_system(number, request.messages)
             self._message(number, message)
         self._settings(request)
         self.ask.marks = tuple(self._marks)
@@ -175,16 +180,29 @@ class _Reading:
 
     def _message(self, number: int, message: _Message) -> None:
         ask = self.ask
-        if message.role not in {"user", "assistant"}:
-            raise bad_request("Input should be 'user' or 'assistant'", param=f"messages.{number}.role")
+        if message.role not in {"user", "assistant", "system"}:
+            raise bad_request("Input should be 'user', 'assistant' or 'system'", param=f"messages.{number}.role")
         content = message.content
         text, images, results = self._blocks(number, [_Block("text", content)] if isinstance(content, str) else content)
         if message.role == "user":
             ask.results = results
             if text or images or not results:
                 ask.user_text, ask.images = text, images
-        else:
+        elif message.role == "assistant":
             ask.results = ()
+
+    def _check_system(self, number: int, messages: list[_Message]) -> None:
+        """Opus 4.8 and later, after the user's and before an answer (*Mid-conversation system messages*)."""
+        where = f"messages.{number}"
+        if _NO_SYSTEM_TURNS.match(self.ask.model):
+            raise bad_request(f"{where}: role 'system' is not supported on this model")
+        if number == 0:
+            raise bad_request(f"{where}: use the top-level 'system' parameter for the initial system prompt")
+        after = messages[number + 1].role if number + 1 < len(messages) else "assistant"
+        if messages[number - 1].role != "user" or after != "assistant":
+            raise bad_request(
+                f"{where}: a system message must follow a user message and be last or precede an assistant's"
+            )
 
     def _blocks(self, number: int, blocks: list[_Block]) -> tuple[str, tuple[Image, ...], tuple[str, ...]]:
         texts: list[str] = []

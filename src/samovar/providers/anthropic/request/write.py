@@ -1,7 +1,8 @@
 """A neutral request, written for Anthropic.
 
 * ``SYSTEM`` and ``DEVELOPER`` messages at the head become ``system``; later ones stay where they are, as messages of role
-  ``system`` (models that do not take those say so themselves).
+  ``system``. Where the API takes none (see ``system_turns``), one is refused, or moved to the head if the caller set
+  ``drop_params``, because an instruction left out is worse than one moved.
 * ``USER`` and ``TOOL`` messages in a row become one user turn, results of tools first, as the API demands.
 * Labels without meaning for the model (a schema's ``name`` and ``description``, a tool result's ``name``) are left out.
 """
@@ -18,6 +19,7 @@ from samovar.ports.json_requests import Refusals
 from samovar.ports.llm import ChatRequest, Message, Part, Reasoning, Role, Tool, ToolMode
 from samovar.providers.anthropic.blocks import Block, control, write_part
 from samovar.providers.anthropic.reasoning import made_by, write_asked
+from samovar.providers.anthropic.request.system_turns import WHY_NOT, stands_well, takes_system_turns
 from samovar.providers.anthropic.request.thinking import write_reasoning
 from samovar.providers.anthropic.wire import DIALECT, TextBlock, ToolResultBlock
 
@@ -72,6 +74,7 @@ def _conversation(
 ) -> tuple[list[Block], list[dict[str, Any]]]:
     system: list[Block] = []
     turns: list[dict[str, Any]] = []
+    places: list[str] = []
     for at, message in enumerate(request.messages):
         where = f"messages[{at}]"
         if message.name is not None:
@@ -81,10 +84,27 @@ def _conversation(
             system.extend(blocks)
         elif blocks:
             _add(turns, _role(message.role), blocks)
+            places += [where] * (len(turns) - len(places))
+    if request.dialect != DIALECT:
+        turns = _without_misplaced(turns, places, request.model, system=system, refusals=refusals)
     for turn in turns:
         if turn["role"] == "user":
             turn["content"].sort(key=_results_first)
     return system, turns
+
+
+def _without_misplaced(
+    turns: list[dict[str, Any]], places: list[str], model: str, *, system: list[Block], refusals: Refusals
+) -> list[dict[str, Any]]:
+    """The turns without the system's where the API takes none: those are refused, or go to the head."""
+    kept: list[dict[str, Any]] = []
+    for at, turn in enumerate(turns):
+        if turn["role"] != "system" or (takes_system_turns(model) and stands_well(turns, at)):
+            _add(kept, turn["role"], turn["content"])
+        else:
+            refusals.note(places[at], WHY_NOT)
+            system.extend(turn["content"])
+    return kept
 
 
 def _role(role: Role) -> str:
