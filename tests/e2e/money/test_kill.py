@@ -122,6 +122,7 @@ async def test_a_killed_process_loses_no_charge_and_doubles_none_on_postgresql(
 
 
 @pytest.mark.soak
+@pytest.mark.chaos
 @pytest.mark.timeout(1800)
 async def test_twenty_kills_in_the_middle_of_two_thousand_calls_lose_nothing_on_sqlite(
     witness: Witness, tmp_path: Path
@@ -130,6 +131,7 @@ async def test_twenty_kills_in_the_middle_of_two_thousand_calls_lose_nothing_on_
 
 
 @pytest.mark.soak
+@pytest.mark.chaos
 @pytest.mark.timeout(1800)
 async def test_twenty_kills_in_the_middle_of_two_thousand_calls_lose_nothing_on_postgresql(
     witness: Witness, tmp_path: Path, own_postgres: str

@@ -150,6 +150,7 @@ async def test_calls_go_on_for_seconds_without_redis(witness: Witness, own_redis
 
 
 @pytest.mark.soak
+@pytest.mark.chaos
 async def test_calls_go_on_for_half_a_minute_without_postgresql(
     witness: Witness, own_postgres: str, tmp_path: Path
 ) -> None:
@@ -157,6 +158,7 @@ async def test_calls_go_on_for_half_a_minute_without_postgresql(
 
 
 @pytest.mark.soak
+@pytest.mark.chaos
 async def test_calls_go_on_for_half_a_minute_without_redis(
     witness: Witness, own_redis: OwnRedis, tmp_path: Path
 ) -> None:
