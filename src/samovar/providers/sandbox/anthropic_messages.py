@@ -60,7 +60,7 @@ class AnthropicMessages:
             content.append({"type": "text", "text": answer.text})
         for call in answer.calls:
             block = _tool_use(ask, call.number, call.name)
-            block["input"] = msgspec.Raw(call.arguments.encode())
+            block["input"] = _input(call.arguments)
             content.append(block)
         return _encode(_message(ask, answer, content, _STOP_REASONS[answer.stop], answer.tokens.output))
 
@@ -146,6 +146,14 @@ def _text(index: int, pieces: list[str]) -> Iterator[bytes]:
         yield opening + before + _encode(piece) + b"}}\n\n"
         opening = b""
     yield _event("content_block_stop", {"index": index})
+
+
+def _input(arguments: str) -> Any:
+    """What stands in a whole message is parsed already, so that the API never shows it broken."""
+    try:
+        return msgspec.json.decode(arguments)
+    except msgspec.DecodeError:
+        return {"INVALID_JSON": arguments}
 
 
 def _tool_use(ask: Ask, number: int, name: str) -> dict[str, Any]:
