@@ -298,3 +298,25 @@ def test_what_guards_did_is_counted(samovar: Samovar, ruled: str) -> None:
         text = answer.read().decode()
     for action, direction in (("redact", "output"), ("block", "input")):
         assert f'samovar_guard_actions_total{{action="{action}",direction="{direction}"}}' in text
+
+
+@pytest.mark.parametrize("surface", ["chat", "messages"])
+def test_a_key_for_some_models_cannot_ask_for_others_as_fallbacks(samovar: Samovar, surface: str) -> None:
+    field, vendor, names = {
+        "chat": ("models", "openrouter", ("openai/gpt-4o", "openai/gpt-5", "openai/o1-pro")),
+        "messages": ("fallbacks", "anthropic", ("claude-sonnet-4-5", "claude-haiku-4-5", "claude-opus-4-1")),
+    }[surface]
+    key = key_with(samovar, allowed_models=[f"{vendor}/{name}" for name in names[:2]])
+
+    def asked(key: str, *others: str, **more: Any) -> Said:
+        listed = list(others) if surface == "chat" else [{"model": name} for name in others]
+        return ask(samovar, key, surface, "hi", model=f"{vendor}/{names[0]}", **{field: listed}, **more)
+
+    refused = asked(key, *names[1:])
+    assert refused.status == 403, refused.raw
+    assert f"{vendor}/{names[2]}" in refused.raw
+    for unclear in ({"route": "fallback"}, {"preset": "mine"}):
+        refused = asked(key, **unclear)
+        assert (refused.status, next(iter(unclear)) in refused.raw) == (400, True), refused.raw
+    assert asked(key, names[1]).status == 200
+    assert asked(samovar.key, names[2]).status == 200

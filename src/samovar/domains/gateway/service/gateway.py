@@ -23,6 +23,7 @@ from samovar.domains.gateway.model import (
     plan_embeddings,
     plan_for_makers,
 )
+from samovar.domains.gateway.model.other_models import other_models
 from samovar.domains.gateway.model.screening import screened_response
 from samovar.domains.gateway.service.attempts import Attempts
 from samovar.domains.gateway.service.estimate import answer_chars, settled
@@ -34,10 +35,10 @@ from samovar.domains.gateway.service.outbound import noted, prepared, read_error
 from samovar.domains.gateway.service.payments import Payments
 from samovar.domains.gateway.service.routes import Routes
 from samovar.domains.gateway.service.trail import Trail
-from samovar.kernel.errors import SamovarError
+from samovar.kernel.errors import Flaw, SamovarError
 from samovar.kernel.principal import Principal
 from samovar.ports.clock import Clock
-from samovar.ports.dialect import Dialect, Vendor
+from samovar.ports.dialect import Dialect, Unsupported, Vendor
 from samovar.ports.pins import maker_of, pinned_json
 from samovar.ports.transport import HttpRequest, Timeouts, Transport
 
@@ -219,14 +220,36 @@ class GatewayService:
             planned = self.routes.plan(trail, resolved)
         if call.head.makers:
             planned = plan_for_makers(planned, call.head.makers)
+        if call.principal.allowed_models is not None:
+            self._check_others(planned, call)
         return read_through(planned, self._dialects) if trail.is_read else planned
 
     def _plan_embeddings(self, trail: Trail) -> Plan:
         call = trail.call
         resolved = self._catalog.route(call.head.model, call.principal)
-        if not self.routes.is_plain(resolved, call):
-            return self.routes.plan(trail, resolved, is_chat=False)
-        return plan_embeddings(resolved.targets, surface=call.surface, vendors=self._vendors, dialects=self._dialects)
+        if self.routes.is_plain(resolved, call):
+            dialects, vendors = self._dialects, self._vendors
+            planned = plan_embeddings(resolved.targets, surface=call.surface, vendors=vendors, dialects=dialects)
+        else:
+            planned = self.routes.plan(trail, resolved, is_chat=False)
+        if call.principal.allowed_models is not None:
+            self._check_others(planned, call)
+        return planned
+
+    def _check_others(self, planned: Plan, call: Call) -> None:
+        """What else a provider may be asked to answer with. Raises ``ModelNotAllowed``, ``Unsupported``."""
+        others = other_models(call.body)
+        if others.open_fields:
+            flaws = [Flaw(f"$.{field}", "leaves the model to the provider") for field in others.open_fields]
+            raise Unsupported(
+                "This key may use only some models, and the provider could answer with another: leave out "
+                + ", ".join(others.open_fields)
+                + ".",
+                flaws=flaws,
+            )
+        for provider in {attempt.target.provider.name for attempt in planned.attempts}:
+            for name in others.names:
+                self._catalog.route(f"{provider}/{name}", call.principal)
 
     async def _answer_once(self, attempt: Attempt, trail: Trail) -> bytes:
         call = trail.call
@@ -245,6 +268,8 @@ class GatewayService:
         if response.usage.estimated:
             guess = settled(response.usage, call=call, output_chars=answer_chars(response), ended=True)
             response = msgspec.structs.replace(response, usage=guess)
+        if not response.created:
+            response = msgspec.structs.replace(response, created=int(self._clock.now().timestamp()))
         trail.used(response.usage, response.stop)
         if trail.screen is not None:
             response = screened_response(response, trail.screen)
