@@ -320,3 +320,35 @@ def test_a_key_for_some_models_cannot_ask_for_others_as_fallbacks(samovar: Samov
         assert (refused.status, next(iter(unclear)) in refused.raw) == (400, True), refused.raw
     assert asked(key, names[1]).status == 200
     assert asked(samovar.key, names[2]).status == 200
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("surface", ["chat", "gemini"])
+def test_a_conversation_goes_on_after_a_call_of_geminis_was_redacted(
+    samovar: Samovar, surface: str, stream: bool
+) -> None:
+    rule = {"name": "r", "pattern": "look", "on": "output", "action": "redact"}
+    key = key_with(samovar, guard={"rules": [rule]})
+    schema = {"type": "object", "properties": {"q": {"type": "string"}}}
+    asked = 'call look {"q": "look there"}'
+    if surface == "gemini":
+        tools: list[Any] = [{"functionDeclarations": [{"name": "look", "parametersJsonSchema": schema}]}]
+    else:
+        tools = [{"type": "function", "function": {"name": "look", "parameters": schema}}]
+    model = "gemini/gemini-3-pro-preview"
+    said = ask(samovar, key, surface, asked, model=model, stream=stream, tools=tools)
+    assert said.status == 200, said.raw
+    assert "[redacted]" in said.raw
+    assert "ignature" not in said.raw
+    if surface == "gemini":
+        parts = [part for event in said.events for part in event["candidates"][0]["content"]["parts"]]
+        call = next(part for part in parts if "functionCall" in part)
+        turn = [{"role": "user", "parts": [{"text": asked}]}, {"role": "model", "parts": [call]}]
+        result = {"functionResponse": {"name": "look", "response": {"output": "ok"}}}
+        history: dict[str, Any] = {"contents": [*turn, {"role": "user", "parts": [result]}]}
+    else:
+        call = {"id": "c", "type": "function", "function": {"name": "look", "arguments": '{"q": "[redacted] there"}'}}
+        turn = [{"role": "user", "content": asked}, {"role": "assistant", "tool_calls": [call]}]
+        history = {"messages": [*turn, {"role": "tool", "tool_call_id": "c", "content": "ok"}]}
+    went_on = ask(samovar, key, surface, "", model=model, tools=tools, **history)
+    assert went_on.status == 200, went_on.raw

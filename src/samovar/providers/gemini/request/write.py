@@ -135,14 +135,15 @@ class _Conversation:
             )
             if written is not None:
                 parts.append(written)
-        if message.role is Role.ASSISTANT and not self._native and signs_calls(self._request.model):
+        if message.role is Role.ASSISTANT and signs_calls(self._request.model):
             _excuse_first_call(parts)
         return parts
 
 
 def _excuse_first_call(parts: list[WirePart]) -> None:
-    """A call that another vendor made has no signature, and Gemini refuses a turn whose first call has none: from 3 on always,
-    2.5 where it thinks. Google's word stands in for it; parallel calls after the first need none."""
+    """Gemini refuses a turn whose first call has no signature: from 3 on always, 2.5 where it thinks. None has a call that
+    another vendor made, or whose arguments a rule redacted. Google's word stands in for it; parallel calls after the first
+    need none."""
     for part in parts:
         if isinstance(part, dict) and "functionCall" in part:
             part.setdefault("thoughtSignature", SKIP_VALIDATION)
