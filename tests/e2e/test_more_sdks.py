@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -122,3 +123,18 @@ def test_an_unknown_action_and_model_are_googles_own_not_found(samovar: Samovar,
     assert body["error"]["status"] == "NOT_FOUND"
     with pytest.raises(errors.ClientError, match="nosuch"):
         google_client.models.generate_content(model="nosuch/model", contents="hi")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("model", ["anthropic/sandbox/echo", "gemini/sandbox/echo"])
+def test_an_answer_is_dated_where_its_vendor_dates_none(openai_client: openai.OpenAI, model: str, stream: bool) -> None:
+    before = int(time.time()) - 1
+    asked: Any = [{"role": "user", "content": "hello"}]
+    if stream:
+        dates = {
+            chunk.created for chunk in openai_client.chat.completions.create(model=model, messages=asked, stream=True)
+        }
+    else:
+        dates = {openai_client.chat.completions.create(model=model, messages=asked).created}
+        dates.add(int(openai_client.responses.create(model=model, input="hello", store=False).created_at))
+    assert all(before <= date <= time.time() for date in dates), dates

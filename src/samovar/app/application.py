@@ -95,7 +95,7 @@ def data_plane(services: Services) -> Iterator[Route]:
             **differences,
         )
 
-    dialects = services.dialects
+    dialects, since = services.dialects, services.clock.now()
 
     def models(usual: gateway_http.Told, to_anthropics: gateway_http.Told | None = None) -> gateway_http.ModelsEntrance:
         return gateway_http.ModelsEntrance(
@@ -116,8 +116,8 @@ def data_plane(services: Services) -> Iterator[Route]:
         count_tokens=entrance(dialects["anthropic-messages"], figures=_count(services, "anthropic-count-tokens")),
         gemini=_google(services, entrance),
         models=models(
-            gateway_http.Told(gateway_http.OpenAIListing(), dialects["openai-chat"]),
-            gateway_http.Told(gateway_http.AnthropicListing(), dialects["anthropic-messages"]),
+            gateway_http.Told(gateway_http.OpenAIListing(since=since), dialects["openai-chat"]),
+            gateway_http.Told(gateway_http.AnthropicListing(since=since), dialects["anthropic-messages"]),
         ),
         gemini_models=models(gateway_http.Told(gateway_http.GeminiListing(), dialects["gemini"])),
     )

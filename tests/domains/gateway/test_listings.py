@@ -1,5 +1,6 @@
 """Pages of models: whoever turns them sees every model once, in order."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from samovar.kernel.errors import Malformed
 
 NAMES = st.lists(st.text("abc", min_size=1, max_size=3), max_size=20, unique=True)
 SIZES = st.integers(1, 7)
+SINCE = datetime(2026, 11, 21, 8, tzinfo=UTC)
+ANTHROPIC, OPENAI = AnthropicListing(since=SINCE), OpenAIListing(since=SINCE)
 
 
 def _models(names: list[str]) -> list[Model]:
@@ -25,7 +28,7 @@ def _ids(page: dict[str, Any]) -> list[str]:
 
 @given(NAMES, SIZES)
 def test_pages_as_anthropics_lead_forward_over_all_models(names: list[str], limit: int) -> None:
-    models, listing, seen, query = _models(names), AnthropicListing(), [], {"limit": str(limit)}
+    models, listing, seen, query = _models(names), ANTHROPIC, [], {"limit": str(limit)}
     while True:
         page = listing.page(models, query)
         assert len(page["data"]) <= limit
@@ -41,7 +44,7 @@ def test_pages_as_anthropics_lead_forward_over_all_models(names: list[str], limi
 
 @given(NAMES.filter(bool), SIZES)
 def test_pages_as_anthropics_lead_back_too(names: list[str], limit: int) -> None:
-    models, listing = _models(names), AnthropicListing()
+    models, listing = _models(names), ANTHROPIC
     seen, query = [models[-1].id], {"limit": str(limit), "before_id": models[-1].id}
     while True:
         page = listing.page(models, query)
@@ -68,12 +71,12 @@ def test_pages_as_googles_lead_over_all_models(names: list[str], size: int) -> N
 @pytest.mark.parametrize(
     ("listing", "query"),
     [
-        (AnthropicListing(), "limit=0"),
-        (AnthropicListing(), "limit=1001"),
-        (AnthropicListing(), "limit=ten"),
-        (AnthropicListing(), "after_id=p/gone"),
-        (AnthropicListing(), "before_id=p/gone"),
-        (AnthropicListing(), "before_id=p/a&after_id=p/a"),
+        (ANTHROPIC, "limit=0"),
+        (ANTHROPIC, "limit=1001"),
+        (ANTHROPIC, "limit=ten"),
+        (ANTHROPIC, "after_id=p/gone"),
+        (ANTHROPIC, "before_id=p/gone"),
+        (ANTHROPIC, "before_id=p/a&after_id=p/a"),
         (GeminiListing(), "pageSize=-1"),
         (GeminiListing(), "pageSize=9999999999999999999"),
         (GeminiListing(), "pageToken=%C3%A9"),
@@ -93,7 +96,7 @@ def test_google_s_size_of_zero_is_the_default_and_a_great_one_the_most() -> None
 
 
 def test_openai_has_one_page_whatever_is_asked() -> None:
-    assert _ids(OpenAIListing().page(_models(["b", "a"]), {"limit": "1"})) == ["p/b", "p/a"]
+    assert _ids(OPENAI.page(_models(["b", "a"]), {"limit": "1"})) == ["p/b", "p/a"]
 
 
 def test_a_model_of_vectors_offers_google_s_clients_no_talk() -> None:
@@ -101,3 +104,20 @@ def test_a_model_of_vectors_offers_google_s_clients_no_talk() -> None:
     told = GeminiListing().one(vectors)["supportedGenerationMethods"]
     assert sorted(told) == ["batchEmbedContents", "countTokens", "embedContent"]
     assert "generateContent" in GeminiListing().one(_models(["a"])[0])["supportedGenerationMethods"]
+
+
+@pytest.mark.parametrize(
+    ("name", "date"),
+    [
+        ("claude-sonnet-4-5-20250929", "2025-09-29T00:00:00.000Z"),
+        ("gpt-4o-2024-08-06", "2024-08-06T00:00:00.000Z"),
+        ("gpt-4o", "2026-11-21T08:00:00.000Z"),
+        ("llama-20259999", "2026-11-21T08:00:00.000Z"),
+        ("m-2024-0806", "2026-11-21T08:00:00.000Z"),
+    ],
+)
+def test_a_model_is_dated_by_its_name_or_by_when_we_began(name: str, date: str) -> None:
+    (model,) = _models([name])
+    told = datetime.fromisoformat(ANTHROPIC.one(model)["created_at"])
+    assert told == datetime.fromisoformat(date)
+    assert OPENAI.one(model)["created"] == int(told.timestamp())

@@ -1,13 +1,16 @@
 """The list of models as three vendors' APIs give it: pure, from models and a query to JSON."""
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs
 
 from samovar.domains.catalog.model import Ability, Model
 from samovar.kernel.errors import Flaw, Malformed
+from samovar.kernel.time import rfc3339
 
 MAX_PAGE: Final = 1000
 _GEMINI_PAGE: Final = 50
@@ -18,11 +21,14 @@ GEMINI_ROOTS: Final = ("/gemini/v1beta/models", "/gemini/v1/models")
 _CHAT_METHODS: Final = ("generateContent", "streamGenerateContent", "countTokens")
 _VECTOR_METHODS: Final = ("embedContent", "batchEmbedContents", "countTokens")
 
+_RELEASED: Final = re.compile(r"(?<!\d)(20\d\d)(-?)(\d\d)\2(\d\d)(?!\d)")
+
 Query = Mapping[str, str]
 
 
 class Listing(Protocol):
-    """How one API tells of models. ``path`` is where they are listed; one of them is below it."""
+    """How one API tells of models. ``path`` is where they are listed; one of them is below it. Where it dates them, ``since``
+    stands for a date that nobody knows: the moment from which this process has served."""
 
     path: str
 
@@ -43,9 +49,13 @@ class OpenAIListing:
 
     path = "/v1/models"
 
+    def __init__(self, *, since: datetime) -> None:
+        self._since = since
+
     def one(self, model: Model) -> dict[str, Any]:
         """With what we know of the model beside the API's own fields."""
-        return {"id": model.id, "object": "model", "created": 0, "owned_by": model.provider} | _facts(model)
+        created = int(_created(model, self._since).timestamp())
+        return {"id": model.id, "object": "model", "created": created, "owned_by": model.provider} | _facts(model)
 
     def page(self, models: Sequence[Model], query: Query) -> dict[str, Any]:
         """See :meth:`Listing.page`."""
@@ -58,9 +68,13 @@ class AnthropicListing:
 
     path = "/v1/models"
 
+    def __init__(self, *, since: datetime) -> None:
+        self._since = since
+
     def one(self, model: Model) -> dict[str, Any]:
         """With what we know of the model beside the API's own fields."""
-        told = {"type": "model", "id": model.id, "display_name": model.id, "created_at": "1970-01-01T00:00:00Z"}
+        created_at = rfc3339(_created(model, self._since))
+        told = {"type": "model", "id": model.id, "display_name": model.id, "created_at": created_at}
         return told | _facts(model)
 
     def page(self, models: Sequence[Model], query: Query) -> dict[str, Any]:
@@ -113,6 +127,17 @@ class GeminiListing:
         if len(ordered) > start + size:
             page["nextPageToken"] = urlsafe_b64encode(shown[-1].id.encode()).decode()
         return page
+
+
+def _created(model: Model, since: datetime) -> datetime:
+    """Many vendors name a model by the day of its release."""
+    found = _RELEASED.search(model.name)
+    if found is None:
+        return since
+    try:
+        return datetime(int(found[1]), int(found[3]), int(found[4]), tzinfo=UTC)
+    except ValueError:
+        return since
 
 
 def _facts(model: Model) -> dict[str, Any]:

@@ -149,7 +149,7 @@ async def open_live(
 ) -> LiveStream:
     """Send, and wait for the first content. Raises a ``SamovarError`` while nothing has been promised to the caller."""
     request = await prepared(attempt, trail)
-    pipe = _pipe(attempt, trail)
+    pipe = _pipe(attempt, trail, clock)
     exchange = transport.send(request, timeouts=settings.stream_timeouts)
     await noted(trail)
     sent = trail.sent()
@@ -189,7 +189,7 @@ async def open_live(
     return live
 
 
-def _pipe(attempt: Attempt, trail: Trail) -> Relay:
+def _pipe(attempt: Attempt, trail: Trail, clock: Clock) -> Relay:
     call = trail.call
     if attempt.native:
         maker = maker_of(attempt.target.provider.id)
@@ -198,6 +198,7 @@ def _pipe(attempt: Attempt, trail: Trail) -> Relay:
         reader=attempt.dialect.stream_reader(vendor=attempt.vendor),
         writer=call.surface.stream_writer(trail.request()),
         estimate=lambda chars: settled(None, call=call, output_chars=chars, ended=True),
+        now=clock.now,
         screen=None if trail.screen is None else ScreenedStream(trail.screen),
     )
 

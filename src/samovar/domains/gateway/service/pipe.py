@@ -4,8 +4,11 @@ Where they speak the same one, the dialect's own relay does this without taking 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Final
+
+from msgspec.structs import replace
 
 from samovar.domains.gateway.errors import GuardBlocked
 from samovar.domains.gateway.model.screening import ScreenedStream
@@ -32,7 +35,7 @@ _CONTENT: Final = (TextDelta, ArgumentsDelta, Stopped)
 class Translation:
     """A :class:`~samovar.ports.dialect.Relay` made of a parser, the vendor's reader and the surface's writer.
     ``estimate`` gives the usage of so many characters, for a vendor that says none; ``screen`` holds the key's rules over
-    what is said, ``None`` where it has none."""
+    what is said, ``None`` where it has none; ``now`` dates an answer whose vendor does not."""
 
     def __init__(
         self,
@@ -40,12 +43,14 @@ class Translation:
         reader: StreamReader,
         writer: StreamWriter,
         estimate: Callable[[int], Usage],
+        now: Callable[[], datetime],
         screen: ScreenedStream | None = None,
     ) -> None:
         self._parser = SseParser()
         self._reader = reader
         self._writer = writer
         self._estimate = estimate
+        self._now = now
         self._screen = screen
         self._unsent = b""
         self.started = False
@@ -94,8 +99,8 @@ class Translation:
         for delta in deltas:
             if self.failed is not None:
                 break
-            self._watch(delta)
-            out.append(self._writer.write(delta) if self.failed is None else self._writer.fail(self.failed))
+            seen = self._watch(delta)
+            out.append(self._writer.write(seen) if self.failed is None else self._writer.fail(self.failed))
         return b"".join(out)
 
     def _write_ruled(self, screen: ScreenedStream, deltas: Iterable[Delta]) -> bytes:
@@ -105,9 +110,9 @@ class Translation:
                 break
             # What is held back has not begun: another status can still be given, and another vendor be asked.
             started = self.started
-            self._watch(delta)
+            seen = self._watch(delta)
             self.started = started
-            out += self._ruled(partial(screen.pass_on, delta))
+            out += self._ruled(partial(screen.pass_on, seen))
         return out
 
     def _ruled(self, step: Callable[[], Sequence[Delta]]) -> bytes:
@@ -130,7 +135,8 @@ class Translation:
             out.append(self._writer.write(delta) if self.failed is None else self._writer.fail(self.failed))
         return b"".join(out)
 
-    def _watch(self, delta: Delta) -> None:
+    def _watch(self, delta: Delta) -> Delta:
+        """The delta as it goes on."""
         match delta:
             case TextDelta():
                 self.started = True
@@ -148,7 +154,10 @@ class Translation:
                 if not self.started:
                     raise error
                 self.failed = error
+            case Opened(created=0):
+                return replace(delta, created=int(self._now().timestamp()))
             case Opened() | KeepAlive():
                 pass
             case _:
                 self.started = True
+        return delta
