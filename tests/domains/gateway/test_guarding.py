@@ -2,19 +2,21 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable
 
 import pytest
 
 from samovar.adapters.system import SystemClock
 from samovar.domains.gateway.errors import GuardBlocked
 from samovar.domains.gateway.model import Call
-from samovar.domains.gateway.service.guarding import LONG_BYTES, Guards
+from samovar.domains.gateway.service.guarding import LONG_BYTES, Guards, ruled_answer
 from samovar.domains.gateway.service.trail import Trail
 from samovar.kernel.guard import Guard, GuardAction, GuardRule, GuardSide
 from samovar.kernel.principal import Principal, PrincipalKind
 from samovar.ports.dialect import Head
-from samovar.ports.llm import Text
+from samovar.ports.llm import ChatResponse, Stop, StopKind, Text, Usage
 from samovar.providers.openai import OpenAIChat
+from tests.domains.gateway.screens import redacting
 
 MAIL = "a@b.co "
 MANY = 20_000
@@ -45,8 +47,8 @@ def trail(text: str, action: GuardAction = GuardAction.REDACT) -> Trail:
     return Trail(call, SystemClock())
 
 
-async def turns_during(guards: Guards, trail: Trail) -> int:
-    """How many turns others get while the call is ruled."""
+async def turns_during(ruling: Awaitable[object]) -> int:
+    """How many turns others get while something is ruled."""
     turns = 0
 
     async def others() -> None:
@@ -59,7 +61,7 @@ async def turns_during(guards: Guards, trail: Trail) -> int:
     await asyncio.sleep(0)
     turns = 0
     try:
-        await guards.run(guards.admit, trail)
+        await ruling
         return turns
     finally:
         beside.cancel()
@@ -69,8 +71,8 @@ async def test_a_long_text_is_ruled_while_others_are_served() -> None:
     long, short = trail(MAIL * MANY), trail(MAIL)
     guards = Guards()
     assert len(long.call.body) > LONG_BYTES > len(short.call.body)
-    assert await turns_during(guards, long) > 0
-    assert await turns_during(guards, short) == 0
+    assert await turns_during(guards.run(guards.admit, long)) > 0
+    assert await turns_during(guards.run(guards.admit, short)) == 0
     for one, count in ((long, MANY), (short, 1)):
         assert one.request().messages[0].parts == (Text(text="[mail] " * count),)
         assert one.guard_actions == {(GuardAction.REDACT, GuardSide.INPUT): count}
@@ -100,3 +102,15 @@ async def test_several_long_calls_are_ruled_side_by_side() -> None:
     trails = [trail(MAIL * MANY) for _ in range(8)]
     await asyncio.gather(*(guards.run(guards.admit, one) for one in trails))
     assert [one.guard_actions for one in trails] == [{(GuardAction.REDACT, GuardSide.INPUT): MANY}] * 8
+
+
+async def test_a_long_answer_is_ruled_while_others_are_served() -> None:
+    screen = redacting("[a-z]+@[a-z]+[.]co", replacement="[mail]")
+    long, short = (
+        ChatResponse(id="1", model="m", parts=(Text(text=MAIL * count),), stop=Stop(kind=StopKind.END), usage=Usage())
+        for count in (MANY, 1)
+    )
+    assert await turns_during(ruled_answer(long, screen, size_bytes=len(MAIL) * MANY)) > 0
+    assert await turns_during(ruled_answer(short, screen, size_bytes=len(MAIL))) == 0
+    ruled = await ruled_answer(long, screen, size_bytes=len(MAIL) * MANY)
+    assert ruled.parts == (Text(text="[mail] " * MANY),)

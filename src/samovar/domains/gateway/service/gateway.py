@@ -24,11 +24,10 @@ from samovar.domains.gateway.model import (
     plan_for_makers,
 )
 from samovar.domains.gateway.model.other_models import other_models
-from samovar.domains.gateway.model.screening import screened_response
 from samovar.domains.gateway.service.attempts import Attempts
 from samovar.domains.gateway.service.estimate import answer_chars, settled
 from samovar.domains.gateway.service.figures import Figures, count_once, embed_once, estimated_count
-from samovar.domains.gateway.service.guarding import Guards, read_through
+from samovar.domains.gateway.service.guarding import Guards, read_through, ruled_answer
 from samovar.domains.gateway.service.health import Healths
 from samovar.domains.gateway.service.live import LiveStream, open_live
 from samovar.domains.gateway.service.outbound import noted, prepared, read_error
@@ -272,7 +271,7 @@ class GatewayService:
             response = msgspec.structs.replace(response, created=int(self._clock.now().timestamp()))
         trail.used(response.usage, response.stop)
         if trail.screen is not None:
-            response = screened_response(response, trail.screen)
+            response = await ruled_answer(response, trail.screen, size_bytes=len(body))
         return call.surface.write_response(response)
 
     async def _embed_once(self, attempt: Attempt, trail: Trail) -> bytes:

@@ -5,14 +5,14 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from threading import Lock
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
 from samovar.domains.gateway.errors import BeyondKeyLimit
 from samovar.domains.gateway.model import Attempt, Call, Plan
 from samovar.domains.gateway.model.guard import CompiledGuard, CompiledRule, Screen, compile_guard
-from samovar.domains.gateway.model.screening import screened_inputs, screened_request
+from samovar.domains.gateway.model.screening import screened_inputs, screened_request, screened_response
 from samovar.domains.gateway.service.estimate import prompt_tokens
 from samovar.domains.gateway.service.trail import Trail
 from samovar.kernel.errors import Flaw
@@ -20,7 +20,9 @@ from samovar.kernel.guard import NO_GUARD, Guard, GuardAction, GuardSide
 from samovar.kernel.principal import Principal
 from samovar.ports.dialect import Dialect, Unsupported
 from samovar.ports.embeddings import CountSurface, EmbeddingsSurface
-from samovar.ports.llm import ChatRequest
+from samovar.ports.llm import ChatRequest, ChatResponse
+
+T = TypeVar("T")
 
 LONG_BYTES: Final = 100_000
 _MAX_COMPILED_RULES: Final = 512
@@ -66,14 +68,7 @@ class Guards:
         if len(trail.call.body) < LONG_BYTES or principal.guard is None or not principal.guard.rules:
             admit(trail)
             return
-        work = asyncio.get_running_loop().run_in_executor(None, admit, trail)
-        try:
-            await asyncio.shield(work)
-        except asyncio.CancelledError:
-            # The call is accounted for next, and the thread still writes to what is accounted.
-            await asyncio.wait((work,))
-            work.exception()
-            raise
+        await _beside(lambda: admit(trail))
 
     def admit(self, trail: Trail) -> None:
         """A call for words. Raises ``GuardBlocked``, ``BeyondKeyLimit``, and ``Malformed`` for a body that cannot be read."""
@@ -137,6 +132,25 @@ class Guards:
             )
         ruled = screened_inputs(texts, Screen(rules, GuardSide.INPUT, trail.guarded))
         return None if ruled == texts else ruled
+
+
+async def ruled_answer(response: ChatResponse, screen: Screen, *, size_bytes: int) -> ChatResponse:
+    """A whole answer under rules; a long one as a long call is (:meth:`Guards.run`). Raises ``GuardBlocked``."""
+    if size_bytes < LONG_BYTES:
+        return screened_response(response, screen)
+    return await _beside(lambda: screened_response(response, screen))
+
+
+async def _beside(rule: Callable[[], T]) -> T:
+    """In a thread, which is waited for in every case."""
+    work = asyncio.get_running_loop().run_in_executor(None, rule)
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        # The call is accounted for next, and the thread still writes to what is accounted.
+        await asyncio.wait((work,))
+        work.exception()
+        raise
 
 
 def read_through(planned: Plan, dialects: Mapping[str, Dialect]) -> Plan:
