@@ -22,10 +22,10 @@ _TEXTUAL: Final = re.compile(
 """The last word of a media type, or of a file's name, that promises text."""
 
 _WORDS: Final = re.compile(r"[^a-z0-9]+")
-_URL_ALPHABET: Final = str.maketrans("-_", "+/")
-_FOREIGN: Final = re.compile(r"[^A-Za-z0-9+/_=\r\n-]")
-_NO_BASE64: Final = re.compile(r"[^A-Za-z0-9+/=]+")
-_PADDING: Final = re.compile("=+")
+_SIGNS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=\r\n"
+"""What stands in base64, of either alphabet."""
+_FOREIGN: Final = bytes(sign for sign in range(256) if sign not in _SIGNS or sign in b"\r\n")
+_ONE_ALPHABET: Final = bytes.maketrans(b"-_", b"+/")
 _CHARSET: Final = re.compile(
     # Some codecs of Python's take quadratic time (punycode): these do not.
     r"charset\s*=\s*[\"']?((?:utf-?16|utf-?32|iso-8859|iso-2022|latin|windows|cp|koi8|mac|gb|big5|euc|shift)[\w-]*)",
@@ -71,16 +71,20 @@ def readings(content: str, *, media_type: str | None, name: str | None) -> Itera
     else:
         label = kind = media_type or ""
     promised = _is_textual(label, name)
-    if _FOREIGN.search(content):
+    beginning = content[:_BEGINNING_CHARS]
+    begins_as_text = _begins_as_text(_bytes(beginning))
+    if not promised and not begins_as_text and _is_base64(beginning):
+        # A picture, say: the rest is not worth a look.
+        return
+    if not _is_base64(content):
         yield TextFile(content, kind, None)
-    plain = _NO_BASE64.sub("", content.translate(_URL_ALPHABET))
-    if promised or _begins_as_text(_bytes(plain[:_BEGINNING_CHARS])):
-        yield from _read(_bytes(plain), label=label, kind=kind, promised=promised)
+    if promised or begins_as_text:
+        yield from _read(_bytes(content), label=label, kind=kind, promised=promised)
 
 
 def embedded(said: str) -> Iterator[TextFile]:
     """As :func:`readings`, for a string in a part whose shape we do not know."""
-    if said[:5].lower() == "data:" or (len(said) >= _SHORTEST_CHARS and not _FOREIGN.search(said)):
+    if said[:5].lower() == "data:" or (len(said) >= _SHORTEST_CHARS and _is_base64(said)):
         yield from readings(said, media_type=None, name=None)
 
 
@@ -91,15 +95,21 @@ def _is_textual(label: str, name: str | None) -> bool:
     return name is not None and "." in name and bool(_TEXTUAL.fullmatch(name.rpartition(".")[2].strip().lower()))
 
 
-def _bytes(plain: str) -> bytes:
-    """Base64, however it is padded."""
-    return b"".join([_decoded(piece) for piece in _PADDING.split(plain)])
+def _is_base64(content: str) -> bool:
+    # By bytes: a pattern would hold everybody up for tens of milliseconds over a large picture.
+    return not content.encode("utf-8", "replace").translate(None, _SIGNS)
 
 
-def _decoded(piece: str) -> bytes:
+def _bytes(content: str) -> bytes:
+    """What base64 says, whatever stands between its letters and however it is padded."""
+    plain = content.encode("utf-8", "replace").translate(_ONE_ALPHABET, _FOREIGN).rstrip(b"=")
+    return b"".join([_decoded(piece) for piece in plain.split(b"=")])
+
+
+def _decoded(piece: bytes) -> bytes:
     # One letter alone is less than a byte.
     whole = piece[:-1] if len(piece) % 4 == 1 else piece
-    return binascii.a2b_base64(whole + "=" * (-len(whole) % 4))
+    return binascii.a2b_base64(whole + b"=" * (-len(whole) % 4))
 
 
 def _begins_as_text(data: bytes) -> bool:
