@@ -78,9 +78,9 @@ def shared(settings: Settings, *, clock: Clock, observe: RedisObserver) -> Share
 
     link = RedisLink(settings.redis_url, clock=clock, observe=observe)
     return Shared(
-        cache=RedisCache(link=link),
-        limiter=RedisLimiter(link=link),
-        bus=RedisBus(link=link),
+        cache=RedisCache(link=link, prefix=f"{settings.redis_prefix}:cache:"),
+        limiter=RedisLimiter(link=link, prefix=f"{settings.redis_prefix}:limit:"),
+        bus=RedisBus(link=link, prefix=f"{settings.redis_prefix}:event:"),
         ping=link.ping,
         close=link.close,
     )

@@ -60,6 +60,11 @@ class Settings(BaseSettings):
     database_pool_overflow: int = Field(10, ge=0, le=500, description="Connections more, when busy.")
     database_statement_cache: bool = Field(True, description="Switch off behind PgBouncer.")
     redis_url: str = Field("", description="redis://host:6379/0; empty keeps cache, limits and events in this process.")
+    redis_prefix: str = Field(
+        "samovar",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="What all keys in Redis begin with: another for each installation that shares one Redis database.",
+    )
     master_key: SecretStr | None = Field(
         None, description="32 bytes, base64 or hex; without it a file is made in the data directory."
     )
