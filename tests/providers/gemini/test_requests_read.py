@@ -330,3 +330,8 @@ async def test_what_the_sdk_sends_is_understood() -> None:
     assert request.tools[0].schema is not None
     assert loaded(request.tools[0].schema) == {"type": "object", "properties": {"city": {"type": "string"}}}
     assert (request.temperature, request.max_output_tokens, request.extensions) == (0.5, 9, {})
+
+
+def test_a_field_that_nobody_knows_is_refused_under_the_name_the_caller_gave_it() -> None:
+    read = DIALECT.read_request(json.dumps({"contents": HELLO, "max_tokens": 5, "safety_settings": []}).encode())
+    assert read.extensions.keys() == {"max_tokens", "safetySettings"}

@@ -87,6 +87,8 @@ _FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
 _KNOWN: Final = frozenset(
     {"contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "serviceTier", "model", "dropParams"}
 )
+_OTHERS: Final = frozenset({"safetySettings", "cachedContent", "labels", "store"})
+"""Fields of the API's own that have no place in the core."""
 _ROLES: Final = {None: Role.USER, "": Role.USER, "user": Role.USER, "model": Role.ASSISTANT, "function": Role.USER}
 _MODES: Final = {"AUTO": ToolMode.AUTO, "VALIDATED": ToolMode.AUTO, "ANY": ToolMode.REQUIRED, "NONE": ToolMode.NONE}
 
@@ -118,7 +120,7 @@ def _head_config(head: _Head) -> _HeadConfig:
 def read_request(body: bytes) -> ChatRequest:
     """``model`` is empty and ``stream`` false: see the module. Raises ``Malformed``, with a JSON path for the flaw."""
     try:
-        fields = {camel(name): raw for name, raw in _FIELDS.decode(body).items()}
+        fields = {_named(name): raw for name, raw in _FIELDS.decode(body).items()}
     except UNREADABLE as error:
         raise malformed(error, body=body) from error
     extensions = {name: raw for name, raw in fields.items() if name not in _KNOWN and said(raw)}
@@ -142,6 +144,12 @@ def read_request(body: bytes) -> ChatRequest:
         dialect=DIALECT,
         **settings.fields,
     )
+
+
+def _named(name: str) -> str:
+    """Google's own fields in one spelling; any other as the caller wrote it, who will hear of it."""
+    spelt = camel(name)
+    return spelt if spelt in _KNOWN or spelt in _OTHERS else name
 
 
 def _field(fields: Mapping[str, Raw], name: str, decoder: msgspec.json.Decoder[_T]) -> _T | None:
