@@ -259,10 +259,11 @@ async def test_requests_are_counted_by_route_and_not_by_path(served: Served) -> 
         await served.ask("GET", f"/nothing/{number}")
         await served.ask(f"BREW{'X' * (number % 3)}", "/")
     await served.ask("GET", "/v1/models/bogus/one", headers=ADMIN)
+    assert (await served.ask("GET", "/openapi.json")).json["openapi"].startswith("3.")
     text = (await served.ask("GET", "/metrics")).body.decode()
     routes = set(re.findall(r'http_requests_total\{method="[^"]*",route="([^"]*)"', text))
-    assert routes >= {"/api/keys/{key_id}", "unmatched", "/v1/models/{id}"}
-    assert len(routes) < 6
+    assert routes >= {"/api/keys/{key_id}", "unmatched", "/v1/models/{id}", "/openapi.json"}
+    assert len(routes) < 7
 
 
 async def test_a_control_plane_request_is_one_line(served: Served, logged: io.StringIO) -> None:

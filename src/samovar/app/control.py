@@ -8,7 +8,7 @@ from typing import Any, Final
 import structlog
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from samovar.app.http import MethodNotAllowed
@@ -209,12 +209,15 @@ def control_app(routers: Iterable[APIRouter], *, title: str, version: str, descr
         title=title,
         version=version,
         description=description,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         strict_content_type=False,
         generate_unique_id_function=operation_id,
     )
+    # FastAPI's own is a plain route, which metrics would not know.
+    app.add_api_route("/openapi.json", lambda: JSONResponse(app.openapi()), include_in_schema=False)
     for router in routers:
         app.include_router(router)
     app.add_exception_handler(SamovarError, _on_samovar_error)
