@@ -45,8 +45,9 @@ async def test_dimensions_are_as_wanted_or_as_the_model_has_them(openai: AsyncOp
     (short,) = await vectors(openai, "hello", dimensions=64)
     assert len(short) == 64
     assert math.isclose(nearness(short, short), 1.0, abs_tol=1e-5)
-    answer = await openai.embeddings.create(model="text-embedding-3-large", input="hello")
-    assert len(answer.data[0].embedding) == 3072
+    for model, length in (("text-embedding-3-large", 3072), ("mistral-embed", 1024), ("codestral-embed-2505", 1536)):
+        answer = await openai.embeddings.create(model=model, input="hello")
+        assert len(answer.data[0].embedding) == length
     with pytest.raises(sdk.BadRequestError, match="dimensions"):
         await vectors(openai, "hello", dimensions=0)
 

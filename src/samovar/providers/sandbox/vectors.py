@@ -18,7 +18,10 @@ _PER_WORD: Final = 16
 _OWN_WEIGHT: Final = 0.1
 _WORD: Final = re.compile(r"[^\W_]+|#\d+")
 _OWN_MODELS: Final = {"sandbox/embed": 1_536, "embed": 1_536}
-_STAND_INS: Final = re.compile(r"(?:[a-z0-9-]+/)?(?:text-embedding-|gemini-embedding-|embedding-)[A-Za-z0-9._:-]*")
+_STAND_INS: Final = re.compile(
+    r"(?:[a-z0-9-]+/)?(?:(?:text-|gemini-|)embedding-|(?:mistral|codestral)-embed)[A-Za-z0-9._:-]*"
+)
+_NATURAL: Final = {"mistral-embed": 1_024, "codestral-embed": 1_536}
 _LARGE_STAND_INS: Final = ("text-embedding-3-large", "gemini-embedding-")
 _numbers: Final = Struct(f"<{_PER_WORD}H").unpack
 
@@ -31,6 +34,7 @@ def dimensions_of(model: str, wanted: int | None, *, param: str) -> int:
             message = f"The model `{model[:100]}` does not exist or makes no embeddings; sandbox/embed does."
             raise Refused(Problem(status=404, message=message, code="model_not_found", param="model"))
         natural = 3_072 if any(name in model for name in _LARGE_STAND_INS) else 1_536
+        natural = next((length for name, length in _NATURAL.items() if name in model), natural)
     if wanted is None:
         return natural
     if not 1 <= wanted <= MAX_DIMENSIONS:
