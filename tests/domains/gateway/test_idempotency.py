@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import func, select
 
 from samovar.adapters.aesgcm import AesGcmBox
 from samovar.adapters.system import SystemIds
+from samovar.domains.gateway import store
 from samovar.domains.gateway.errors import IdempotencyInFlight, IdempotencyKeyReused, IdempotentAnswerNotKept
 from samovar.domains.gateway.model.idempotency import IdempotencySettings, Recorded, is_kept
 from samovar.domains.gateway.service.idempotency import BATCH, Claim, IdempotencyService
@@ -235,6 +236,22 @@ async def test_a_caller_who_leaves_while_claiming_leaves_the_key_free(service: I
         if isinstance(found[0], Claim):
             await found[0].free()
         await (await work(service)).free()
+
+
+async def test_a_caller_who_leaves_while_the_answer_is_written_finds_it_when_he_comes_again(
+    service: IdempotencyService, database: Database, clock: ManualClock
+) -> None:
+    claim = await work(service)
+    async with database.transaction() as tx:
+        # Holds the row, so that the write is under way for as long as this is open.
+        await store.renew(tx, [(claim.key_hash, claim.owner)], until=clock.now() + timedelta(seconds=LEASE_S))
+        keeping = asyncio.ensure_future(claim.keep(ANSWER))
+        await asyncio.sleep(0.05)
+        keeping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await keeping
+    await claim.free()
+    assert await ask(service) == ANSWER
 
 
 @pytest.mark.parametrize("key", [b"", b"  ", b"x" * 256, b"tab\there", "ключ".encode()])

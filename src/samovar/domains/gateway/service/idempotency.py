@@ -39,14 +39,15 @@ _unpack = msgspec.msgpack.Decoder(Recorded).decode
 
 
 class Claim:
-    """A key that is ours to work for. Call one of :meth:`keep` and :meth:`free`; again is harmless. Neither raises: the
-    answer has its price already, and goes out whether or not it could be kept."""
+    """A key that is ours to work for. Call one of :meth:`keep` and :meth:`free`; again is harmless, and waits for the first.
+    Neither raises: the answer has its price already, and goes out whether or not it could be kept. Nor can a caller who
+    leaves in the middle stop them: what is begun is written."""
 
-    __slots__ = ("_is_open", "_service", "key_hash", "owner", "team_id")
+    __slots__ = ("_ending", "_service", "key_hash", "owner", "team_id")
 
     def __init__(self, service: "IdempotencyService", *, team_id: str, key_hash: str, owner: str) -> None:
         self._service = service
-        self._is_open = True
+        self._ending: asyncio.Task[None] | None = None
         self.team_id = team_id
         self.key_hash = key_hash
         self.owner = owner
@@ -58,15 +59,17 @@ class Claim:
 
     async def keep(self, answer: Recorded | None) -> None:
         """This is the answer from now on; ``None`` for one that was too large."""
-        if self._is_open:
-            self._is_open = False
-            await self._service.close(self, answer, is_kept=True)
+        await self._end(answer, is_kept=True)
 
     async def free(self) -> None:
         """There is no answer to keep: the next try runs anew."""
-        if self._is_open:
-            self._is_open = False
-            await self._service.close(self, None, is_kept=False)
+        await self._end(None, is_kept=False)
+
+    async def _end(self, answer: Recorded | None, *, is_kept: bool) -> None:
+        if self._ending is None:
+            # It ends by itself: the write has a deadline.
+            self._ending = asyncio.create_task(self._service.close(self, answer, is_kept=is_kept))
+        await asyncio.shield(self._ending)
 
 
 class IdempotencyService:
