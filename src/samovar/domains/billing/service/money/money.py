@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import msgspec
 import structlog
 
-from samovar.domains.billing.errors import PaymentRefused
+from samovar.domains.billing.errors import ChargesRefused, PaymentRefused
 from samovar.domains.billing.model.bounds import DearestRates, UnknownPrice, bound
 from samovar.domains.billing.model.memo import memo_of
 from samovar.domains.billing.model.prices import Charge
@@ -183,11 +183,15 @@ class MoneyService:
             await self._bus.publish(WALLETS_CHANGED, wallet_id.encode())
 
     async def flush(self) -> None:
-        """Bring into the ledger what this process has noted until now. Raises ``Unavailable``."""
-        if self._mover is not None:
-            await self._mover.drain()
-        elif isinstance(self._journal, DirectJournal):
-            await self._journal.drain()
+        """Bring into the ledger what this process has noted until now; what the database is well and refuses is reported, and
+        waits. Raises ``Unavailable``."""
+        try:
+            if self._mover is not None:
+                await self._mover.drain()
+            elif isinstance(self._journal, DirectJournal):
+                await self._journal.drain()
+        except ChargesRefused as error:
+            self._report(f"charges wait, the database refuses them: {error.detail}")
 
     @property
     def waiting_bytes(self) -> int:

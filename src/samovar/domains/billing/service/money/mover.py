@@ -12,6 +12,7 @@ import structlog
 from samovar.domains.billing.errors import ChargesRefused
 from samovar.domains.billing.model.ledger import Settled
 from samovar.domains.billing.service.money.hold import Tally
+from samovar.domains.billing.service.money.journal import Mark
 from samovar.domains.billing.service.money.leasing import give_back
 from samovar.domains.billing.service.money.posting import charge_all
 from samovar.domains.billing.service.money.replay import Batch, Reader
@@ -24,6 +25,8 @@ MOVE_EVERY_S: Final = 0.25
 REFUSED_FILE: Final = "refused.jsonl"
 _LONGEST_PAUSE_S: Final = 10.0
 _LEASES_AT_ONCE: Final = 100
+# Where the database refused as many one by one, it is not the calls' fault.
+_REFUSED_TOGETHER: Final = 1_000
 
 
 class Mover:
@@ -36,6 +39,7 @@ class Mover:
         self._tally = tally
         self._reader = Reader(spool.folder)
         self._batch: Batch | None = None
+        self._reading: asyncio.Task[Batch] | None = None
         self._moving = asyncio.Lock()
 
     async def run(self) -> None:
@@ -51,20 +55,37 @@ class Mover:
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
     async def drain(self) -> None:
-        """Move all that was written before this was called. Raises ``Unavailable``; nothing is lost by that."""
+        """Move all that was written before this was called. Raises ``Unavailable``, and ``ChargesRefused`` where the database
+        takes none of what there is; nothing is lost by that, nor by a cancellation."""
         async with self._moving:
             until = self._spool.written
             while self._batch is not None or self._spool.moved < until:
                 # Kept until it is written: the reader has gone on.
                 batch = self._batch
                 if batch is None:
-                    batch = self._batch = await asyncio.to_thread(self._reader.read, until=until)
-                if batch.calls:
-                    await charge_all(self._database, batch.calls, self._set_aside)
+                    batch = self._batch = await self._read(until)
+                try:
+                    if batch.calls:
+                        await charge_all(self._database, batch.calls, self._set_aside)
+                except ChargesRefused:
+                    if len(batch.calls) >= _REFUSED_TOGETHER or batch.end >= until:
+                        raise
+                    # Whose fault it is shows when one that came later is taken.
+                    more = await self._read(until)
+                    self._batch = Batch(batch.calls + more.calls, more.end)
+                    continue
                 self._batch = None
                 self._spool.note_moved(batch.end)
                 self._tally.damaged_segments += self._reader.damaged
                 self._reader.damaged = 0
+
+    async def _read(self, until: Mark) -> Batch:
+        # Kept, too: a thread goes on when whoever waits for it is cancelled, and what it read is not read again.
+        if self._reading is None:
+            self._reading = asyncio.create_task(asyncio.to_thread(self._reader.read, until=until))
+        await asyncio.wait([self._reading])
+        read, self._reading = self._reading, None
+        return read.result()
 
     def _set_aside(self, call: Settled) -> None:
         set_aside(self._spool.folder.parent, call)

@@ -30,8 +30,8 @@ async def charge(tx: Tx, batch: Sequence[Settled]) -> int:
 
 async def charge_all(database: Database, batch: Sequence[Settled], set_aside: Callable[[Settled], None]) -> int:
     """As :func:`charge`, in a transaction of its own. A call that the database refuses must not hold up all others for ever:
-    it alone is handed to ``set_aside``. Where none is taken the fault is not the calls': then :class:`ChargesRefused` is raised,
-    and nothing is set aside. Raises ``Unavailable``."""
+    it alone is handed to ``set_aside``. Where none is written the fault may not be the calls': then :class:`ChargesRefused` is
+    raised, and nothing is set aside. Raises ``Unavailable``."""
     try:
         async with database.transaction() as tx:
             return await charge(tx, batch)
@@ -43,7 +43,7 @@ async def charge_all(database: Database, batch: Sequence[Settled], set_aside: Ca
                     written += await charge(tx, [call])
             except ChargesRefused:
                 refused.append(call)
-        if len(refused) == len(batch):
+        if refused and not written:
             raise
         for call in refused:
             set_aside(call)
