@@ -88,7 +88,10 @@ class KeepAlive:
             await self._send({"type": "http.response.body", "body": self._beat, "more_body": True})
 
     async def _end_task(self) -> None:
-        # Never cancelled in the middle of a write: a beat is short, and half of one would garble the stream.
-        task, self._task = self._task, None
-        if task is not None:
-            await task
+        # Never cancelled in the middle of a write, which `await task` would do to it when the caller leaves: a beat is
+        # short, and half of one would garble the stream.
+        while (task := self._task) is not None:
+            await asyncio.wait((task,))
+            if self._task is task:
+                self._task = None
+            task.result()
