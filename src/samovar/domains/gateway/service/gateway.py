@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
@@ -41,13 +41,9 @@ from samovar.ports.dialect import Dialect, Unsupported, Vendor
 from samovar.ports.pins import maker_of, pinned_json
 from samovar.ports.transport import HttpRequest, Timeouts, Transport
 
-T = TypeVar("T")
-
 CANCELLED_STATUS: Final = 499
 """What a call counts as when its caller went away (nginx's number; nobody is there to read it)."""
 
-_MAX_ERROR_BYTES: Final = 64 * 1024
-_MAX_BREAKERS: Final = 4096
 _SHORTEST_S: Final = 0.001
 
 
@@ -87,7 +83,6 @@ class GatewayService:
         self._vendors = vendors
         self._transports = transports
         self._clock = clock
-        self._jitter = jitter
         self._on_finished = on_finished
         self.settings = settings
         self._figures = figures
