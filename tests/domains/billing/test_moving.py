@@ -1,7 +1,7 @@
 """What is noted reaches the ledger: whoever is cancelled, and whatever the database refuses."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,9 +13,10 @@ from sqlalchemy import text
 
 from samovar.adapters.memory import MemoryBus
 from samovar.adapters.system import SystemIds
+from samovar.domains.billing.errors import ChargesRefused
 from samovar.domains.billing.service import MoneyService, MoneySettings
 from samovar.ports.database import Database
-from tests.domains.billing.conftest import ADMIN, CREDIT, Till, till_of
+from tests.domains.billing.conftest import ADMIN, CREDIT, Till, cost, gone, till_of
 from tests.support.clock import ManualClock
 
 
@@ -34,14 +35,28 @@ class Prompt(ThreadPoolExecutor):
         return made
 
 
+Start = Callable[..., Awaitable[Till]]
+
+
 @pytest.fixture
-async def still(installed: Database, clock: ManualClock, ids: SystemIds, spool: Path) -> AsyncIterator[Till]:
-    """A process whose loops do not run: only what a test calls moves anything."""
-    settings = MoneySettings(spool=spool, lease_nano_usd=10 * CREDIT, patience_s=0.0)
-    money = MoneyService(database=installed, clock=clock, ids=ids, bus=MemoryBus(), settings=settings)
-    await money.load()
-    yield till_of(money, installed, clock, ids)
-    await money.close()
+def start(installed: Database, clock: ManualClock, ids: SystemIds, spool: Path) -> Start:
+    """Starts a process whose loops do not run: only what a test calls moves anything."""
+
+    async def started(spool: Path | None = spool) -> Till:
+        settings = MoneySettings(spool=spool, lease_nano_usd=10 * CREDIT, patience_s=0.0)
+        money = MoneyService(database=installed, clock=clock, ids=ids, bus=MemoryBus(), settings=settings)
+        await money.load()
+        return till_of(money, installed, clock, ids)
+
+    return started
+
+
+@pytest.fixture
+async def still(start: Start) -> AsyncIterator[Till]:
+    """One such process."""
+    made = await start()
+    yield made
+    await made.money.close()
 
 
 @asynccontextmanager
@@ -94,3 +109,41 @@ async def test_a_refused_charge_alone_waits_and_the_next_that_is_taken_tells_who
         assert await still.balance(wallet) == 100 * CREDIT - 9
         assert refused_in(spool) == ["call_2"]
     assert await still.books.check(ADMIN) == []
+
+
+async def test_a_dead_process_whose_charge_is_refused_keeps_no_other_from_being_settled(
+    start: Start, still: Till, installed: Database, spool: Path
+) -> None:
+    wallet = await still.wallet(100)
+    await still.call("call_0", wallet, hold=CREDIT, nano_usd=2)
+    await still.money.flush()
+    async with refusing(installed, "principal_id, amount_nano_usd"):
+        for call_id, most in (("call_1", 30), ("call_2", 2), ("call_3", 40)):
+            process = await start()
+            hold = await process.money.hold(call_id, wallet, most, principal_id="key_1")
+            await gone(hold.sent())
+            if call_id == "call_2":
+                await gone(hold.settle(cost(most)))
+            # What has not ended, or was refused, stays for the next process of the host.
+            await process.money.close()
+        with pytest.raises(ChargesRefused):
+            await still.money.adopt()
+        assert await still.balance(wallet) == 100 * CREDIT - 72
+    assert await still.money.adopt() == 1
+    assert await still.balance(wallet) == 100 * CREDIT - 74
+    assert refused_in(spool) == []
+    assert await still.books.check(ADMIN) == []
+
+
+async def test_without_a_disk_a_refused_charge_holds_up_no_other(start: Start, installed: Database) -> None:
+    till = await start(spool=None)
+    wallet = await till.wallet(100)
+    async with refusing(installed, "principal_id, amount_nano_usd"), asyncio.TaskGroup() as answers:
+        for call_id, nano_usd in (("call_1", 2), ("call_2", 2), ("call_3", 3)):
+            hold = await till.money.hold(call_id, wallet, CREDIT, principal_id="key_1")
+            await gone(hold.sent())
+            answers.create_task(gone(hold.settle(cost(nano_usd))))
+            left = await till.balance(wallet)
+        assert left == 100 * CREDIT - 5
+    await till.money.close()
+    assert await till.books.check(ADMIN) == []

@@ -7,11 +7,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from samovar.domains.billing.errors import SpoolFull
+import msgspec
+import structlog
+
+from samovar.domains.billing.errors import ChargesRefused, SpoolFull
 from samovar.domains.billing.model.ledger import Settled
 from samovar.domains.billing.model.records import Intent, Outcome, settled
 from samovar.domains.billing.service.money.journal import Mark
-from samovar.domains.billing.service.money.posting import charge
+from samovar.domains.billing.service.money.posting import charge_all
 from samovar.kernel.errors import Unavailable
 from samovar.ports.database import Database
 
@@ -74,17 +77,17 @@ class DirectJournal:
             await self._news.wait()
             try:
                 await self.drain()
-            except Unavailable as error:
+            except (Unavailable, ChargesRefused) as error:
                 self._report(f"charges wait in memory: {error.detail}")
                 await asyncio.sleep(_AGAIN_AFTER_S)
 
     async def drain(self) -> None:
-        """Write what waits. Raises ``Unavailable``; what was not written still waits."""
+        """Write what waits. Raises ``Unavailable``, and ``ChargesRefused`` where the database takes none of it; what was not
+        written still waits."""
         async with self._writing:
             while self._waiting:
                 some = self._waiting[:_BATCH]
-                async with self._database.transaction() as tx:
-                    await charge(tx, [call for call, _ in some])
+                await charge_all(self._database, [call for call, _ in some], _set_aside)
                 del self._waiting[: len(some)]
                 self._done += len(some)
                 for _, place in some:
@@ -98,3 +101,9 @@ class DirectJournal:
                 await asyncio.shield(place)
         except TimeoutError:
             self._report("an answer ended before its charge was written: the database does not take it")
+
+
+def _set_aside(call: Settled) -> None:
+    # There is no disk to keep it on: the log has all of it.
+    charge = msgspec.json.encode(call._asdict()).decode()
+    structlog.get_logger("samovar.billing").error("the database refuses a charge", call=call.call_id, charge=charge)

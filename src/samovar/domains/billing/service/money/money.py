@@ -214,12 +214,13 @@ class MoneyService:
         while True:
             try:
                 await self.adopt()
-            except (Unavailable, OSError) as error:
+            except (Unavailable, ChargesRefused, OSError) as error:
                 self._report(f"what dead processes left waits: {error}")
             await asyncio.sleep(_ADOPT_EVERY_S)
 
     async def adopt(self) -> int:
-        """Settle what dead processes of this host left; how many those were. Raises ``Unavailable``, ``OSError``."""
+        """Settle what dead processes of this host left; how many those were. Raises ``Unavailable``, ``ChargesRefused``,
+        ``OSError``, after all that could be settled."""
         if self._settings.spool is None:
             return 0
         return await Adopter(database=self._database, root=self._settings.spool, tally=self.tally).adopt()

@@ -101,34 +101,54 @@ class Adopter:
         self._log = structlog.get_logger("samovar.billing")
 
     async def adopt(self) -> int:
-        """Settle every spool that nobody holds; how many those were. Raises ``Unavailable``: what is left is found the next
-        time."""
+        """Settle every spool that nobody holds; how many those were. One that cannot be settled keeps no other from it: then
+        the first failure, ``Unavailable``, ``ChargesRefused`` or ``OSError``, is raised at the end, and what is left is found
+        the next time."""
         adopted = 0
+        failures: list[Exception] = []
         for folder in await asyncio.to_thread(_folders, self._root):
             try:
-                lock = lock_folder(folder)
-            except FileNotFoundError:
-                continue
-            if lock is None:
-                continue
-            try:
-                await self._settle(folder)
-                adopted += 1
-            finally:
-                os.close(lock)
+                adopted += await self._adopt(folder)
+            except (Unavailable, ChargesRefused, OSError) as error:
+                self._log.warning("what a dead process left waits", process=folder.name, reason=str(error))
+                failures.append(error)
+        if failures:
+            raise failures[0]
         return adopted
+
+    async def _adopt(self, folder: Path) -> bool:
+        try:
+            lock = lock_folder(folder)
+        except FileNotFoundError:
+            return False
+        if lock is None:
+            return False
+        try:
+            await self._settle(folder)
+        finally:
+            os.close(lock)
+        return True
 
     async def _settle(self, folder: Path) -> None:
         reader = Reader(folder)
         calls, before = 0, None
+        refused: list[Settled] = []
         while True:
             batch = await asyncio.to_thread(reader.read)
             if batch.end == before:
                 break
             before = batch.end
-            calls += await self._charge(batch)
+            waiting = refused + batch.calls
+            try:
+                calls += await self._charge(waiting)
+                refused = []
+            except ChargesRefused:
+                if len(waiting) >= _REFUSED_TOGETHER:
+                    raise
+                # Whose fault it is shows when one that came later is taken.
+                refused = waiting
         lost = reader.unsettled()
-        calls += await self._charge(Batch(lost, (0, 0)))
+        calls += await self._charge(refused + lost)
         await close_leases(self._database, folder.name)
         await asyncio.to_thread(remove_folder, folder)
         self._tally.adopted_calls += calls
@@ -137,10 +157,10 @@ class Adopter:
             "settled what a dead process left", process=folder.name, charged=calls, without_outcome=len(lost)
         )
 
-    async def _charge(self, batch: Batch) -> int:
-        if not batch.calls:
+    async def _charge(self, calls: list[Settled]) -> int:
+        if not calls:
             return 0
-        return await charge_all(self._database, batch.calls, lambda call: set_aside(self._root, call))
+        return await charge_all(self._database, calls, lambda call: set_aside(self._root, call))
 
 
 def set_aside(root: Path, call: Settled) -> None:
