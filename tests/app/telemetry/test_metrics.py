@@ -142,8 +142,10 @@ def test_a_breaker_that_is_forgotten_shows_as_closed() -> None:
 
 def test_however_many_breakers_open_the_series_are_few() -> None:
     metrics = _metrics(
-        breakers=lambda: {f"openai/{number}": BreakerState.HALF_OPEN for number in range(3 * MAX_MODELS)}
-        | {"openai/last": BreakerState.OPEN},
+        breakers=lambda: (
+            {f"openai/{number}": BreakerState.HALF_OPEN for number in range(3 * MAX_MODELS)}
+            | {"openai/last": BreakerState.OPEN}
+        ),
         resting=lambda: {f"provider-{number}": number for number in range(3 * MAX_PROVIDERS)},
     )
     for _ in range(2):

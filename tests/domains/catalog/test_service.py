@@ -27,7 +27,6 @@ from samovar.domains.catalog.model import Ability, ApiKey, ProviderSource, Rates
 from samovar.domains.catalog.service import CATALOG_CHANGED, CatalogService, ProviderChange
 from samovar.kernel.errors import Forbidden
 from samovar.ports.database import Database
-from samovar.ports.secrets import SealBroken
 from tests.domains.catalog.conftest import ADMIN, admin_of, member
 
 KEY = "sk-ant-secret-of-the-team-9876"
