@@ -15,6 +15,7 @@ from samovar.app.cors import Cors
 from samovar.app.proxies import Network, believe
 from samovar.kernel.errors import UNEXPECTED, Forbidden, NotFound, SamovarError
 from samovar.ports.asgi import (
+    CLIENT_GONE,
     REFUSAL,
     REQUEST_ID,
     SIGNED_IN,
@@ -41,7 +42,6 @@ SECURITY_HEADERS: Final = (
 SLOW_S: Final = 60.0
 """A data-plane request that took longer is worth a line even if it went well."""
 
-_GONE: Final = 499
 _STRANGERS: Final = frozenset({401, 429})
 _UNMATCHED: Final = "unmatched"
 _ROUTE_OF: Final = "samovar.route"
@@ -134,7 +134,7 @@ class Edge:
         self._meter.began()
         if self._trusted:
             believe(scope, self._trusted)
-        status = _GONE
+        status = CLIENT_GONE
         try:
             status = await self._watched(scope, receive, send)
         except asyncio.CancelledError:

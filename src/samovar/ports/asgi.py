@@ -16,6 +16,8 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
 
+CLIENT_GONE: Final = 499
+"""What a request counts as whose caller went away before its answer (nginx's number; nobody is there to read it)."""
 REQUEST_ID: Final = "samovar.request_id"
 """Where an endpoint leaves the request's id in the scope, for the edge's log."""
 SIGNED_IN: Final = "samovar.signed_in"
@@ -38,7 +40,7 @@ class Endpoint(Protocol):
     """One route of the data plane."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
-        """Answer the request and return the status given (499: the client went away before there was one)."""
+        """Answer the request and return the status given (:data:`CLIENT_GONE` where there is none)."""
         ...
 
 

@@ -36,13 +36,11 @@ from samovar.domains.gateway.service.routes import Routes
 from samovar.domains.gateway.service.trail import Trail
 from samovar.kernel.errors import Flaw, SamovarError
 from samovar.kernel.principal import Principal
+from samovar.ports.asgi import CLIENT_GONE
 from samovar.ports.clock import Clock
 from samovar.ports.dialect import Dialect, Unsupported, Vendor
 from samovar.ports.pins import maker_of, pinned_json
 from samovar.ports.transport import HttpRequest, Timeouts, Transport
-
-CANCELLED_STATUS: Final = 499
-"""What a call counts as when its caller went away (nginx's number; nobody is there to read it)."""
 
 _SHORTEST_S: Final = 0.001
 
@@ -195,7 +193,7 @@ class GatewayService:
     def remembered(self, trail: Trail, status: CallStatus) -> None:
         """Account for a call that was answered from memory, or left while it was. Nobody learns from it."""
         is_ok = status is CallStatus.OK
-        http_status, code = (200, None) if is_ok else (CANCELLED_STATUS, "client_gone")
+        http_status, code = (200, None) if is_ok else (CLIENT_GONE, "client_gone")
         self._on_finished(trail.finished(status, http_status=http_status, error_code=code))
 
     def _admit_inputs(self, trail: Trail) -> None:
@@ -301,7 +299,7 @@ class GatewayService:
         elif isinstance(error, asyncio.CancelledError):
             if trail.in_flight:
                 trail.used(settled(None, call=trail.call, output_chars=0, ended=False), None)
-            await self._finish(trail, CallStatus.CANCELLED, CANCELLED_STATUS, "client_gone")
+            await self._finish(trail, CallStatus.CANCELLED, CLIENT_GONE, "client_gone")
         else:
             await self._finish(trail, CallStatus.ERROR, SamovarError.status, SamovarError.code)
 

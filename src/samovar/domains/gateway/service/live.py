@@ -12,6 +12,7 @@ from samovar.domains.gateway.service.pipe import Translation
 from samovar.domains.gateway.service.trail import Trail
 from samovar.kernel.errors import SamovarError
 from samovar.kernel.money import credits_text
+from samovar.ports.asgi import CLIENT_GONE
 from samovar.ports.clock import Clock
 from samovar.ports.dialect import Relay
 from samovar.ports.llm import Stop
@@ -96,7 +97,7 @@ class LiveStream:
         finally:
             self._account()
             self.trail.unknown_events = self._pipe.unknown_events
-            http_status = 499 if self._status is CallStatus.CANCELLED else 200
+            http_status = CLIENT_GONE if self._status is CallStatus.CANCELLED else 200
             await self._finish(self.trail, self._status, http_status, self._error_code)
 
     def fail(self, error: SamovarError) -> bytes:
