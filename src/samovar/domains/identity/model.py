@@ -41,7 +41,6 @@ class Permission(StrEnum):
     PROVIDERS_WRITE = "providers:write"
     CATALOG_READ = "catalog:read"
     CATALOG_WRITE = "catalog:write"
-    OPERATIONS_READ = "operations:read"
     QUOTAS_READ = "quotas:read"
     QUOTAS_WRITE = "quotas:write"
     WALLETS_READ = "wallets:read"
