@@ -54,7 +54,7 @@ class ControlPlane:
     """A :class:`~samovar.app.http.Control` around a FastAPI app.
 
     Reads the body within its bounds before FastAPI sees it, takes a JSON body whatever its content type (curl's default
-    included, settled.md), adds the security headers and the request's id, and answers what nobody caught.
+    included), adds the security headers and the request's id, and answers what nobody caught.
     """
 
     def __init__(

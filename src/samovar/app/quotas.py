@@ -15,7 +15,7 @@ from samovar.ports.database import Database
 from samovar.ports.limits import Limit, parse_limits
 
 KEY_LIMITS = "100/minute burst 150; 1000/hour"
-"""Of a gateway key (settled.md, *Default limits*)."""
+"""Of a gateway key (docs/quotas.md)."""
 
 
 def quota_service(settings: Settings, *, database: Database, clock: Clock, ids: Ids, shared: Shared) -> QuotaService:

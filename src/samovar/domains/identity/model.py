@@ -94,7 +94,7 @@ PERMISSIONS: Final[Mapping[ServiceRole | Scope, frozenset[Permission]]] = Mappin
         Scope.ADMIN: _EVERYTHING,
     }
 )
-"""The one permission table (settled.md, *Roles*)."""
+"""The one permission table."""
 
 SERVICE_ROLE_OF: Final[Mapping[PersonRole, ServiceRole]] = MappingProxyType(
     {

@@ -72,7 +72,7 @@ class ModelsEntrance:
             *self._settings.base_headers,
             (b"content-type", b"application/json"),
             (b"x-request-id", request_id.encode()),
-            # What is seen depends on the key (settled.md, *Models list cache*).
+            # What is seen depends on the key.
             (b"cache-control", b"private, max-age=60"),
             (b"vary", b"authorization, x-api-key, x-goog-api-key, anthropic-version"),
             *limits,

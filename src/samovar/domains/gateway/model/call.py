@@ -17,7 +17,7 @@ from samovar.ports.transport import Timeouts
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds on every call (settled.md, *Times*). A JSON call has a total over all its attempts and the waits between
+    """Bounds on every call (docs/operations.md). A JSON call has a total over all its attempts and the waits between
     them, a stream has none."""
 
     json_timeouts: Timeouts = Timeouts(first_byte_s=30.0, idle_s=30.0, total_s=30.0)

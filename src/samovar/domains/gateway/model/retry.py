@@ -1,6 +1,6 @@
 """What to do after an attempt failed: pure, so that the policy can be read and tested apart from the network.
 
-The rule (settled.md, *Retry or fall back*): the next target at once; the same one again only when it is the only one left
+The rule: the next target at once; the same one again only when it is the only one left
 and either nothing reached it or it asked for a short wait.
 """
 

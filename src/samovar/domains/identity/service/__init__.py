@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 WRONG_CREDENTIALS: Final = Limit(amount=20, window_s=60)
-"""Unknown credentials from one address (settled.md: an address without sign-in, 20 a minute)."""
+"""Unknown credentials from one address (docs/operations.md)."""
 
 
 class IdentityService:

@@ -16,8 +16,8 @@ from samovar.kernel.principal import Principal
 class SignInBounds:
     """Bounds on what is remembered and on what is asked. Times in seconds.
 
-    ``stale_after_s`` is how long a revoked key may still work in a process that the bus does not reach (settled.md,
-    *Revocation*: 10 s), counted from before the read, so the read's own length does not add to it.
+    ``stale_after_s`` is how long a revoked key may still work in a process that the bus does not reach (10 s is
+    promised), counted from before the read, so the read's own length does not add to it.
     """
 
     refresh_after_s: float = 5.0
