@@ -10,7 +10,7 @@ from urllib.parse import quote
 import typer
 
 from samovar.cli.output import AsJson, CannotDo, note, say, say_json, say_table
-from samovar.cli.targets import AdminToken, Url
+from samovar.cli.targets import AdminToken, Url, call, call_all, credential_of
 
 app = typer.Typer(no_args_is_help=True, help="Gateway keys.")
 
@@ -62,16 +62,14 @@ def create(
         order["guard"] = guard
     if drop_params is not None:
         order["drop_params"] = drop_params
-    made = _call("POST", "/api/keys", order, url, admin_token)
+    made = call("POST", "/api/keys", order, url, admin_token)
     _show_new(made, as_json)
 
 
 @app.command("list")
 def list_keys(as_json: AsJson = False, url: Url = None, admin_token: AdminToken = None) -> None:
     """List all keys, the newest first."""
-    from samovar.cli.api import ask_all, reach
-
-    keys = reach(lambda api: ask_all(api, "/api/keys"), url=url, credential=_credential(admin_token))
+    keys = call_all("/api/keys", url, admin_token)
     if as_json:
         return say_json(keys)
     rows = [
@@ -124,11 +122,11 @@ def edit(
     if no_guard:
         change["guard"] = None
     elif max_tokens is not None or guard_file is not None:
-        known = _call("GET", path, None, url, admin_token)["guard"] if guard_file is None else None
+        known = call("GET", path, None, url, admin_token)["guard"] if guard_file is None else None
         change["guard"] = _guard(known, max_tokens, guard_file)
     if not change:
         raise CannotDo("say what to change; samovar keys edit --help lists it")
-    changed = _call("PATCH", path, change, url, admin_token)
+    changed = call("PATCH", path, change, url, admin_token)
     if as_json:
         return say_json(changed)
     return note(f"{key_id} is changed; processes that run notice within 10 s.")
@@ -139,7 +137,7 @@ def revoke(
     key_id: Annotated[str, typer.Argument(help="Its id.")], url: Url = None, admin_token: AdminToken = None
 ) -> None:
     """Stop a key for good."""
-    _call("DELETE", f"/api/keys/{_segment(key_id)}", None, url, admin_token)
+    call("DELETE", f"/api/keys/{_segment(key_id)}", None, url, admin_token)
     note(f"{key_id} is revoked; processes that run notice within 10 s.")
 
 
@@ -152,7 +150,7 @@ def rotate(
     admin_token: AdminToken = None,
 ) -> None:
     """Make a key with the rights of another, which ends after a grace period."""
-    made = _call("POST", f"/api/keys/{_segment(key_id)}/rotate", {"grace_s": seconds_of(grace)}, url, admin_token)
+    made = call("POST", f"/api/keys/{_segment(key_id)}/rotate", {"grace_s": seconds_of(grace)}, url, admin_token)
     _show_new(made, as_json)
 
 
@@ -197,7 +195,7 @@ def rotate_expiring(
         return failed
 
     try:
-        failed = reach(work, url=url, credential=_credential(admin_token))
+        failed = reach(work, url=url, credential=credential_of(admin_token))
     finally:
         if as_json:
             say_json(made)
@@ -266,19 +264,6 @@ def _show_new(made: Any, as_json: bool) -> None:
         return say_json(made)
     note(f"Key {made['id']} ({made['name']}), shown once. Send it as `Authorization: Bearer <key>`.")
     return say(made["key"])
-
-
-def _call(method: str, path: str, body: Any, url: str | None, admin_token: str | None) -> Any:
-    # Loaded when a command runs, not for `--help`.
-    from samovar.cli.api import ask, reach
-
-    return reach(lambda api: ask(api, method, path, body), url=url, credential=_credential(admin_token))
-
-
-def _credential(admin_token: str | None) -> Any:
-    from samovar.cli.api import Credential
-
-    return Credential.admin_token(admin_token) if admin_token else None
 
 
 def _segment(text: str) -> str:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import typer
 
 from samovar.cli.output import AsJson, CannotDo, note, say, say_json, say_table
-from samovar.cli.targets import AdminToken, Url
+from samovar.cli.targets import AdminToken, Url, call_all, credential_of
 
 app = typer.Typer(no_args_is_help=True, help="Providers of models.")
 
@@ -15,9 +15,7 @@ app = typer.Typer(no_args_is_help=True, help="Providers of models.")
 @app.command("list")
 def list_providers(as_json: AsJson = False, url: Url = None, admin_token: AdminToken = None) -> None:
     """List the providers, those of the environment too. Of their keys only a hint is shown."""
-    from samovar.cli.api import ask_all, reach
-
-    found = reach(lambda api: ask_all(api, "/api/providers"), url=url, credential=_credential(admin_token))
+    found = call_all("/api/providers", url, admin_token)
     if as_json:
         return say_json(found)
     rows = [
@@ -64,7 +62,7 @@ def add(
     order: dict[str, Any] = {"name": name, "vendor": vendor, "base_url": base_url, "models": model or None}
     keys = _key(api_key, asked=VENDORS[vendor].needs_key, name=name) or ""
     order["api_keys"] = [key.strip() for key in keys.split(",") if key.strip()]
-    made = reach(lambda api: ask(api, "POST", "/api/providers", order), url=url, credential=_credential(admin_token))
+    made = reach(lambda api: ask(api, "POST", "/api/providers", order), url=url, credential=credential_of(admin_token))
     if as_json:
         return say_json(made)
     return note(f"{name} is added; its models are {name}/<model>. `samovar providers discover {name}` lists them.")
@@ -80,7 +78,7 @@ def remove(
     async def work(api: Api) -> None:
         await ask(api, "DELETE", f"/api/providers/{await _id_of(api, name)}")
 
-    reach(work, url=url, credential=_credential(admin_token))
+    reach(work, url=url, credential=credential_of(admin_token))
     note(f"{name} is removed; processes that run notice within 10 s.")
 
 
@@ -97,7 +95,7 @@ def discover(
     async def work(api: Api) -> Any:
         return await ask(api, "POST", f"/api/providers/{await _id_of(api, name)}/discover")
 
-    models = reach(work, url=url, credential=_credential(admin_token))["models"]
+    models = reach(work, url=url, credential=credential_of(admin_token))["models"]
     if as_json:
         return say_json(models)
     return say("\n".join(models))
@@ -120,9 +118,3 @@ def _key(given: str | None, *, asked: bool, name: str) -> str | None:
     if given is None and asked:
         raise CannotDo(f"{name} needs a key: give --api-key, or --api-key - and the key on standard input")
     return given
-
-
-def _credential(admin_token: str | None) -> Any:
-    from samovar.cli.api import Credential
-
-    return Credential.admin_token(admin_token) if admin_token else None

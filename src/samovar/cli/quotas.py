@@ -6,7 +6,7 @@ from urllib.parse import quote
 import typer
 
 from samovar.cli.output import AsJson, CannotDo, note, say_json, say_table
-from samovar.cli.targets import AdminToken, Url
+from samovar.cli.targets import AdminToken, Url, call, call_all
 
 app = typer.Typer(no_args_is_help=True, help="Limits on requests, tokens and calls at once.")
 
@@ -45,10 +45,10 @@ def set_quota(
     said: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     old = _of(subject, subject_id, url, admin_token)
     if old is None:
-        made = _call("POST", "/api/quotas", {"subject": subject, "subject_id": subject_id, **said}, url, admin_token)
+        made = call("POST", "/api/quotas", {"subject": subject, "subject_id": subject_id, **said}, url, admin_token)
     else:
         whole = {"limits": old["limits"], "tokens": old["tokens"], "concurrency": old["concurrency"], **said}
-        made = _call("PUT", f"/api/quotas/{quote(old['id'], safe='')}", whole, url, admin_token)
+        made = call("PUT", f"/api/quotas/{quote(old['id'], safe='')}", whole, url, admin_token)
     if as_json:
         return say_json(made)
     return note(f"{subject} {subject_id} is limited; processes that run notice within 10 s.")
@@ -60,14 +60,14 @@ def remove(subject: Subject, subject_id: SubjectId, url: Url = None, admin_token
     old = _of(subject, subject_id, url, admin_token)
     if old is None:
         raise CannotDo(f"there is no quota of {subject} {subject_id}; `samovar quotas list` shows those there are")
-    _call("DELETE", f"/api/quotas/{quote(old['id'], safe='')}", None, url, admin_token)
+    call("DELETE", f"/api/quotas/{quote(old['id'], safe='')}", None, url, admin_token)
     note(f"The quota of {subject} {subject_id} is removed; processes that run notice within 10 s.")
 
 
 @app.command("blocked")
 def blocked(as_json: AsJson = False, url: Url = None, admin_token: AdminToken = None) -> None:
     """List the addresses that a running Samovar shuts out."""
-    found = _call("GET", "/api/quotas/blocked", None, url, admin_token)["items"]
+    found = call("GET", "/api/quotas/blocked", None, url, admin_token)["items"]
     if as_json:
         return say_json(found)
     return say_table(("address", "until"), [(one["address"], one["until"]) for one in found])
@@ -80,7 +80,7 @@ def unblock(
     admin_token: AdminToken = None,
 ) -> None:
     """Let an address in again."""
-    _call("DELETE", f"/api/quotas/blocked/{quote(address, safe='')}", None, url, admin_token)
+    call("DELETE", f"/api/quotas/blocked/{quote(address, safe='')}", None, url, admin_token)
     note(f"{address} may come in again.")
 
 
@@ -94,15 +94,4 @@ def _of(subject: str, subject_id: str, url: str | None, admin_token: str | None)
 
 
 def _all(url: str | None, admin_token: str | None) -> list[Any]:
-    from samovar.cli.api import Credential, ask_all, reach
-
-    credential = Credential.admin_token(admin_token) if admin_token else None
-    return reach(lambda api: ask_all(api, "/api/quotas"), url=url, credential=credential)
-
-
-def _call(method: str, path: str, body: Any, url: str | None, admin_token: str | None) -> Any:
-    # Loaded when a command runs, not for `--help`.
-    from samovar.cli.api import Credential, ask, reach
-
-    credential = Credential.admin_token(admin_token) if admin_token else None
-    return reach(lambda api: ask(api, method, path, body), url=url, credential=credential)
+    return call_all("/api/quotas", url, admin_token)

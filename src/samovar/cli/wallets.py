@@ -6,7 +6,7 @@ from urllib.parse import quote
 import typer
 
 from samovar.cli.output import AsJson, note, say, say_json, say_table
-from samovar.cli.targets import AdminToken, Url
+from samovar.cli.targets import AdminToken, Url, call, call_all
 
 app = typer.Typer(no_args_is_help=True, help="Wallets: who pays for calls.")
 ledger = typer.Typer(no_args_is_help=True, help="The ledger.")
@@ -32,7 +32,7 @@ def create(
     if owner:
         kind, _, owner_id = owner.partition(":")
         order |= {"owner_kind": kind, "owner_id": owner_id}
-    made = _call("POST", "/api/wallets", order, url, admin_token)
+    made = call("POST", "/api/wallets", order, url, admin_token)
     if as_json:
         return say_json(made)
     note(f"Wallet {made['id']} ({made['name']}) has {made['balance']} credits.")
@@ -42,10 +42,7 @@ def create(
 @app.command("list")
 def list_wallets(as_json: AsJson = False, url: Url = None, admin_token: AdminToken = None) -> None:
     """List all wallets, the newest first."""
-    from samovar.cli.api import Credential, ask_all, reach
-
-    credential = Credential.admin_token(admin_token) if admin_token else None
-    found = reach(lambda api: ask_all(api, "/api/wallets"), url=url, credential=credential)
+    found = call_all("/api/wallets", url, admin_token)
     if as_json:
         return say_json(found)
     return say_table(_COLUMNS, [_row(one) for one in found], right=("balance", "held", "spent"))
@@ -54,7 +51,7 @@ def list_wallets(as_json: AsJson = False, url: Url = None, admin_token: AdminTok
 @app.command("show")
 def show(wallet_id: WalletId, as_json: AsJson = False, url: Url = None, admin_token: AdminToken = None) -> None:
     """Show a wallet."""
-    found = _call("GET", f"/api/wallets/{quote(wallet_id, safe='')}", None, url, admin_token)
+    found = call("GET", f"/api/wallets/{quote(wallet_id, safe='')}", None, url, admin_token)
     if as_json:
         return say_json(found)
     return say_table(_COLUMNS, [_row(found)], right=("balance", "held", "spent"))
@@ -71,7 +68,7 @@ def add(
     """Put credits into a wallet."""
     body = {"credits": credits}
     path = f"/api/wallets/{quote(wallet_id, safe='')}/credits"
-    found = _call("POST", path, body, url, admin_token)
+    found = call("POST", path, body, url, admin_token)
     if as_json:
         return say_json(found)
     return note(f"Wallet {found['id']} ({found['name']}) has {found['balance']} credits.")
@@ -80,7 +77,7 @@ def add(
 @ledger.command("check")
 def check(as_json: AsJson = False, url: Url = None, admin_token: AdminToken = None) -> None:
     """Prove that every balance is the sum of its transfers. Exit status 1 where one is not."""
-    found = _call("GET", "/api/ledger/check", None, url, admin_token)["differences"]
+    found = call("GET", "/api/ledger/check", None, url, admin_token)["differences"]
     if as_json:
         say_json(found)
     elif found:
@@ -95,17 +92,3 @@ def check(as_json: AsJson = False, url: Url = None, admin_token: AdminToken = No
 def _row(wallet: Any) -> tuple[str, ...]:
     owner = f"{wallet['owner_kind']}:{wallet['owner_id']}" if wallet["owner_kind"] else "keys that name it"
     return wallet["id"], wallet["name"], wallet["balance"], wallet["held"], wallet["spent"], owner
-
-
-def _call(
-    method: str,
-    path: str,
-    body: Any,
-    url: str | None,
-    admin_token: str | None,
-) -> Any:
-    # Loaded when a command runs, not for `--help`.
-    from samovar.cli.api import Credential, ask, reach
-
-    credential = Credential.admin_token(admin_token) if admin_token else None
-    return reach(lambda api: ask(api, method, path, body), url=url, credential=credential)
