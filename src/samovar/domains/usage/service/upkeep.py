@@ -10,8 +10,6 @@ from samovar.kernel.errors import Unavailable
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database
 
-_BATCHES: Final = 1
-"""Batches of at most a thousand events added up in one transaction: some ten milliseconds of SQLite's write lock."""
 _PRUNED: Final = 200
 """Events deleted in one transaction: a few milliseconds."""
 _PRUNE_EVERY_S: Final = 600.0
@@ -57,7 +55,8 @@ class UsageUpkeep:
                 if not await events.any_unsummed(tx):
                     return added
             async with self._database.transaction() as tx:
-                ids = await events.take_unsummed(tx, batches=_BATCHES)
+                # A batch is at most a thousand events: some ten milliseconds of SQLite's write lock.
+                ids = await events.take_unsummed(tx)
                 if ids:
                     await sums.add(tx, ids)
             added += len(ids)

@@ -102,12 +102,12 @@ async def unknown(tx: Tx, rows: Sequence[UsageRow]) -> list[UsageRow]:
     return list(by_id.values())
 
 
-async def take_unsummed(tx: Tx, *, batches: int) -> list[str]:
-    """The events of the first ``batches`` batches that wait to be summed; they wait no longer. Where two processes do it
-    at once, the second finds nothing of what the first took."""
-    some = select(usage_unsummed.c.id).order_by(usage_unsummed.c.id).limit(batches)
+async def take_unsummed(tx: Tx) -> list[str]:
+    """The events of the first batch that waits to be summed; it waits no longer. Where two processes do it at once, the
+    second finds nothing of what the first took."""
+    first = select(usage_unsummed.c.id).order_by(usage_unsummed.c.id).limit(1)
     taken = await tx.scalars(
-        delete(usage_unsummed).where(usage_unsummed.c.id.in_(some)).returning(usage_unsummed.c.event_ids)
+        delete(usage_unsummed).where(usage_unsummed.c.id.in_(first)).returning(usage_unsummed.c.event_ids)
     )
     return [one for text in taken for one in msgspec.json.decode(text, type=list[str])]
 
