@@ -214,6 +214,29 @@ async def test_a_model_and_a_provider_are_limited_for_the_whole_team(make: Make)
         await sent("key_2", "openai/gpt-5-mini")
 
 
+async def test_a_target_that_is_tried_twice_is_charged_for_what_was_used_once(make: Make) -> None:
+    quotas = make()
+    await quotas.rows.add(ADMIN, subject=Subject.MODEL, subject_id="openai/gpt-5", tokens="100/hour")
+
+    async def sent(name: str, tokens: int, *, tries: int) -> None:
+        grant = await quotas.admit(key(name))
+        try:
+            await grant.take_tokens(tokens, 0)
+            for _ in range(tries):
+                asked = grant.to_target("openai", "openai/gpt-5")
+                assert asked is not None
+                await asked
+            grant.settle(tokens)
+        finally:
+            grant.release()
+
+    await sent("key_1", 30, tries=2)
+    await settled()
+    await sent("key_2", 60, tries=1)
+    with pytest.raises(TargetLimited, match="model openai/gpt-5"):
+        await sent("key_2", 11, tries=1)
+
+
 # --- clocks ---------------------------------------------------------------------------------------------------------
 
 

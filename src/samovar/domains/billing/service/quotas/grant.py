@@ -122,13 +122,12 @@ class Grant:
     def settle(self, tokens: int) -> None:
         """The call used so many tokens (0: none): set right what was taken by estimate."""
         now = self._clock.monotonic()
-        accounts = [self._account] if self._targets is None else [self._account, *self._targets]
-        for account in accounts:
-            # Only the last target asked can have used any.
-            used = tokens if account is self._account or account is self._target else 0
-            if used != self._estimate:
-                for meter in account.tokens:
-                    meter.correct(used - self._estimate, now)
+        _correct(self._account, tokens - self._estimate, now)
+        targets = self._targets or ()
+        for place, target in enumerate(targets, 1):
+            # Only the last attempt can have used any, and a target may have had several.
+            used = tokens if place == len(targets) and target is self._target else 0
+            _correct(target, used - self._estimate, now)
         self._estimate = tokens
 
     def release(self) -> None:
@@ -160,6 +159,12 @@ class Grant:
         if target is not None:
             for gate in target.gates:
                 gate.leave()
+
+
+def _correct(account: Account, difference: int, now: float) -> None:
+    if difference:
+        for meter in account.tokens:
+            meter.correct(difference, now)
 
 
 def _limited(meter: Meter, cost: int, now: float, refused: type[RateLimited]) -> RateLimited:
