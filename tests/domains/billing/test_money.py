@@ -152,6 +152,20 @@ async def test_a_soft_budget_marks_calls(open_till: Open, mode: BudgetMode, spen
     await gone(hold.release())
 
 
+async def test_a_hold_that_is_settled_again_counts_once(till: Till) -> None:
+    wallet = await till.wallet(100)
+    hold = await till.money.hold("call_1", wallet, CREDIT, principal_id="key_1")
+    await gone(hold.sent())
+    assert not hold.is_over
+    for _ in range(2):
+        await gone(hold.settle(cost(3 * CREDIT, computed_nano_usd=CREDIT)))
+        assert hold.is_over
+    tally = till.money.tally
+    assert (tally.over_hold, tally.over_hold_nano_usd, tally.reported) == (1, 2 * CREDIT, 1)
+    assert tally.reported_above_computed_nano_usd == 2 * CREDIT
+    assert await till.balance(wallet) == 97 * CREDIT
+
+
 async def test_what_a_process_does_not_use_goes_back(open_till: Open, clock: ManualClock) -> None:
     till, other = await open_till(idle_s=60.0), await open_till()
     wallet = await till.wallet(100)

@@ -46,7 +46,7 @@ class Payments:
         """The cost is known, or there is none: before the answer ends, and however the call ended. The first time counts.
         Await what comes back, if anything does."""
         hold, attempt, charge = trail.hold, trail.attempt, trail.charge
-        if hold is None:
+        if hold is None or hold.is_over:
             return None
         if charge is None or attempt is None:
             return hold.release()
@@ -71,11 +71,7 @@ class Payments:
             if not priced:
                 raise unknown
             plan = msgspec.structs.replace(plan, attempts=tuple(priced))
-        money, payer = self._money, call.principal.id
-        # Straight from the lease where there is one: most calls wait for nothing.
-        trail.hold = money.take(call.id, wallet, bound, principal_id=payer) or await money.hold(
-            call.id, wallet, bound, principal_id=payer
-        )
+        trail.hold = await self._money.hold(call.id, wallet, bound, principal_id=call.principal.id)
         return plan
 
     def _bound(self, wallet: WalletRef, attempt: Attempt, call: Call, most_input: int, *, has_output: bool) -> int:

@@ -70,9 +70,16 @@ class Hold:
         self._stage = _Stage.SENT
         return waiting
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it was settled or released."""
+        return self._stage is _Stage.ENDED
+
     def settle(self, charge: Charge, memo: str | None = None) -> Awaitable[None] | None:
         """To be called before the answer ends. A cost that nobody knows is charged at the hold; one above the hold in full;
         both are marked. Await what comes back, if anything does."""
+        if self._stage is _Stage.ENDED:
+            return None
         hold, cost = self._intent.hold_nano_usd, charge.nano_usd
         mark = None
         if cost is None:

@@ -21,7 +21,7 @@ from samovar.domains.billing.service.money.journal import Journal
 from samovar.domains.billing.service.money.leasing import Leasing, Spender
 from samovar.domains.billing.service.money.mover import Adopter, Mover, close_leases
 from samovar.domains.billing.service.money.payers import Payers, WalletRef
-from samovar.domains.billing.service.money.purse import Lease, Purse
+from samovar.domains.billing.service.money.purse import Purse
 from samovar.domains.billing.service.money.spool import Spool, Sync
 from samovar.domains.catalog.model import PriceCard
 from samovar.kernel.errors import Unavailable
@@ -126,40 +126,18 @@ class MoneyService:
 
         Raises ``CreditSpent``, ``WalletGone``; ``Unavailable`` where the database must be asked and does not answer.
         """
-        found = self.take(call_id, wallet, bound_nano_usd, principal_id=principal_id)
-        if found is not None:
-            return found
         purse = self._purses.get(wallet.id) or await self._purse(wallet)
         bound_nano_usd = max(0, bound_nano_usd)
-        lease = purse.take(bound_nano_usd, self._clock.now())
+        now = self._clock.now()
+        # Straight from the lease where it has enough: most calls wait for nothing.
+        lease = purse.take(bound_nano_usd, now)
         if lease is None:
             try:
                 lease = await purse.wait(bound_nano_usd)
             except PaymentRefused:
                 self.tally.refused += 1
                 raise
-        return self._held(call_id, wallet, purse, lease, bound_nano_usd, principal_id, self._clock.now())
-
-    def take(self, call_id: str, wallet: WalletRef, bound_nano_usd: int, *, principal_id: str) -> Hold | None:
-        """As :meth:`hold`, where the wallet's lease has enough; else ``None``."""
-        purse = self._purses.get(wallet.id)
-        if purse is None:
-            return None
-        now = self._clock.now()
-        bound_nano_usd = max(0, bound_nano_usd)
-        lease = purse.take(bound_nano_usd, now)
-        return None if lease is None else self._held(call_id, wallet, purse, lease, bound_nano_usd, principal_id, now)
-
-    def _held(
-        self,
-        call_id: str,
-        wallet: WalletRef,
-        purse: Purse,
-        lease: Lease,
-        bound_nano_usd: int,
-        principal_id: str,
-        now: datetime,
-    ) -> Hold:
+            now = self._clock.now()
         self.tally.holds += 1
         assert self._journal is not None
         intent = Intent(call_id, wallet.team_id, wallet.id, lease.id, principal_id, bound_nano_usd, lease.moment(now))
