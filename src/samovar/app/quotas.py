@@ -20,7 +20,6 @@ KEY_LIMITS = "100/minute burst 150; 1000/hour"
 
 def quota_service(settings: Settings, *, database: Database, clock: Clock, ids: Ids, shared: Shared) -> QuotaService:
     """The limits that the settings say, kept with other processes where there is a Redis."""
-    only_local = settings.is_loopback and not settings.trusted_proxies
     return QuotaService(
         database=database,
         clock=clock,
@@ -36,10 +35,9 @@ def quota_service(settings: Settings, *, database: Database, clock: Clock, ids: 
             concurrency=Away(settings.concurrency_without_redis),
         ),
         bounds=LoadBounds(lag_s=settings.shed_lag_s, in_flight=settings.shed_in_flight),
-        # On loopback without a proxy every caller is this machine's own.
         addresses=AddressBounds(
-            anonymous=None if only_local else _one(settings.address_limit),
-            tries=None if only_local else _one(settings.block_tries),
+            anonymous=None if settings.only_local_callers else _one(settings.address_limit),
+            tries=None if settings.only_local_callers else _one(settings.block_tries),
             block_s=settings.block_s,
         ),
         processes=settings.workers,

@@ -140,9 +140,7 @@ class Services:
     @cached_property
     def identity(self) -> IdentityService:
         tries = self.settings.credential_tries
-        # On loopback without a proxy every caller is this machine's own; behind a proxy, loopback is the usual address.
-        only_local = self.settings.is_loopback and not self.settings.trusted_proxies
-        limited = tries != NO_LIMIT and not only_local
+        limited = tries != NO_LIMIT and not self.settings.only_local_callers
         return IdentityService(
             database=self.database,
             clock=self.clock,

@@ -322,6 +322,11 @@ class Settings(BaseSettings):
         return self.host in ("127.0.0.1", "::1", "localhost")
 
     @property
+    def only_local_callers(self) -> bool:
+        """Every caller is this machine's own: behind a proxy, loopback is the usual address."""
+        return self.is_loopback and not self.trusted_proxies
+
+    @property
     def json_logs(self) -> bool:
         """Whether logs are JSON."""
         return self.log_format == "json" or (not self.log_format and self.profile is Profile.SCALED)
