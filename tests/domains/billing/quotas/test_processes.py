@@ -19,6 +19,13 @@ from tests.domains.billing.quotas.conftest import Join, key, passed, until
 from tests.support.own_redis import OwnRedis
 
 
+async def test_those_that_were_started_together_count_before_they_all_have_said_so(joined: Join) -> None:
+    one = await joined(processes=3)
+    for _ in range(2):
+        await one.upkeep()
+        assert one.figures().processes == 3
+
+
 def test_three_processes_on_one_redis_never_pass_the_limit(
     redis_server: str, redis_prefix: str, tmp_path: Path
 ) -> None:

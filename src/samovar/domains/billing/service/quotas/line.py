@@ -46,7 +46,7 @@ class Line:
         self.limits = limits
         self.owner = owner
         self.now = clock.monotonic
-        self.processes = max(1, processes)
+        self.processes = self._started = max(1, processes)
         self.is_away = False
         self.outages = 0
 
@@ -65,7 +65,7 @@ class Line:
             self.failed(error)
             return False
         # At least as many as were started together: they may not all have said so yet.
-        self.processes = max(1, held.owners)
+        self.processes = max(self._started, held.owners)
         if self.is_away:
             self.is_away = False
             self._log.info("limits are kept together again", processes=self.processes)
