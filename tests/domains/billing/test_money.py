@@ -3,14 +3,16 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import text
 
-from samovar.domains.billing.errors import CreditSpent, SpoolFull, WalletGone
+from samovar.domains.billing.errors import CreditSpent, SpoolFull, TooManyWaiting, WalletGone
 from samovar.domains.billing.model.ledger import TransferKind
 from samovar.domains.billing.model.wallets import BudgetMode, BudgetPeriod, OwnerKind, PurseState
-from samovar.domains.billing.service import BudgetOrder
+from samovar.domains.billing.service import BudgetOrder, WalletOrder
 from samovar.domains.billing.service.money.payers import WalletRef
+from samovar.domains.billing.service.money.purse import MAX_WAITING
 from samovar.ports.database import Database
 from tests.domains.billing.conftest import ADMIN, CREDIT, Open, Till, cost, gone
 from tests.support.clock import ManualClock
@@ -164,6 +166,27 @@ async def test_a_hold_that_is_settled_again_counts_once(till: Till) -> None:
     assert (tally.over_hold, tally.over_hold_nano_usd, tally.reported) == (1, 2 * CREDIT, 1)
     assert tally.reported_above_computed_nano_usd == 2 * CREDIT
     assert await till.balance(wallet) == 97 * CREDIT
+
+
+async def test_one_idempotency_key_of_two_admins_stands_for_two_requests(till: Till) -> None:
+    other = msgspec.structs.replace(ADMIN, id="key_other")
+    first = await till.wallets.create(ADMIN, WalletOrder(name="lab", nano_usd=1), idempotency_key="may")
+    second = await till.wallets.create(other, WalletOrder(name="hall", nano_usd=2), idempotency_key="may")
+    assert first.id != second.id
+    for admin in (ADMIN, other):
+        for _ in range(2):
+            left = await till.wallets.add_credits(admin, first.id, 5, idempotency_key="may")
+    assert left.balance_nano_usd == 11
+
+
+async def test_more_calls_than_may_wait_for_a_wallet_are_told_what_to_do(till: Till) -> None:
+    wallet = await till.wallet(20)
+    await till.call("call_0", wallet, hold=1, nano_usd=1)
+    calls = (till.money.hold(f"call_{n}", wallet, 15 * CREDIT, principal_id="key_1") for n in range(1, MAX_WAITING + 2))
+    *_, last = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(last, TooManyWaiting)
+    assert (last.http_status, last.code) == (503, "too_many_waiting")
+    assert wallet.id in last.detail
 
 
 async def test_what_a_process_does_not_use_goes_back(open_till: Open, clock: ManualClock) -> None:

@@ -64,6 +64,15 @@ async def test_credits_sent_twice_with_one_key_are_added_once(http: httpx2.Async
     assert (await http.post(path, json={"credits": 2}, headers=key)).status_code == 422
 
 
+async def test_one_key_may_be_sent_for_two_wallets(http: httpx2.AsyncClient) -> None:
+    for name in ("lab", "hall"):
+        made = await http.post("/api/wallets", json={"name": name})
+        path = f"/api/wallets/{made.json()['id']}/credits"
+        for _ in range(2):
+            funded = await http.post(path, json={"credits": 1}, headers={"idempotency-key": "may"})
+            assert (funded.status_code, funded.json()["balance"]) == (200, "1")
+
+
 async def test_no_more_is_taken_out_than_lies_in_a_wallet_unheld(http: httpx2.AsyncClient) -> None:
     made = await http.post("/api/wallets", json={"name": "lab", "credits": 5})
     path = f"/api/wallets/{made.json()['id']}/credits"

@@ -56,6 +56,13 @@ class SpoolFull(Unavailable):
     title = "Charges cannot be noted now"
 
 
+class TooManyWaiting(Unavailable):
+    """As many calls as may wait for a wallet's credits wait already."""
+
+    code = "too_many_waiting"
+    title = "Too many calls wait for this wallet"
+
+
 class WalletNotFound(NotFound):
     """No such wallet in the caller's team."""
 
@@ -89,7 +96,7 @@ class OwnerTaken(Conflict):
 class TransferTaken(Conflict):
     """Another request with the same ``Idempotency-Key`` was a moment faster."""
 
-    code = "idempotency_key_in_flight"
+    code = "idempotency_in_flight"
 
 
 class NotEnoughCredit(Conflict):

@@ -43,8 +43,9 @@ def check_revision(revision: int, expected: int | None) -> None:
 
 
 def transfer_id(principal: Principal, use: str, idempotency_key: str | None, fresh: str) -> str:
-    """The id of a transfer that an admin orders: one for each ``Idempotency-Key`` of a team and use."""
+    """The id of a transfer that an admin orders: one for each ``Idempotency-Key`` of a principal and ``use``, which names the
+    wallet where there is one. It guards what a process that died did not answer; answers are kept at the edge."""
     if idempotency_key is None:
         return fresh
-    digest = hashlib.sha256(f"{principal.team_id}\0{use}\0{idempotency_key}".encode("utf-8", "replace"))
+    digest = hashlib.sha256(f"{principal.team_id}\0{principal.id}\0{use}\0{idempotency_key}".encode("utf-8", "replace"))
     return f"idem_{digest.hexdigest()}"

@@ -165,7 +165,7 @@ class Wallets:
         require(principal, Permission.WALLETS_WRITE)
         if not nano_usd or abs(nano_usd) > MOST_NANO_USD:
             raise invalid("credits", "must not be 0, and at most a thousand million credits")
-        transfer = transfer_id(principal, "credits", idempotency_key, self._ids.new("txn"))
+        transfer = transfer_id(principal, f"credits {wallet_id}", idempotency_key, self._ids.new("txn"))
         async with self._database.transaction() as tx:
             found = await mine(tx, principal, wallet_id, lock=True)
             before = await ledger.transfer(tx, principal.team_id, transfer)

@@ -124,7 +124,8 @@ class MoneyService:
     async def hold(self, call_id: str, wallet: WalletRef, bound_nano_usd: int, *, principal_id: str) -> Hold:
         """Set money aside; without waiting where the wallet's lease has enough.
 
-        Raises ``CreditSpent``, ``WalletGone``; ``Unavailable`` where the database must be asked and does not answer.
+        Raises ``CreditSpent``, ``WalletGone``, ``TooManyWaiting``; ``Unavailable`` where the database must be asked and does
+        not answer.
         """
         purse = self._purses.get(wallet.id) or await self._purse(wallet)
         bound_nano_usd = max(0, bound_nano_usd)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from samovar.domains.billing.errors import PaymentRefused, SpoolFull
+from samovar.domains.billing.errors import PaymentRefused, TooManyWaiting
 from samovar.domains.billing.model.ledger import MICROSECONDS_A_DAY
 from samovar.domains.billing.model.wallets import SHARE, PurseState, midnight_after
 from samovar.domains.billing.service.money.journal import Mark
@@ -128,12 +128,17 @@ class Purse:
         return lease
 
     async def wait(self, bound: int) -> Lease:
-        """As :meth:`take`, once there is enough. Raises ``CreditSpent``, ``WalletGone``, ``Unavailable``."""
+        """As :meth:`take`, once there is enough. Raises ``CreditSpent``, ``WalletGone``, ``TooManyWaiting``,
+        ``Unavailable``."""
         until, available = self._refused
         if bound > available and self._clock.monotonic() < until:
             raise spent_out(self.wallet_id, bound, available)
         if len(self._waiting) >= MAX_WAITING:
-            raise SpoolFull("Too many calls wait for this wallet already.", headers={"Retry-After": "1"})
+            raise TooManyWaiting(
+                f"{MAX_WAITING} calls wait for credits of wallet {self.wallet_id} already. Try again in a second; where it"
+                " stays so, send fewer calls at once, or add credits (POST /api/wallets/{id}/credits).",
+                headers={"Retry-After": "1"},
+            )
         place: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(bound, place, self._clock.monotonic() + self._patience_s))
         if self._filling is None:
