@@ -14,7 +14,7 @@ from samovar.providers.sandbox.ask import Ask
 from samovar.providers.sandbox.errors import Refused
 from samovar.providers.sandbox.schema import fitting_value
 from samovar.providers.sandbox.tokens import PromptCache
-from samovar.providers.sandbox.wish import magic_words, wish_of
+from samovar.providers.sandbox.wish import MAX_CHUNKS, MAX_WORDS, magic_words, wish_of
 
 _LEAVES = st.one_of(
     st.just({"type": "boolean"}),
@@ -158,14 +158,40 @@ def test_argument_pieces_join_to_the_arguments(text: str) -> None:
     assert len(pieces) <= 64
 
 
-@given(st.text(max_size=60))
-def test_any_directive_is_read_or_refused(text: str) -> None:
+# Each number that can be wished for, and the most it may be.
+_MOST = {
+    "chunks": MAX_CHUNKS,
+    "words": MAX_WORDS,
+    "delay_ms": 60_000,
+    "first_byte_ms": 600_000,
+    "retry_after": 3_600,
+    "at": MAX_CHUNKS,
+    "flaky": 1_000,
+    "cached": 10_000_000,
+}
+_NUMBERS = st.one_of(st.integers(-99, 99).map(str), st.integers().map(str), st.floats().map(str))
+
+
+@given(st.one_of(st.text(max_size=60), st.builds("{}={}".format, st.sampled_from(sorted(_MOST)), _NUMBERS)))
+def test_any_directive_is_read_within_its_bounds_or_refused(text: str) -> None:
     for directives in (text, magic_words(f"[[{text}]]"), magic_words(f"[[fault:{text}]]")):
         try:
             wish = wish_of(Pace(), directives)
         except Refused:
             continue
-        assert wish.pace.chunks >= 0
+        wished = {**msgspec.structs.asdict(wish.pace), **msgspec.structs.asdict(wish)}
+        wished["retry_after"] = wish.retry_after_s or 0
+        wished["at"] = max(wish.at, 0)
+        assert [name for name, most in _MOST.items() if not 0 <= wished[name] <= most] == []
+        assert wish.status == 0 or 400 <= wish.status <= 599
+
+
+@pytest.mark.parametrize("name", _MOST)
+def test_a_number_past_its_bounds_is_refused_and_the_most_is_not(name: str) -> None:
+    wish_of(Pace(), f"{name}={_MOST[name]}")
+    for wrong in (-1, _MOST[name] + 1, "nan", "many"):
+        with pytest.raises(Refused):
+            wish_of(Pace(), f"{name}={wrong}")
 
 
 def _ask(*said: str, marks: tuple[int, ...] | None = None) -> Ask:
