@@ -10,7 +10,7 @@ from samovar.cli.targets import AdminToken, Url, call, call_all
 
 app = typer.Typer(no_args_is_help=True, help="Limits on requests, tokens and calls at once.")
 
-Subject = Annotated[str, typer.Argument(help="team, key, person, service, project, provider or model.")]
+Subject = Annotated[str, typer.Argument(help="team, key, person, service, provider or model.")]
 SubjectId = Annotated[str, typer.Argument(help="Its id, or * for every one that has no quota of its own.")]
 
 

@@ -64,6 +64,17 @@ async def test_credits_sent_twice_with_one_key_are_added_once(http: httpx2.Async
     assert (await http.post(path, json={"credits": 2}, headers=key)).status_code == 422
 
 
+async def test_no_wallet_goes_to_a_project_while_no_call_carries_one(http: httpx2.AsyncClient) -> None:
+    owner = {"owner_kind": "project", "owner_id": "prj_1"}
+    made = await http.post("/api/wallets", json={"name": "lab"})
+    for answer in (
+        await http.post("/api/wallets", json={"name": "hall", **owner}),
+        await http.patch(f"/api/wallets/{made.json()['id']}", json=owner),
+    ):
+        assert answer.status_code == 422
+        assert "calls carry none" in answer.json()["detail"]
+
+
 async def test_one_key_may_be_sent_for_two_wallets(http: httpx2.AsyncClient) -> None:
     for name in ("lab", "hall"):
         made = await http.post("/api/wallets", json={"name": name})

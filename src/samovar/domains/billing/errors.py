@@ -88,7 +88,7 @@ class LeaseNotLost(Conflict):
 
 
 class OwnerTaken(Conflict):
-    """The team, key, user or project has a wallet already."""
+    """The team, key or user has a wallet already."""
 
     code = "owner_taken"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from samovar.adapters.memory import MemoryBus
-from samovar.domains.billing.errors import BadQuota, QuotaExists, QuotaNotFound, RateLimited, StaleRevision
+from samovar.domains.billing.errors import BadQuota, QuotaExists, QuotaNotFound, StaleRevision
 from samovar.domains.billing.model.quotas import EVERY, Subject
 from samovar.domains.identity.model import DEFAULT_TEAM_ID
 from samovar.kernel.errors import Forbidden
@@ -37,14 +37,9 @@ async def test_a_team_is_limited_as_a_whole(make: Make) -> None:
     assert counts == [3, 2, 0]
 
 
-async def test_a_project_is_limited_where_a_call_has_one(make: Make) -> None:
-    quotas = make()
-    await quotas.rows.add(ADMIN, subject=Subject.PROJECT, subject_id="p1", limits="1/hour")
-    (await quotas.admit(key(), project_id="p1")).release()
-    with pytest.raises(RateLimited, match="project"):
-        await quotas.admit(key(), project_id="p1")
-    (await quotas.admit(key(), project_id="p2")).release()
-    (await quotas.admit(key())).release()
+async def test_a_project_is_refused_while_no_call_carries_one(make: Make) -> None:
+    with pytest.raises(BadQuota, match="carry no project yet"):
+        await make().rows.add(ADMIN, subject=Subject.PROJECT, subject_id="p1", limits="1/hour")
 
 
 async def test_rows_are_kept_apart_by_team_and_permission(make: Make) -> None:

@@ -65,7 +65,7 @@ class NewQuota(QuotaBody):
         Subject,
         Field(
             description="Each key, person or service account by itself; the team as a whole; all its calls to a provider or a"
-            " model; a project's calls, once they carry one."
+            " model. `project` is refused until calls carry one."
         ),
     ]
     subject_id: Annotated[

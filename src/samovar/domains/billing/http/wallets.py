@@ -38,7 +38,8 @@ Ceiling = Annotated[
 
 
 class NewWallet(BaseModel):
-    """The wallet that is wanted. With an owner it pays for that owner's calls where their key names no other."""
+    """The wallet that is wanted. With an owner it pays for that owner's calls where their key names no other; `project` is
+    refused until calls carry one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

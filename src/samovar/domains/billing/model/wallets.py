@@ -23,6 +23,7 @@ class OwnerKind(StrEnum):
 
     TEAM = "team"
     PROJECT = "project"
+    """Refused until calls carry one."""
     USER = "user"
     KEY = "key"
 

@@ -54,16 +54,6 @@ async def wallet(tx: Tx, team_id: str, wallet_id: str, *, lock: bool = False) ->
     return None if row is None else _wallet(row)
 
 
-async def owned_wallet(tx: Tx, team_id: str, kind: OwnerKind, owner_id: str) -> str | None:
-    """The id of the wallet that somebody owns."""
-    found: str | None = await tx.scalar(
-        select(wallets.c.id).where(
-            wallets.c.team_id == team_id, wallets.c.owner_kind == kind, wallets.c.owner_id == owner_id
-        )
-    )
-    return found
-
-
 async def list_wallets(tx: Tx, team_id: str, *, before_id: str | None, limit: int) -> list[Wallet]:
     """The team's, the newest first, from the one after ``before_id``."""
     query = select(*_SHOWN).where(wallets.c.team_id == team_id)

@@ -145,11 +145,6 @@ class Spool:
         return (self._number + 1, 0) if self._late else (self._number, self._size)
 
     @property
-    def open_calls(self) -> int:
-        """Calls that were noted and have not ended."""
-        return len(self._open)
-
-    @property
     def written(self) -> Mark:
         """How far the files may be read."""
         return self._number, self._size

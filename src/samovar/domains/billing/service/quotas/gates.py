@@ -111,11 +111,6 @@ class SharedGate:
         async with self._exchange:
             await self._hold(0)
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether forgetting it would change nothing."""
-        return not self.inside and not self._held
-
     def _has_place(self) -> bool:
         return self.inside <= self._held and self._line.now() < self._held_until
 

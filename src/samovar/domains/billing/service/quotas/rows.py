@@ -5,8 +5,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-import structlog
-
 from samovar.domains.billing.errors import BadQuota, QuotaExists, QuotaNotFound, StaleRevision
 from samovar.domains.billing.model.quotas import EVERY, MAX_CONCURRENCY, Quota, Rows, Subject, check_limits
 from samovar.domains.billing.store import quotas as store
@@ -68,7 +66,6 @@ class QuotaRows:
     """The use cases. ``changed`` is awaited after each change is committed."""
 
     def __init__(self, *, database: Database, clock: Clock, ids: Ids, changed: Callable[[], Awaitable[None]]) -> None:
-        self._log = structlog.get_logger("samovar.quotas")
         self._database = database
         self._clock = clock
         self._ids = ids
@@ -100,6 +97,8 @@ class QuotaRows:
     ) -> Quota:
         """Raises ``Forbidden``, ``BadQuota``, ``QuotaExists``."""
         require(principal, Permission.QUOTAS_WRITE)
+        if subject is Subject.PROJECT:
+            raise _bad("subject", "calls carry no project yet: limit its keys, persons or service accounts")
         if not 1 <= len(subject_id) <= MAX_SUBJECT_CHARS:
             raise _bad("subject_id", f"must be 1 to {MAX_SUBJECT_CHARS} characters: an id, or {EVERY!r} for every one")
         if subject is Subject.TEAM and subject_id not in (EVERY, principal.team_id):

@@ -95,7 +95,7 @@ class QuotaService:
         self._book = Book(clock=clock, line=self._line, away=self._away)
         self._remembered = Remembered(database)
         self._load = Load(bounds=bounds or LoadBounds(), clock=clock)
-        self._accounts: dict[tuple[str, str, str], Account] = {}
+        self._accounts: dict[tuple[str, str], Account] = {}
         self._targets: dict[tuple[str, str, str], Account] = {}
         self._known = (-1, -1)
         self._refused = 0
@@ -110,7 +110,7 @@ class QuotaService:
     async def admit_request(self, principal: Principal) -> list[tuple[bytes, bytes]]:
         """A request that is no call: it counts as one, but not among calls at once. The answer is what to tell in headers.
         Raises ``RateLimited``, ``QuotaUnavailable``."""
-        account = self._account_of(principal, "")
+        account = self._account_of(principal)
         if account.requests:
             try:
                 await take_all(account.requests, 1, self._clock)
@@ -119,10 +119,10 @@ class QuotaService:
                 raise
         return headers_of(account, self._clock.monotonic())
 
-    async def admit(self, principal: Principal, *, project_id: str = "") -> Grant:
+    async def admit(self, principal: Principal) -> Grant:
         """Let a call of this caller in; release what you get, in every case. Waits only where a block of a shared limit is
         not here yet. Raises ``RateLimited``, ``Overloaded``, ``QuotaUnavailable``."""
-        account = self._account_of(principal, project_id)
+        account = self._account_of(principal)
         load = self._load
         load.enter(account.caller)
         try:
@@ -223,24 +223,22 @@ class QuotaService:
         self._targets.clear()
         self._known = (self._book.version, self._remembered.version)
 
-    def _account_of(self, principal: Principal, project_id: str) -> Account:
+    def _account_of(self, principal: Principal) -> Account:
         if self._known != (self._book.version, self._remembered.version):
             self._forget_accounts()
-        account = self._accounts.get((principal.team_id, principal.id, project_id))
-        return self._open_account(principal, project_id) if account is None else account
+        account = self._accounts.get((principal.team_id, principal.id))
+        return self._open_account(principal) if account is None else account
 
-    def _open_account(self, principal: Principal, project_id: str) -> Account:
+    def _open_account(self, principal: Principal) -> Account:
         team_id = principal.team_id
         subjects = [(Subject.TEAM, team_id)]
-        if project_id:
-            subjects.append((Subject.PROJECT, project_id))
         own = _SUBJECT_OF.get(principal.kind)
         if own is not None:
             subjects.append((own, principal.id))
         account = self._account((team_id, principal.id), subjects)
         if len(self._accounts) >= _MOST_ACCOUNTS:
             self._accounts.clear()
-        self._accounts[team_id, principal.id, project_id] = account
+        self._accounts[team_id, principal.id] = account
         return account
 
     def _target_account(self, caller: Caller, provider: str, model: str) -> Account:
