@@ -109,6 +109,20 @@ async def test_a_price_that_is_none_is_refused(http: httpx2.AsyncClient, price: 
     assert answer.status_code == 422
 
 
+@pytest.mark.parametrize("name", ["auto", "auto:cost", "auto:mine", "auto:a:b", "dg:cost", "a:b:weighted"])
+async def test_a_name_that_routing_gives_a_meaning_is_nobodys(http: httpx2.AsyncClient, name: str) -> None:
+    for path, body in (("groups", {"model_ids": ["openai/gpt-5"]}), ("aliases", {"model_id": "openai/gpt-5"})):
+        refused = await http.put(f"/api/{path}/{name}", json=body)
+        assert refused.status_code == 422
+        assert "is routing's own" in refused.text
+
+
+@pytest.mark.parametrize("name", ["automatic", "cost", "dg:v2", "cost:dg", "dg:auto"])
+async def test_a_name_that_only_looks_like_it_may_be_given(http: httpx2.AsyncClient, name: str) -> None:
+    made = await http.put(f"/api/groups/{name}", json={"model_ids": ["openai/gpt-5"]})
+    assert made.status_code == 200, made.text
+
+
 async def test_aliases_and_groups_are_put_listed_and_deleted(http: httpx2.AsyncClient) -> None:
     alias = await http.put("/api/aliases/fast", json={"model_id": "openai/gpt-5-nano"})
     assert alias.json() == {"name": "fast", "model_id": "openai/gpt-5-nano", "revision": 1}

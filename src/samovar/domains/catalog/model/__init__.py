@@ -5,7 +5,7 @@ full ids only, so a loop cannot be written. Unknown prices and abilities are ``N
 """
 
 from samovar.domains.catalog.model.families import Family, FamilyTable, Grade
-from samovar.domains.catalog.model.names import AUTO, Shelf, TeamCatalog, allows
+from samovar.domains.catalog.model.names import AUTO, Shelf, TeamCatalog, allows, is_reserved
 from samovar.domains.catalog.model.prices import OVERRIDE_SOURCE, PriceCard, Rates, Sheet, Tier, flat
 from samovar.domains.catalog.model.snapshot import Clause, Entry, Listing, PriceBook
 from samovar.domains.catalog.model.things import (
@@ -71,4 +71,5 @@ __all__ = [
     "is_for_chat",
     "is_model_id",
     "is_model_name",
+    "is_reserved",
 ]

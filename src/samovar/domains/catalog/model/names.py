@@ -1,6 +1,6 @@
 """How a name becomes targets. A :class:`TeamCatalog` is one team's view at one moment: built, then only read.
 
-Order: a full id of a configured provider; an alias or a group; ``<group>:<strategy>`` and ``auto:<strategy>``; a bare name
+Order: ``auto:<strategy>`` and ``<group>:<strategy>``; a full id of a configured provider; an alias or a group; a bare name
 that exactly one provider has. What a caller may use is cut out of that by the patterns of its key.
 """
 
@@ -37,7 +37,7 @@ _MAX_COMPARED: Final = 16
 _MAX_COMPARED_CHARS: Final = 64
 
 AUTO: Final = "auto"
-"""``auto:<strategy>``: the best of all chat models that the caller may use. A group of that name is an admin's own."""
+"""``auto:<strategy>``: the best of all chat models that the caller may use."""
 _AUTO_STRATEGIES: Final = frozenset({Strategy.COST, Strategy.LATENCY, Strategy.QUALITY, Strategy.BALANCED})
 _STRATEGIES: Final = {strategy.value: strategy for strategy in Strategy}
 
@@ -124,11 +124,11 @@ class TeamCatalog:
 
     def _resolved(self, name: str, allowed: Allowed) -> Resolved:
         base, colon, word = name.rpartition(":")
-        strategy = _STRATEGIES.get(word) if colon and name not in self._aliases and name not in self._groups else None
+        strategy = _STRATEGIES.get(word) if colon else None
+        if colon and base == AUTO:
+            return self._auto(name, strategy, allowed)
         if strategy is not None and (group := self._groups.get(base)) is not None:
             return Resolved(self._of(base, allowed), strategy, group.weights)
-        if colon and base == AUTO and name not in self._aliases and name not in self._groups:
-            return self._auto(name, strategy, allowed)
         targets = self._of(name, allowed)
         if (group := self._groups.get(name)) is not None:
             return Resolved(targets, group.strategy, group.weights)
@@ -266,6 +266,13 @@ class TeamCatalog:
         )
         override = self._overrides.get(model.id)
         return model if override is None else override.over(model)
+
+
+def is_reserved(name: str) -> bool:
+    """Whether routing itself gives ``name`` a meaning: ``auto``, ``auto:...`` and ``...:<strategy>``. An alias or a group of
+    that name would take calls that ask for something else."""
+    base, colon, word = name.rpartition(":")
+    return name.partition(":")[0] == AUTO or (bool(base and colon) and word in _STRATEGIES)
 
 
 def allows(patterns: tuple[str, ...], name: str) -> bool:

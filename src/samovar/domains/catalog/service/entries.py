@@ -26,6 +26,7 @@ from samovar.domains.catalog.model import (
     Sheet,
     Strategy,
     is_model_id,
+    is_reserved,
 )
 from samovar.domains.catalog.service.live import LiveCatalogs
 from samovar.domains.catalog.service.providers import Changing
@@ -218,6 +219,11 @@ def _check_name(name: str) -> None:
                 "name",
                 "must be letters, digits and '.', '_', ':', '@', '-', at most 128, and begin with a letter or digit",
             )
+        )
+    if is_reserved(name):
+        words = ", ".join(f"':{strategy.value}'" for strategy in Strategy)
+        raise _bad(
+            Flaw("name", f"{name!r} is routing's own: a name must not be 'auto', begin with 'auto:' or end in {words}")
         )
 
 
