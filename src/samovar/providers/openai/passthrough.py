@@ -27,7 +27,8 @@ def read_head(body: bytes) -> Head:
         model=head.model,
         stream=head.stream is True,
         wants_usage=options is not None and options.include_usage is True,
-        max_output_tokens=head.max_completion_tokens or head.max_tokens,
+        # Which of the two binds differs from vendor to vendor: money is held for the larger.
+        max_output_tokens=max(head.max_completion_tokens or 0, head.max_tokens or 0) or None,
         choices=head.n or 1,
         drop_params=head.drop_params is True,
     )

@@ -29,6 +29,7 @@ from samovar.ports.llm import (
 )
 
 CHARS_A_TOKEN: Final = 4
+TOO_MANY_TOKENS: Final = 1_000_000_000
 TOKENS_A_FILE: Final = 1_000
 SHORT_BYTES: Final = 16 * 1024
 """A body up to this is weighed by its bytes, where that is near enough."""
@@ -38,15 +39,33 @@ MOST_TOKENS_A_FILE: Final = 5_000
 
 def settled(seen: Usage | None, *, call: Call, output_chars: int, ended: bool) -> Usage:
     """The usage to account for. ``ended`` is whether the provider said why it stopped."""
-    if seen is not None and ended and not seen.estimated:
+    if (
+        seen is not None
+        and ended
+        and not seen.estimated
+        and (seen.output_tokens or not output_chars)
+        and is_credible(seen)
+    ):
         return seen
-    seen = seen or Usage()
+    if seen is None or not _is_possible(seen):
+        seen = Usage()
     return msgspec.structs.replace(
         seen,
         input_tokens=seen.input_tokens or _input_tokens(call),
         output_tokens=max(seen.output_tokens, -(-output_chars // CHARS_A_TOKEN)),
         estimated=True,
     )
+
+
+def is_credible(usage: Usage) -> bool:
+    """Whether it can be the usage of a call: one that says something has at least a token of input, and none has a billion.
+    A provider that counts nothing must not make its calls free."""
+    return usage.input_tokens > 0 and _is_possible(usage)
+
+
+def _is_possible(usage: Usage) -> bool:
+    counts = (usage.input_tokens, usage.output_tokens, usage.web_searches)
+    return min(counts) >= 0 and max(counts) < TOO_MANY_TOKENS
 
 
 def answer_chars(response: ChatResponse) -> int:

@@ -25,7 +25,7 @@ from samovar.domains.gateway.model import (
 )
 from samovar.domains.gateway.model.other_models import other_models
 from samovar.domains.gateway.service.attempts import Attempts
-from samovar.domains.gateway.service.estimate import answer_chars, settled
+from samovar.domains.gateway.service.estimate import answer_chars, is_credible, settled
 from samovar.domains.gateway.service.figures import Figures, count_once, embed_once, estimated_count
 from samovar.domains.gateway.service.guarding import Guards, read_through, ruled_answer
 from samovar.domains.gateway.service.health import Healths
@@ -250,16 +250,17 @@ class GatewayService:
         if attempt.native:
             tapped = attempt.dialect.tap(body, vendor=attempt.vendor)
             usage = tapped.usage
-            if usage is None or usage.estimated:
-                usage = settled(usage, call=call, output_chars=_native_chars(attempt, body), ended=True)
+            if usage is None or usage.estimated or not usage.output_tokens or not is_credible(usage):
+                said = _native_chars(attempt, body) * call.head.choices
+                usage = settled(usage, call=call, output_chars=said, ended=True)
             trail.used(usage, tapped.stop)
             if tapped.pins:
                 return pinned_json(body, tapped.pins, maker_of(attempt.target.provider.id))
             return body
         response = attempt.dialect.read_response(body, vendor=attempt.vendor)
-        if response.usage.estimated:
-            guess = settled(response.usage, call=call, output_chars=answer_chars(response), ended=True)
-            response = msgspec.structs.replace(response, usage=guess)
+        usage = settled(response.usage, call=call, output_chars=answer_chars(response), ended=True)
+        if usage is not response.usage:
+            response = msgspec.structs.replace(response, usage=usage)
         if not response.created:
             response = msgspec.structs.replace(response, created=int(self._clock.now().timestamp()))
         trail.used(response.usage, response.stop)
