@@ -188,17 +188,17 @@ async def test_a_connection_gone_silent_is_noticed(relay: Relay, redis_prefix: s
     bus = RedisBus(
         link=RedisLink(f"redis://127.0.0.1:{relay.port}/0", clock=SystemClock(), deadline_s=5),
         prefix=redis_prefix,
-        quiet_s=0.1,
+        quiet_s=0.5,
     )
     gaps = Heard()
     bus.subscribe("keys", Heard())
     bus.on_gap(lambda: gaps(b"gap"))
     await bus.start()
     # Longer than a silence that is asked about: answered questions are no gap.
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(1.5)
     assert gaps.messages == []
     relay.silent = True
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1.5)
     relay.silent = False
     await until(lambda: gaps.messages == [b"gap"])
     await bus.close()

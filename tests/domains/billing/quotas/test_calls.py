@@ -79,12 +79,12 @@ async def test_what_flows_in_can_be_used_and_no_more(make: Make) -> None:
     quotas = make(defaults=QuotaDefaults(key="100/second burst 50"))
     loop = asyncio.get_running_loop()
     start, count = loop.time(), 0
-    while loop.time() < start + 1.5:
+    # The burst, and what flows in within a second; where the machine is busy it comes later, but it comes.
+    while count < 150 and loop.time() < start + 30:
         count += await passed(quotas, key(), 5)
+        assert count <= 50 + 100 * (loop.time() - start)
         await asyncio.sleep(0.005)
-    took = loop.time() - start
-    # Never over; under by what is given up for blocks, and what died in them.
-    assert 0.6 * 100 * took <= count <= 50 + 100 * took
+    assert count >= 150
 
 
 async def with_tokens(make: Make, tokens: str) -> QuotaService:
