@@ -13,7 +13,7 @@ import structlog
 from samovar.domains.billing.errors import ChargesRefused, SpoolFull
 from samovar.domains.billing.model.ledger import Settled
 from samovar.domains.billing.model.records import Intent, Outcome, settled
-from samovar.domains.billing.service.money.journal import Mark
+from samovar.domains.billing.service.money.journal import Place
 from samovar.domains.billing.service.money.posting import charge_all
 from samovar.kernel.errors import Unavailable
 from samovar.ports.database import Database
@@ -57,12 +57,12 @@ class DirectJournal:
         return self._written(place)
 
     @property
-    def end(self) -> Mark:
+    def end(self) -> Place:
         """See :class:`Journal`."""
         return 0, self._taken
 
     @property
-    def moved(self) -> Mark:
+    def moved(self) -> Place:
         """See :class:`Journal`."""
         return 0, self._done
 

@@ -5,7 +5,7 @@ from typing import Protocol, TypeAlias
 
 from samovar.domains.billing.model.records import Intent, Outcome
 
-Mark: TypeAlias = tuple[int, int]
+Place: TypeAlias = tuple[int, int]
 """A place in a journal; a later one is greater."""
 
 
@@ -21,12 +21,12 @@ class Journal(Protocol):
         ...
 
     @property
-    def end(self) -> Mark:
+    def end(self) -> Place:
         """Where the next record will stand."""
         ...
 
     @property
-    def moved(self) -> Mark:
+    def moved(self) -> Place:
         """All before this stands in the ledger."""
         ...
 

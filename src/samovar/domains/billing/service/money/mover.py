@@ -12,7 +12,7 @@ import structlog
 from samovar.domains.billing.errors import ChargesRefused
 from samovar.domains.billing.model.ledger import Settled
 from samovar.domains.billing.service.money.hold import Tally
-from samovar.domains.billing.service.money.journal import Mark
+from samovar.domains.billing.service.money.journal import Place
 from samovar.domains.billing.service.money.leasing import give_back
 from samovar.domains.billing.service.money.posting import charge_all
 from samovar.domains.billing.service.money.replay import Batch, Reader
@@ -79,7 +79,7 @@ class Mover:
                 self._tally.damaged_segments += self._reader.damaged
                 self._reader.damaged = 0
 
-    async def _read(self, until: Mark) -> Batch:
+    async def _read(self, until: Place) -> Batch:
         # Kept, too: a thread goes on when whoever waits for it is cancelled, and what it read is not read again.
         if self._reading is None:
             self._reading = asyncio.create_task(asyncio.to_thread(self._reader.read, until=until))

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from samovar.domains.billing.errors import PaymentRefused, TooManyWaiting
 from samovar.domains.billing.model.ledger import MICROSECONDS_A_DAY
 from samovar.domains.billing.model.wallets import SHARE, PurseState, midnight_after
-from samovar.domains.billing.service.money.journal import Mark
+from samovar.domains.billing.service.money.journal import Place
 from samovar.domains.billing.service.money.leasing import Grant, Leasing, Wish, spent_out
 from samovar.kernel.errors import Unavailable
 from samovar.ports.clock import Clock
@@ -68,7 +68,7 @@ class Lease:
         self.amount = grant.amount
         self.free = grant.amount
         self.holds = 0
-        self.last_mark: Mark = (0, 0)
+        self.last_mark: Place = (0, 0)
         self.takes = 0
         self.used_takes = 0
         self.used_at = now_s
@@ -189,7 +189,7 @@ class Purse:
         if now >= lease.until or (now_s - lease.used_at >= idle_s and self._filling is None):
             self.retire()
 
-    async def give_back(self, *, moved: Mark) -> None:
+    async def give_back(self, *, moved: Place) -> None:
         """Give back what retired leases do not need; ``moved`` is how far the journal stands in the ledger. Raises
         ``Unavailable``; then it is done the next time."""
         for lease in list(self.retiring):

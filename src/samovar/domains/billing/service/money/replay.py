@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from samovar.domains.billing.model.ledger import Settled
 from samovar.domains.billing.model.records import Intent, scan, settled
-from samovar.domains.billing.service.money.journal import Mark
+from samovar.domains.billing.service.money.journal import Place
 from samovar.domains.billing.service.money.spool import segment_path, segments_of
 
 # Some five hundred calls; and above the longest record.
@@ -17,7 +17,7 @@ class Batch(NamedTuple):
     """Calls that ended, and where reading stopped."""
 
     calls: list[Settled]
-    end: Mark
+    end: Place
 
 
 class Reader:
@@ -26,11 +26,11 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._mark: Mark = (1, 0)
+        self._mark: Place = (1, 0)
         self._intents: dict[str, Intent] = {}
         self.damaged = 0
 
-    def read(self, *, until: Mark | None = None) -> Batch:
+    def read(self, *, until: Place | None = None) -> Batch:
         """What the next chunk holds, up to ``until`` (``None``: to the end of all). A batch without calls that ends where the
         last one did is the end. Raises ``OSError``."""
         for number in self._numbers(until):
@@ -56,7 +56,7 @@ class Reader:
         self._intents.clear()
         return [call for call in found if call is not None]
 
-    def _numbers(self, until: Mark | None) -> Iterator[int]:
+    def _numbers(self, until: Place | None) -> Iterator[int]:
         if until is not None:
             yield from range(self._mark[0], until[0] + 1)
             return

@@ -17,7 +17,7 @@ from typing import Final, Literal, TypeAlias
 
 from samovar.domains.billing.errors import SpoolFull
 from samovar.domains.billing.model.records import Intent, Outcome, framed
-from samovar.domains.billing.service.money.journal import Mark
+from samovar.domains.billing.service.money.journal import Place
 
 Sync: TypeAlias = Literal["interval", "always"]
 
@@ -80,7 +80,7 @@ class Spool:
         self._waiters: list[tuple[asyncio.Future[None], bool]] = []
         self._syncing: asyncio.Task[None] | None = None
         self._broken: str | None = None
-        self.moved: Mark = (1, 0)
+        self.moved: Place = (1, 0)
         self._begin_segment()
 
     @classmethod
@@ -139,13 +139,13 @@ class Spool:
         return self._synced(strictly=False)
 
     @property
-    def end(self) -> Mark:
+    def end(self) -> Place:
         """See :class:`Journal`."""
         # What waits in memory comes after all that is written.
         return (self._number + 1, 0) if self._late else (self._number, self._size)
 
     @property
-    def written(self) -> Mark:
+    def written(self) -> Place:
         """How far the files may be read."""
         return self._number, self._size
 
@@ -154,7 +154,7 @@ class Spool:
         """See :class:`Journal`."""
         return self._older_bytes + self._size
 
-    def note_moved(self, mark: Mark) -> None:
+    def note_moved(self, mark: Place) -> None:
         """All before ``mark`` stands in the ledger: let go of what is not needed any more."""
         self.moved = mark
         number = mark[0]
