@@ -58,6 +58,27 @@ async def test_an_unknown_cost_is_charged_at_the_hold_and_a_higher_one_in_full(e
     assert await till.books.check(ADMIN) == []
 
 
+async def test_a_call_that_costs_more_than_its_whole_lease_leaves_the_books_right(
+    either_till: Till, clock: ManualClock
+) -> None:
+    till = either_till
+    wallet = await till.wallet(1000)
+    await till.budgets.create(ADMIN, BudgetOrder(wallet_id=wallet.id, period=BudgetPeriod.DAY, nano_usd=900 * CREDIT))
+    await till.call("call_1", wallet, hold=CREDIT, nano_usd=50 * CREDIT)
+    await till.money.flush()
+    for number in range(2, 5):
+        await till.call(f"call_{number}", wallet, hold=CREDIT, nano_usd=CREDIT)
+        await till.money.flush()
+        assert await till.books.check(ADMIN) == []
+    for _ in range(2):
+        await till.money.tidy()
+        clock.advance(61)
+    await till.money.tidy()
+    left = await till.wallets.get(ADMIN, wallet.id)
+    assert (left.balance_nano_usd, left.leased_nano_usd) == (947 * CREDIT, 0)
+    assert await till.books.check(ADMIN) == []
+
+
 async def test_a_wallet_gives_its_last_credit_and_not_one_more(either_till: Till) -> None:
     till = either_till
     wallet = await till.wallet(10)

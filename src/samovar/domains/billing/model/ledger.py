@@ -157,6 +157,11 @@ class LeaseRow:
         """Leased and not spent."""
         return max(0, self.amount_nano_usd - self.spent_nano_usd)
 
+    @property
+    def overspent(self) -> int:
+        """Spent beyond what was leased, by calls that cost more than their holds."""
+        return max(0, self.spent_nano_usd - self.amount_nano_usd)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldLease:

@@ -84,12 +84,15 @@ class Leasing:
                 raise WalletGone(
                     f"The key pays from wallet {wish.wallet_id}, which its team does not have. Make a key with another."
                 )
+            row = None if wish.lease_id is None else await leases.lease(tx, wish.team_id, wish.lease_id)
+            if wish.lease_id is not None and (row is None or row.state is not LeaseState.OPEN or row.day != day):
+                return Grant(wish.lease_id, day, now, 0, None, PurseState.OK, ended=True)
             uses = await budgets.uses(tx, wish.team_id, wish.wallet_id, day=day)
             available = allowance(wallet, uses)
-            more = lease_size(wish.wanted, free=wish.free, available=available, comfortable=wish.comfortable)
-            grant = await self._grow(tx, wish, more, day=day, now=now)
-            if grant.ended:
-                return grant
+            # What was spent beyond the lease the wallet has paid already: it need not be leased once more.
+            free = wish.free if row is None else wish.free + row.overspent
+            more = lease_size(wish.wanted, free=free, available=available, comfortable=wish.comfortable)
+            grant = await self._grow(tx, wish, row, more, day=day, now=now)
             if more:
                 await wallets.add_sums(tx, [wallets.WalletSums(wallet.id, 0, more, 0)])
                 await budgets.begin_counters(tx, _leased(uses, day, more))
@@ -97,21 +100,19 @@ class Leasing:
         left = None if available is None else available - more
         return grant._replace(available=left, reach=reach(wallet, uses), state=state_of(_after(uses, more)))
 
-    async def _grow(self, tx: Tx, wish: Wish, more: int, *, day: int, now: datetime) -> Grant:
-        nothing = Grant(wish.lease_id or "", day, now, 0, None, PurseState.OK)
-        if wish.lease_id is None:
+    async def _grow(self, tx: Tx, wish: Wish, row: LeaseRow | None, more: int, *, day: int, now: datetime) -> Grant:
+        grant = Grant(wish.lease_id or "", day, now, 0, None, PurseState.OK)
+        if row is None:
             if not more:
-                return nothing
+                return grant
             made = LeaseRow(self._ids.new("lse"), wish.wallet_id, wish.team_id, day, more, 0, LeaseState.OPEN)
             await leases.add_lease(tx, made, spender_id=self.spender.id, at=now)
-            return nothing._replace(lease_id=made.id, amount=more)
-        row = await leases.lease(tx, wish.team_id, wish.lease_id)
-        if row is None or row.state is not LeaseState.OPEN or row.day != day:
-            return nothing._replace(ended=True)
-        amount = row.amount_nano_usd + more
-        if more:
+            return grant._replace(lease_id=made.id, amount=more)
+        # So that ``more``, which the wallet and its budgets count as leased, is what comes to be outstanding.
+        amount = row.amount_nano_usd + row.overspent + more
+        if amount != row.amount_nano_usd:
             await leases.set_lease(tx, wish.team_id, row.id, amount_nano_usd=amount, state=LeaseState.OPEN)
-        return nothing._replace(amount=amount)
+        return grant._replace(amount=amount)
 
     async def give_back(self, team_id: str, lease_id: str, *, keep: int, close: bool) -> None:
         """Leave a lease with ``keep`` in all, spent or held, and let it end where ``close``. Again is harmless."""
