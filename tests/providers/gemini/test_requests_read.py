@@ -56,6 +56,21 @@ def test_the_head_is_read_in_either_spelling(fields: dict[str, Any]) -> None:
     assert DIALECT.read_head(body) == Head(model="", wants_usage=True, max_output_tokens=7, drop_params=True)
 
 
+@pytest.mark.parametrize(
+    ("config", "choices"),
+    [
+        ({"candidateCount": 3}, 3),
+        ({"candidate_count": 3}, 3),
+        ({"candidateCount": 0}, 1),
+        ({"candidateCount": None}, 1),
+        ({}, 1),
+    ],
+)
+def test_the_head_says_how_many_answers_are_asked_for(config: dict[str, Any], choices: int) -> None:
+    body = json.dumps({"contents": HELLO, "generationConfig": config}).encode()
+    assert DIALECT.read_head(body).choices == choices
+
+
 def test_both_spellings_say_the_same_and_what_is_the_callers_own_is_not_respelt() -> None:
     schema = {"type": "object", "properties": {"city_name": {"type": "string"}}}
     camel = {

@@ -41,6 +41,7 @@ _TIERS: Final = {"standard": "default", "unspecified": None}
 
 class _HeadConfig(msgspec.Struct, rename="camel"):
     max_output_tokens: Annotated[int, Meta(ge=0)] | None = None
+    candidate_count: int | None = None
 
 
 class _Head(msgspec.Struct):
@@ -106,6 +107,7 @@ def read_head(body: bytes) -> Head:
         model="",
         wants_usage=True,
         max_output_tokens=config.max_output_tokens,
+        choices=max(1, config.candidate_count or 1),
         drop_params=head.drop_params or head.dropParams,
     )
 
