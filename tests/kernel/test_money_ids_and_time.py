@@ -22,7 +22,7 @@ def test_a_dollar_is_a_hundred_credits() -> None:
     assert credits_text(-5_000_000) == "-0.5"
 
 
-@pytest.mark.parametrize("text", ["", "one", "1.23456789", "inf", "nan"])
+@pytest.mark.parametrize("text", ["", "one", "1.23456789", "inf", "nan", "5_0", "٥", "1e2", " 5", "5\n", "."])
 def test_what_is_no_amount_of_credits_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="credits"):
         nano_usd_of_credits(text)

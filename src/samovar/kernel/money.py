@@ -3,12 +3,14 @@
 One dollar is 100 credits (requirements, *routing and billing*), so one credit is 10,000,000 nano-dollars.
 """
 
+import re
 from decimal import Decimal
 from typing import Final
 
 NANO_USD_PER_USD: Final = 1_000_000_000
 NANO_USD_PER_CREDIT: Final = 10_000_000
 _PLACES: Final = 7
+_DECIMAL: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
 
 
 def credits_text(nano_usd: int) -> str:
@@ -18,12 +20,16 @@ def credits_text(nano_usd: int) -> str:
     return f"{sign}{whole}.{rest:0{_PLACES}d}".rstrip("0").rstrip(".") if rest else f"{sign}{whole}"
 
 
+def is_decimal(text: str) -> bool:
+    """Whether it is a decimal as people write one. Python's own reading takes ``5_0`` for fifty, and digits of any script."""
+    return _DECIMAL.fullmatch(text) is not None
+
+
 def nano_usd_of_credits(text: str) -> int:
     """The amount that ``credits_text`` wrote. Raises ``ValueError`` for what is no decimal or is finer than a nano-dollar."""
-    try:
-        amount = Decimal(text) * NANO_USD_PER_CREDIT
-    except ArithmeticError as error:
-        raise ValueError(f"{text!r} is not a decimal number of credits") from error
-    if not amount.is_finite() or amount != amount.to_integral_value():
+    if not is_decimal(text):
+        raise ValueError(f"{text!r} is not a decimal number of credits")
+    amount = Decimal(text) * NANO_USD_PER_CREDIT
+    if amount != amount.to_integral_value():
         raise ValueError(f"{text!r} is not a number of credits with at most {_PLACES} decimal places")
     return int(amount)

@@ -92,7 +92,7 @@ async def test_no_more_is_taken_out_than_lies_in_a_wallet_unheld(http: httpx2.As
     assert (await http.post(path, json={"credits": -5})).json()["balance"] == "0"
 
 
-@pytest.mark.parametrize("credits", ["NaN", "-1", "1e30", 0.00000001, "ten"])
+@pytest.mark.parametrize("credits", ["NaN", "-1", "1e30", 0.00000001, "ten", "5_0", "٥", "1e1", " 5"])
 async def test_what_is_no_amount_is_refused(http: httpx2.AsyncClient, credits: object) -> None:
     assert (await http.post("/api/wallets", json={"name": "lab", "credits": credits})).status_code == 422
 

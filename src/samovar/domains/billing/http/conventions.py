@@ -5,9 +5,9 @@ from decimal import Decimal
 from typing import Annotated, Any, Final
 
 from fastapi import Header, Path, Query, Request, Response
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from samovar.kernel.money import NANO_USD_PER_CREDIT
+from samovar.kernel.money import NANO_USD_PER_CREDIT, is_decimal
 from samovar.kernel.principal import Principal
 from samovar.ports import problems
 from samovar.ports.revisions import etag
@@ -18,8 +18,16 @@ Authenticate = Callable[[Request], Awaitable[Principal]]
 _MOST_CREDITS: Final = 1_000_000_000
 CREDIT_PLACES: Final = 7
 
+
+def _as_written(credits: object) -> object:
+    if isinstance(credits, str) and not is_decimal(credits):
+        raise ValueError("is not a decimal number of credits, such as 12.5")
+    return credits
+
+
 Credits = Annotated[
     Decimal,
+    BeforeValidator(_as_written),
     Field(
         ge=0,
         le=_MOST_CREDITS,
@@ -30,6 +38,7 @@ Credits = Annotated[
 ]
 SignedCredits = Annotated[
     Decimal,
+    BeforeValidator(_as_written),
     Field(
         ge=-_MOST_CREDITS,
         le=_MOST_CREDITS,
