@@ -99,6 +99,15 @@ async def test_a_call_may_ask_for_another_strategy_by_name(start: Start) -> None
         assert b"auto:balanced" in wrong.body
 
 
+async def test_of_a_group_of_one_the_answer_and_the_explanation_say_the_same(start: Start) -> None:
+    async with two_sandboxes(start) as gateway:
+        await put(gateway, "/api/groups/one", {"model_ids": ["openai/gpt-4o"], "strategy": "quality"})
+        answer = await gateway.chat("hello", model="one", stream=False)
+        for cheaper in (False, True):
+            said = await explained(gateway, {"request": asking("hello", "one"), "prefer_cheaper": cheaper})
+            assert said.why == answer.headers["x-samovar-route"] == "only target"
+
+
 async def test_auto_takes_the_best_few_of_all_that_may_be_used(start: Start) -> None:
     async with two_sandboxes(start) as gateway:
         said = await explained(gateway, asking("hello", "auto:quality"))

@@ -9,13 +9,13 @@ import msgspec
 from samovar.domains.catalog.model import Strategy, Target
 from samovar.domains.gateway.errors import MadeElsewhere
 from samovar.domains.gateway.model.call import Attempt, Plan
-from samovar.domains.gateway.model.ranking import rank
+from samovar.domains.gateway.model.ranking import ONLY_TARGET, rank
 from samovar.domains.gateway.model.routing import OPEN_ATTEMPTS, Ranked, Ranking, Routing
 from samovar.ports.dialect import Dialect, Unsupported, Vendor
 from samovar.ports.pins import maker_of
 
 _MAX_REASONS: Final = 3
-_WHY: Final = {True: "only target", False: "in the group's order"}
+_WHY: Final = {True: ONLY_TARGET, False: "in the group's order"}
 
 
 def plan(
@@ -98,7 +98,7 @@ def ranked(
         if not dialects.keys() & (vendors[name].embedding_paths if vectors else vendors[name].paths).keys()
     }
     ranking = rank(targets, routing, mute=mute)
-    if not prefer_cheaper:
+    if not prefer_cheaper or len(targets) == 1:
         return ranking
     return msgspec.structs.replace(ranking, why=f"{ranking.why}; the budget asks for cheaper")
 

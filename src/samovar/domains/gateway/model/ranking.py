@@ -29,6 +29,7 @@ from samovar.domains.gateway.model.routing import (
 )
 from samovar.kernel.money import credits_text
 
+ONLY_TARGET: Final = "only target"
 LOW_HEADROOM: Final = 0.1
 # Latencies are compared for an answer of this length; where none was ever streamed, whole answers stand for it.
 _EXPECTED_OUTPUT_TOKENS: Final = 256
@@ -104,7 +105,7 @@ def _in_order(targets: Sequence[Target], routing: Routing, mute: Set[str]) -> Ra
         ranked.append(Ranked(target, standing, None, found.cost, found.latency, found.vitals, found.notes))
     ranked.sort(key=lambda one: one.standing)
     later = sum(one.standing is Standing.COOLING for one in ranked)
-    why = "only target" if len(ranked) == 1 else "in the group's order"
+    why = ONLY_TARGET if len(ranked) == 1 else "in the group's order"
     if 0 < later < len(ranked):
         why += f", {later} cooling down last"
     return Ranking(Strategy.ORDER, tuple(ranked), tuple(excluded), why)
@@ -129,7 +130,7 @@ def _by_measure(targets: Sequence[Target], routing: Routing, mute: Set[str]) -> 
     if not ranked:
         return Ranking(routing.strategy, (), tuple(excluded), "no target can take this call")
     ranked, how = _with_chance(ranked, routing, held)
-    why = _why(ranked, routing, how)
+    why = _why(ranked, routing, how, is_alone=len(targets) == 1)
     return Ranking(routing.strategy, tuple(ranked), tuple(excluded), why, how, held)
 
 
@@ -300,10 +301,12 @@ def _drawn(ranked: Sequence[Ranked], chance: float) -> int:
     return 0
 
 
-def _why(ranked: Sequence[Ranked], routing: Routing, how: How) -> str:
+def _why(ranked: Sequence[Ranked], routing: Routing, how: How, *, is_alone: bool) -> str:
     best, count = ranked[0], len(ranked)
     of = f"of {count}"
     if count == 1:
+        if is_alone:
+            return ONLY_TARGET
         return f"{routing.strategy.value}: the only target that can"
     if how is How.EXPLORED:
         return f"{routing.strategy.value}: tried {of} because it was not seen lately"
