@@ -14,7 +14,7 @@ _ANSWER_HEADERS: Final[Mapping[str, str]] = {
     "x-samovar-provider": "The provider that answered.",
     "x-samovar-route": "Why this one.",
     "x-samovar-attempts": "How many were tried.",
-    "x-samovar-cost-credits": "The cost; `unknown` where no price is known.",
+    "x-samovar-cost-credits": "What the call is charged; `unknown` where no price is known and nobody pays.",
     "x-samovar-estimated": "`1` where the figures are our own guess.",
     "x-samovar-budget": "Where a budget of the wallet is nearly spent: `warned`; where it asks for cheaper models: `degrade`.",
     "x-samovar-overhead-ms": "What Samovar added to the provider's time.",

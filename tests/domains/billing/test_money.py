@@ -1,6 +1,7 @@
 """A call's money from its hold to the ledger, on both engines, with a spool and without."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -8,14 +9,19 @@ import pytest
 from sqlalchemy import text
 
 from samovar.domains.billing.errors import CreditSpent, SpoolFull, TooManyWaiting, WalletGone
+from samovar.domains.billing.model import price
 from samovar.domains.billing.model.ledger import TransferKind
+from samovar.domains.billing.model.prices import MOST_NANO_USD_A_CALL
 from samovar.domains.billing.model.wallets import BudgetMode, BudgetPeriod, OwnerKind, PurseState
 from samovar.domains.billing.service import BudgetOrder, WalletOrder
 from samovar.domains.billing.service.money.payers import WalletRef
 from samovar.domains.billing.service.money.purse import MAX_WAITING
 from samovar.ports.database import Database
+from samovar.ports.llm import Usage
 from tests.domains.billing.conftest import ADMIN, CREDIT, Open, Till, cost, gone
 from tests.support.clock import ManualClock
+
+AT = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 async def charges(till: Till, wallet: WalletRef) -> dict[str, tuple[int, str | None]]:
@@ -77,6 +83,27 @@ async def test_a_call_that_costs_more_than_its_whole_lease_leaves_the_books_righ
     left = await till.wallets.get(ADMIN, wallet.id)
     assert (left.balance_nano_usd, left.leased_nano_usd) == (947 * CREDIT, 0)
     assert await till.books.check(ADMIN) == []
+
+
+async def test_absurd_costs_are_cut_marked_and_leave_the_ledger_countable(
+    either_till: Till, installed: Database
+) -> None:
+    till = either_till
+    wallet = await till.wallet(100, unlimited=True)
+    charge = price(Usage(input_tokens=1, output_tokens=1, reported_cost_nano_usd=2**70), None, at=AT)
+    hold = await till.money.hold("call_1", wallet, CREDIT, principal_id="key_1")
+    await gone(hold.sent())
+    await gone(hold.settle(charge))
+    assert charge.nano_usd == MOST_NANO_USD_A_CALL
+    assert await charges(till, wallet) == {"call_1": (MOST_NANO_USD_A_CALL, "capped")}
+    assert till.money.tally.capped == 1
+    assert await till.books.check(ADMIN) == []
+    async with installed.transaction() as tx:
+        statement = "INSERT INTO ledger SELECT '{0}', at, team_id, wallet_id, debit, credit, 4000000000000000000, kind,"
+        statement += " principal_id, lease_id, source, estimated, mark, memo FROM ledger WHERE id = 'call_1'"
+        for number in range(4):
+            await tx.execute(text(statement.format(f"call_of_old_{number}")))
+    assert {flaw.what for flaw in await till.books.check(ADMIN)} == {"balance", "spent"}
 
 
 async def test_a_wallet_gives_its_last_credit_and_not_one_more(either_till: Till) -> None:

@@ -79,7 +79,9 @@ async def test_a_model_without_a_price_costs_the_ceiling_where_the_setting_says_
 ) -> None:
     payer = customer(lenient, credits="10", call_ceiling="3")
     for _ in range(3):
-        assert (await payer.ask("chat", "hello", model=unheard(), stream=stream)).status == 200
+        heard = await payer.ask("chat", "hello", model=unheard(), stream=stream)
+        assert heard.status == 200
+        assert heard.headers.get("x-samovar-cost-credits") == (None if stream else "3")
     charges = await payer.charges()
     assert [(cost_of(row), row["mark"]) for row in charges.values()] == [(3 * CREDIT, "unpriced")] * 3
     # One credit is left: the fourth would be above it.

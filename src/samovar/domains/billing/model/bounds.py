@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from samovar.domains.billing.errors import PriceUnknown
-from samovar.domains.billing.model.prices import rounded
+from samovar.domains.billing.model.prices import MOST_NANO_USD_A_CALL, rounded
 from samovar.domains.catalog.model import PriceCard, Rates
 
 UnknownPrice: TypeAlias = Literal["refuse", "ceiling"]
@@ -68,11 +68,11 @@ def bound(
                 "The price of this model is not known, so the wallet's credit cannot be kept safe. Set a price"
                 " (PUT /api/models/{id}/override), or SAMOVAR_UNKNOWN_PRICE=ceiling to charge such calls at the ceiling."
             )
-        return ceiling_nano_usd
+        return min(ceiling_nano_usd, MOST_NANO_USD_A_CALL)
     if max_output_tokens is None and dearest_output != 0:
-        return ceiling_nano_usd
+        return min(ceiling_nano_usd, MOST_NANO_USD_A_CALL)
     femto = max(0, input_tokens) * (dearest_input or 0) + max(0, max_output_tokens or 0) * (dearest_output or 0)
-    return rounded(femto) + request
+    return min(rounded(femto) + request, MOST_NANO_USD_A_CALL)
 
 
 def _is_even(card: PriceCard) -> bool:

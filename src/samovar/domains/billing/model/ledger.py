@@ -18,9 +18,6 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 MICROSECONDS_A_DAY: Final = 86_400_000_000
-MAX_NANO_USD: Final = 2**62
-"""What a column of 64 bits holds, with room for a sum of two."""
-
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -36,11 +33,13 @@ class TransferKind(StrEnum):
 
 class Mark(StrEnum):
     """What is odd about a charge: no outcome was found and the hold was charged; nobody knew the price and the hold was
-    charged; the cost was above the hold; it came after an admin had settled its lease."""
+    charged; the cost was above the hold; it was above what any call is charged, and cut to that; it came after an admin had
+    settled its lease."""
 
     AT_HOLD = "at_hold"
     UNPRICED = "unpriced"
     OVER_HOLD = "over_hold"
+    CAPPED = "capped"
     LATE = "late"
 
 

@@ -15,6 +15,8 @@ from samovar.domains.catalog.model import OVERRIDE_SOURCE, PriceCard, Rates
 from samovar.ports.llm import Usage
 
 FEMTO_PER_NANO: Final = 1_000_000
+MOST_NANO_USD_A_CALL: Final = 10**13
+"""A million credits: no call is charged more. Whoever reports more has slipped, and sums of charges must stay countable."""
 
 Kind: TypeAlias = Literal[
     "input",
@@ -44,7 +46,8 @@ class Line(NamedTuple):
 class Charge(msgspec.Struct, frozen=True, kw_only=True):
     """What a call costs. ``nano_usd`` is ``None`` when it cannot be known: no card, or a kind that was used and has no
     price. It is never 0 for want of a price. ``source`` says whose figure it is. ``rates`` is the column of the card that
-    applied. Where the vendor's own figure is charged, ``computed_nano_usd`` is what the card says of the same usage."""
+    applied. Where the vendor's own figure is charged, ``computed_nano_usd`` is what the card says of the same usage.
+    ``capped``: the figure was above ``MOST_NANO_USD_A_CALL``, which is charged instead."""
 
     nano_usd: int | None
     source: str
@@ -52,6 +55,7 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     estimated: bool = False
     rates: Rates | None = None
     computed_nano_usd: int | None = None
+    capped: bool = False
 
     @property
     def unpriced(self) -> tuple[Kind, ...]:
@@ -73,10 +77,18 @@ def price(usage: Usage, card: PriceCard | None, *, at: datetime) -> Charge:
     reported = usage.reported_cost_nano_usd
     computed = _computed(usage, card, at)
     if reported is not None and reported >= 0 and (card is None or card.source != OVERRIDE_SOURCE):
-        return msgspec.structs.replace(
-            computed, nano_usd=reported, source=REPORTED, lines=(), computed_nano_usd=computed.nano_usd
+        return _capped(
+            msgspec.structs.replace(
+                computed, nano_usd=reported, source=REPORTED, lines=(), computed_nano_usd=computed.nano_usd
+            )
         )
-    return computed
+    return _capped(computed)
+
+
+def _capped(charge: Charge) -> Charge:
+    if charge.nano_usd is None or charge.nano_usd <= MOST_NANO_USD_A_CALL:
+        return charge
+    return msgspec.structs.replace(charge, nano_usd=MOST_NANO_USD_A_CALL, capped=True)
 
 
 def _computed(usage: Usage, card: PriceCard | None, at: datetime) -> Charge:

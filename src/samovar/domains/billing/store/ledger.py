@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, func, insert, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, and_, func, insert, literal, or_, select, union_all
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
@@ -21,6 +21,7 @@ from samovar.domains.billing.store.tables import budget_counters, budgets, lease
 from samovar.ports.database import Tx, among, insert_rows
 
 _MAX_FLAWS = 1000
+_HALF = 2**32
 _SHOWN = [column for column in ledger.c if column.name not in ("team_id", "lease_id")]
 
 
@@ -92,7 +93,7 @@ async def list_transfers(
 async def charged(tx: Tx, team_id: str, wallet_id: str, *, since: datetime, until: datetime | None = None) -> int:
     """What calls from ``since`` on, and before ``until``, were charged to a wallet."""
     account = spend_account(team_id)
-    query = select(func.sum(ledger.c.amount_nano_usd)).where(
+    query = select(_sum(ledger.c.amount_nano_usd)).where(
         ledger.c.team_id == team_id,
         ledger.c.wallet_id == wallet_id,
         ledger.c.at >= since,
@@ -109,15 +110,15 @@ async def list_differences(tx: Tx, team_id: str | None) -> list[Difference]:
         select(ledger.c.credit.label("account"), ledger.c.amount_nano_usd.label("amount")),
         select(ledger.c.debit.label("account"), (-ledger.c.amount_nano_usd).label("amount")),
     ).subquery()
-    balances = select(flows.c.account, func.sum(flows.c.amount).label("found")).group_by(flows.c.account).subquery()
+    balances = select(flows.c.account, _sum(flows.c.amount).label("found")).group_by(flows.c.account).subquery()
     charges = (
-        select(ledger.c.wallet_id, func.sum(ledger.c.amount_nano_usd).label("found"))
+        select(ledger.c.wallet_id, _sum(ledger.c.amount_nano_usd).label("found"))
         .where(ledger.c.credit.startswith("spend:"), ledger.c.debit != ledger.c.credit)
         .group_by(ledger.c.wallet_id)
         .subquery()
     )
     held = (
-        select(leases.c.wallet_id, func.sum(leases.c.amount_nano_usd - leases.c.spent_nano_usd).label("found"))
+        select(leases.c.wallet_id, _sum(leases.c.amount_nano_usd - leases.c.spent_nano_usd).label("found"))
         .where(leases.c.state == LeaseState.OPEN, leases.c.amount_nano_usd > leases.c.spent_nano_usd)
         .group_by(leases.c.wallet_id)
         .subquery()
@@ -170,6 +171,11 @@ async def list_counters(tx: Tx, team_id: str | None, *, after: tuple[str, int], 
         query = query.where(budgets.c.team_id == team_id)
     found = await tx.execute(query)
     return [Counter(*row) for row in found]
+
+
+def _sum(amount: ColumnElement[int]) -> ColumnElement[int]:
+    """A sum in two halves: SQLite's own fails where it passes 64 bits, and this becomes inexact there."""
+    return func.sum(amount // _HALF) * _HALF + func.sum(amount % _HALF)
 
 
 def _transfer(row: Row[Any]) -> Transfer:

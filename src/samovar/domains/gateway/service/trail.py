@@ -131,6 +131,9 @@ class Trail:
         self.usage = usage
         charge = self.charge = price(usage, self.attempt.target.model.price, at=self.call.started_at)
         self.cost_nano_usd, self.price_source = charge.nano_usd, charge.source
+        if charge.nano_usd is None and self.hold is not None:
+            # What nobody knows the price of is charged at its hold.
+            self.cost_nano_usd = self.hold.amount_nano_usd
 
     def pace(self, now: float) -> tuple[float | None, float]:
         """Seconds from the last attempt's start to a stream's first content, and to now."""

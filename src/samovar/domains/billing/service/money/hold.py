@@ -5,8 +5,8 @@ from enum import IntEnum
 
 import msgspec
 
-from samovar.domains.billing.model.ledger import MAX_NANO_USD, Mark
-from samovar.domains.billing.model.prices import Charge
+from samovar.domains.billing.model.ledger import Mark
+from samovar.domains.billing.model.prices import MOST_NANO_USD_A_CALL, Charge
 from samovar.domains.billing.model.records import Intent, Outcome, OutcomeKind
 from samovar.domains.billing.model.wallets import PurseState
 from samovar.domains.billing.service.money.journal import Journal
@@ -22,6 +22,7 @@ class Tally(msgspec.Struct):
     released: int = 0
     over_hold: int = 0
     over_hold_nano_usd: int = 0
+    capped: int = 0
     unpriced: int = 0
     reported: int = 0
     reported_above_computed_nano_usd: int = 0
@@ -89,6 +90,9 @@ class Hold:
             mark = Mark.OVER_HOLD
             self._tally.over_hold += 1
             self._tally.over_hold_nano_usd += cost - hold
+        if charge.capped:
+            mark = Mark.CAPPED
+            self._tally.capped += 1
         if charge.computed_nano_usd is not None and cost is not None:
             self._compare(cost - charge.computed_nano_usd)
         return self._end(cost, "estimated" if charge.estimated else "reported", charge.source, mark, memo)
@@ -108,7 +112,7 @@ class Hold:
             self._journal.intend(self._intent)
             stage = _Stage.SENT
         self._stage = _Stage.ENDED
-        cost, waiting = min(max(cost, 0), MAX_NANO_USD), None
+        cost, waiting = min(max(cost, 0), MOST_NANO_USD_A_CALL), None
         if stage is _Stage.SENT:
             outcome = Outcome(self._intent.call_id, cost, kind, source[:64], mark, memo)
             waiting = self._journal.conclude(self._intent, outcome)
