@@ -146,6 +146,27 @@ async def test_tokens_are_corrected_by_what_the_provider_says(serve: Serve) -> N
     assert (await served.ask("POST", path, body=asked, headers=bearer)).status == 200
 
 
+@pytest.mark.parametrize("subject", ["key", "model"])
+async def test_racing_calls_that_name_no_bound_do_not_pass_a_limit_on_tokens_together(
+    serve: Serve, subject: str
+) -> None:
+    served = await serve()
+    key_id, bearer = await key_of(served)
+    subject_id = key_id if subject == "key" else "sandbox/echo"
+    await admin(served, "POST", "/api/quotas", {"subject": subject, "subject_id": subject_id, "tokens": "3000/hour"})
+    path, body = SURFACES["chat"]
+    # Each is answered some 250 tokens: all twenty together would use three times the limit.
+    raw = json.dumps(
+        {**body, "messages": [{"role": "user", "content": "[[first_byte_ms:300]] " + "word " * 200}]}
+    ).encode()
+    answers = await asyncio.gather(*(served.ask("POST", path, body=raw, headers=bearer) for _ in range(20)))
+    assert {answer.status for answer in answers} == {200, 429}
+    used = sum(answer.json["usage"]["total_tokens"] for answer in answers if answer.status == 200)
+    assert 0 < used <= 3000
+    # What was taken for an answer that might have been longer is given back.
+    assert (await served.ask("POST", path, body=raw, headers=bearer)).status == 200
+
+
 async def test_a_model_that_is_used_up_leaves_the_call_to_the_next_of_its_group(serve: Serve) -> None:
     served = await serve()
     _, bearer = await key_of(served)

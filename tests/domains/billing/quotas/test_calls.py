@@ -135,6 +135,21 @@ async def test_a_large_wish_for_output_takes_the_whole_limit_and_a_large_prompt_
     (await tokens_of(quotas, 2, 100_000)).release()
 
 
+async def test_an_answer_that_nobody_bounded_takes_no_more_than_is_left_and_gives_it_back(make: Make) -> None:
+    quotas = await with_tokens(make, "3000/hour")
+    for used in (300, 200):
+        grant = await quotas.admit(key())
+        await grant.take_tokens(50, 128_000, is_named=False)
+        with pytest.raises(RateLimited, match="3000/hour tokens"):
+            await tokens_of(quotas, 1_700)
+        grant.settle(used)
+        grant.release()
+        await settled()
+    with pytest.raises(RateLimited):
+        await tokens_of(quotas, 50, 2_950)
+    (await tokens_of(quotas, 50, 2_400)).release()
+
+
 async def settled() -> None:
     """Let what runs beside the path reach Redis."""
     await asyncio.sleep(0.1)

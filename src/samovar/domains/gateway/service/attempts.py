@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
+from samovar.domains.catalog.model import Model
 from samovar.domains.gateway.errors import BreakerOpen
 from samovar.domains.gateway.model import (
     Again,
@@ -18,7 +19,9 @@ from samovar.domains.gateway.model import (
     Plan,
     next_step,
 )
+from samovar.domains.gateway.model.call import Allowed
 from samovar.domains.gateway.model.retry import is_targets_fault
+from samovar.domains.gateway.model.routing import ASSUMED_OUTPUT_TOKENS
 from samovar.domains.gateway.service.estimate import asked_tokens
 from samovar.domains.gateway.service.key_pools import KeyPools
 from samovar.domains.gateway.service.trail import Trail
@@ -64,7 +67,7 @@ class Attempts:
         """Run the plan until an attempt succeeds or the policy gives up. Raises the last error."""
         grant = trail.call.grant
         if grant is not None and grant.counts_tokens:
-            await grant.take_tokens(*asked_tokens(trail.call))
+            await _take_tokens(grant, trail.call, planned.attempts[0].target.model)
         position, tries = 0, 0
         while True:
             attempt = planned.attempts[position]
@@ -145,6 +148,19 @@ class Attempts:
             breaker.succeeded()
         elif is_probe:
             breaker.abandoned()
+
+
+async def _take_tokens(grant: Allowed, call: Call, model: Model) -> None:
+    """What a call says by estimate, and its answers at most: by the caller's bound, else the model's. Without one, calls
+    that race would all pass a limit that has room for the first of them. Raises ``RateLimited``, ``QuotaUnavailable``."""
+    said, named = asked_tokens(call)
+    if call.as_prompt is not None:
+        # Vectors and counts are not made of tokens.
+        await grant.take_tokens(said, 0)
+        return
+    bounds = [most for most in (named, model.max_output_tokens) if most]
+    answered = (min(bounds) if bounds else ASSUMED_OUTPUT_TOKENS) * call.head.choices
+    await grant.take_tokens(said, answered, is_named=named > 0)
 
 
 async def _granted(call: Call, attempt: Attempt) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from samovar.domains.billing.errors import RateLimited, TargetLimited
 from samovar.domains.billing.service.quotas.gates import Gate
@@ -18,6 +18,10 @@ class Account(NamedTuple):
     requests: tuple[Meter, ...] = ()
     tokens: tuple[Meter, ...] = ()
     gates: tuple[Gate, ...] = ()
+
+
+USUAL_ANSWER_TOKENS: Final = 1_024
+"""Left for an answer at least where a call did not name the most it may be answered."""
 
 
 async def take_all(
@@ -79,7 +83,7 @@ def headers_of(account: Account, now: float) -> list[tuple[bytes, bytes]]:
 class Grant:
     """One for each call. :meth:`release` in every case; :meth:`settle` once where tokens were taken."""
 
-    __slots__ = ("_account", "_clock", "_estimate", "_load", "_open", "_target", "_target_of", "_targets")
+    __slots__ = ("_account", "_asked", "_clock", "_estimate", "_load", "_open", "_target", "_target_of", "_targets")
 
     def __init__(
         self,
@@ -93,7 +97,8 @@ class Grant:
         self._clock = clock
         self._target_of = target_of
         self._target: Account | None = None
-        self._targets: list[Account] | None = None
+        self._targets: list[tuple[Account, int]] | None = None
+        self._asked = (0, 0, True)
         self._estimate = 0
         self._open = True
 
@@ -102,15 +107,11 @@ class Grant:
         """Whether :meth:`take_tokens` is needed."""
         return bool(self._account.tokens) or self._target_of is not None
 
-    async def take_tokens(self, input_tokens: int, output_tokens: int) -> None:
-        """Take an estimate before the call: what it says, and what it may be answered at most (0 where nobody said). Raises
-        ``RateLimited``, ``QuotaUnavailable``."""
-        asked = input_tokens + output_tokens
-        # A large wish for output alone shall not keep a call out for ever: it takes the whole limit at most.
-        most = min((meter.limit.capacity for meter in self._account.tokens), default=asked)
-        estimate = min(asked, max(input_tokens, most))
-        await take_all(self._account.tokens, estimate, self._clock)
-        self._estimate = estimate
+    async def take_tokens(self, input_tokens: int, output_tokens: int, *, is_named: bool = True) -> None:
+        """Take an estimate before the call: what it says, and what it may be answered at most. Where the caller did not name
+        that, the call takes what is left, if that is less. Raises ``RateLimited``, ``QuotaUnavailable``."""
+        self._asked = (input_tokens, output_tokens, is_named)
+        self._estimate = await self._take_estimate(self._account, RateLimited)
 
     def to_target(self, provider: str, model: str) -> Awaitable[None] | None:
         """Ask the limits of a provider and its model, where there are any, before an attempt goes there; ``None``: none.
@@ -124,10 +125,10 @@ class Grant:
         now = self._clock.monotonic()
         _correct(self._account, tokens - self._estimate, now)
         targets = self._targets or ()
-        for place, target in enumerate(targets, 1):
+        for place, (target, taken) in enumerate(targets, 1):
             # Only the last attempt can have used any, and a target may have had several.
             used = tokens if place == len(targets) and target is self._target else 0
-            _correct(target, used - self._estimate, now)
+            _correct(target, used - taken, now)
         self._estimate = tokens
 
     def release(self) -> None:
@@ -150,9 +151,32 @@ class Grant:
         # Noted at once, so that :meth:`release` leaves the gates whatever comes.
         self._target = Account(target.caller, (), (), target.gates)
         await take_all(target.requests, 1, self._clock, refused=TargetLimited)
-        await take_all(target.tokens, self._estimate, self._clock, refused=TargetLimited)
+        estimate = await self._take_estimate(target, TargetLimited)
         self._target = target
-        self._targets = [*(self._targets or ()), target]
+        self._targets = [*(self._targets or ()), (target, estimate)]
+
+    async def _take_estimate(self, account: Account, refused: type[RateLimited]) -> int:
+        said, answered, is_named = self._asked
+        if not account.tokens:
+            return said + answered
+        # A large wish for output alone shall not keep a call out for ever: it takes the whole limit at most.
+        most = min(meter.limit.capacity for meter in account.tokens)
+        estimate = min(said + answered, max(said, most))
+        if not is_named:
+            # Nor a wish that nobody spoke while there is room for a usual answer: it takes what is left.
+            least = min(estimate, said + USUAL_ANSWER_TOKENS)
+            now = self._clock.monotonic()
+            estimate = min(estimate, max(least, min(meter.remaining(now) for meter in account.tokens)))
+            if estimate > least:
+                try:
+                    await take_all(account.tokens, estimate, self._clock, refused=refused)
+                except refused:
+                    # Other processes took of it: what is left is known here as of the last exchange.
+                    estimate = least
+                else:
+                    return estimate
+        await take_all(account.tokens, estimate, self._clock, refused=refused)
+        return estimate
 
     def _leave_target(self) -> None:
         target, self._target = self._target, None
