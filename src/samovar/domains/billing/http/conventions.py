@@ -27,7 +27,6 @@ def _as_written(credits: object) -> object:
 
 Credits = Annotated[
     Decimal,
-    BeforeValidator(_as_written),
     Field(
         ge=0,
         le=_MOST_CREDITS,
@@ -35,10 +34,10 @@ Credits = Annotated[
         description="Credits (100 are one US dollar), a number or a decimal string.",
         examples=["100"],
     ),
+    BeforeValidator(_as_written),
 ]
 SignedCredits = Annotated[
     Decimal,
-    BeforeValidator(_as_written),
     Field(
         ge=-_MOST_CREDITS,
         le=_MOST_CREDITS,
@@ -46,6 +45,7 @@ SignedCredits = Annotated[
         description="Credits (100 are one US dollar), a number or a decimal string; below zero takes out.",
         examples=["100"],
     ),
+    BeforeValidator(_as_written),
 ]
 CreditsText = Annotated[str, Field(description="Credits, exact, as a decimal string.", examples=["99.5"])]
 IdInPath = Annotated[str, Path(min_length=1, max_length=64)]
