@@ -85,6 +85,23 @@ async def test_a_call_that_costs_more_than_its_whole_lease_leaves_the_books_righ
     assert await till.books.check(ADMIN) == []
 
 
+async def test_a_small_budget_degrades_no_call_long_before_it_is_spent(till: Till) -> None:
+    wallet = await till.wallet(1000)
+    order = BudgetOrder(
+        wallet_id=wallet.id, period=BudgetPeriod.DAY, nano_usd=14 * CREDIT, mode=BudgetMode.DEGRADE, warn_percent=80
+    )
+    await till.budgets.create(ADMIN, order)
+    states = []
+    for number in range(16):
+        hold = await till.money.hold(f"call_{number}", wallet, CREDIT, principal_id="key_1")
+        states.append(hold.state)
+        await gone(hold.sent())
+        await gone(hold.settle(cost(CREDIT)))
+        await till.money.flush()
+    assert states[:8] == [PurseState.OK] * 8
+    assert states[-1] is PurseState.DEGRADE
+
+
 async def test_absurd_costs_are_cut_marked_and_leave_the_ledger_countable(
     either_till: Till, installed: Database
 ) -> None:

@@ -155,6 +155,13 @@ def reach(wallet: Wallet, uses: Iterable[BudgetUse]) -> int | None:
     return min(bounds) if bounds else None
 
 
+def share_of(uses: Iterable[BudgetUse]) -> int | None:
+    """The most to have at hand for calls to come, as what is leased brings marks early; ``None`` for no bound. A budget that
+    only marks and is used up bounds nothing."""
+    bounds = [use.rest // SHARE for use in uses if use.budget.mode is not BudgetMode.HARD_STOP and use.rest > 0]
+    return min(bounds) if bounds else None
+
+
 def state_of(uses: Iterable[BudgetUse]) -> PurseState:
     """What the budgets say. What is leased counts as spent: it is promised."""
     state = PurseState.OK

@@ -15,6 +15,7 @@ from samovar.domains.billing.model.wallets import (
     lease_size,
     period_start,
     reach,
+    share_of,
     state_of,
 )
 from samovar.domains.billing.store import budgets, leases, wallets
@@ -54,6 +55,8 @@ class Grant(NamedTuple):
     state: PurseState
     reach: int | None = None
     ended: bool = False
+    share: int | None = None
+    """What a budget that marks calls would have at hand at most, so that it marks none much too early; ``None`` for no bound."""
 
 
 class Leasing:
@@ -91,14 +94,18 @@ class Leasing:
             available = allowance(wallet, uses)
             # What was spent beyond the lease the wallet has paid already: it need not be leased once more.
             free = wish.free if row is None else wish.free + row.overspent
-            more = lease_size(wish.wanted, free=free, available=available, comfortable=wish.comfortable)
+            share = share_of(uses)
+            comfortable = wish.comfortable if share is None else max(0, min(wish.comfortable, share - free))
+            more = lease_size(wish.wanted, free=free, available=available, comfortable=comfortable)
             grant = await self._grow(tx, wish, row, more, day=day, now=now)
             if more:
                 await wallets.add_sums(tx, [wallets.WalletSums(wallet.id, 0, more, 0)])
                 await budgets.begin_counters(tx, _leased(uses, day, more))
         self._known = True
         left = None if available is None else available - more
-        return grant._replace(available=left, reach=reach(wallet, uses), state=state_of(_after(uses, more)))
+        return grant._replace(
+            share=share, available=left, reach=reach(wallet, uses), state=state_of(_after(uses, more))
+        )
 
     async def _grow(self, tx: Tx, wish: Wish, row: LeaseRow | None, more: int, *, day: int, now: datetime) -> Grant:
         grant = Grant(wish.lease_id or "", day, now, 0, None, PurseState.OK)

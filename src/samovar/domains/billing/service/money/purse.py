@@ -290,7 +290,7 @@ class Purse:
         """Give to those who wait, and refuse those whom no waiting helps. Whether there is more for who still waits."""
         # A quarter of what the next lease would be: near the end of a wallet it is next to nothing.
         size = self._size if grant.available is None else min(self._size, max(0, grant.available) // SHARE)
-        self._low = size // 4
+        self._low = (size if grant.share is None else min(size, grant.share)) // 4
         self._left = grant.available
         waiting, self._waiting = self._waiting, deque()
         lease, now, is_more = self.lease, self._clock.monotonic(), False
