@@ -62,7 +62,13 @@ class World:
         self.clock = ManualClock()
         self.ids = SystemIds(clock=self.clock)
         self.settings = MoneySettings(
-            spool=folder / "spool", lease_nano_usd=100, idle_s=60.0, segment_bytes=segment_bytes, wait_s=5.0
+            spool=folder / "spool",
+            lease_nano_usd=100,
+            idle_s=60.0,
+            segment_bytes=segment_bytes,
+            wait_s=5.0,
+            # The clock stands still, so nobody would ever have waited long enough.
+            patience_s=0.0,
         )
         self.processes: list[Process] = []
         self.wallet = WalletRef("", DEFAULT_TEAM_ID, 0)
