@@ -66,7 +66,6 @@ class Stage:
         self._sandbox: Child | None = None
         self._sandbox_port = 0
         self._admin_token = secrets.token_urlsafe(24)
-        self._samovar: Lane | None = None
         self._count = 0
 
     def __enter__(self) -> "Stage":
@@ -91,19 +90,14 @@ class Stage:
 
     def samovar(self) -> Lane:
         """The way through a fresh Samovar: own data directory, a key of its own, the sandbox as both its vendors."""
-        if self._samovar is None:
-            straight = self.sandbox()
-            child, target, _ = self.start_samovar(self.fresh_directory(), admin_token=self._admin_token)
-            key = _make_key(child, target, self._admin_token)
-            self._samovar = Lane(
-                "samovar", target, key, gateway=True, processes={"samovar": child, **straight.processes}
-            )
-        return self._samovar
+        straight = self.sandbox()
+        child, target, _ = self.start_samovar(self.fresh_directory(), admin_token=self._admin_token)
+        key = _make_key(child, target, self._admin_token)
+        return Lane("samovar", target, key, gateway=True, processes={"samovar": child, **straight.processes})
 
-    def paid(self) -> Lane:
+    def paid(self, samovar: Lane) -> Lane:
         """Through the same Samovar with another key: a wallet with a hard budget pays for its calls, and limits that are set
         high count its requests, its tokens and its calls at once."""
-        samovar = self.samovar()
         child = samovar.processes["samovar"]
 
         def post(path: str, order: dict[str, object]) -> str:

@@ -57,7 +57,7 @@ class Bench:
 
     @property
     def paid(self) -> Lane:
-        return self._lane("paid", self.stage.paid)
+        return self._lane("paid", lambda: self.stage.paid(self.samovar))
 
     def lanes(self) -> list[Lane]:
         """Straight, through Samovar and, if asked, through nginx: in the order in which each repeat goes through them."""

@@ -166,26 +166,36 @@ async def insert_rows(tx: Tx, table: Table, rows: Sequence[Sequence[object]], *,
     keeps compiled (taking JSON apart there costs 23). asyncpg encodes each value on the loop: PostgreSQL gets the rows as one
     JSON text and takes them apart itself.
     """
-    of_sqlite = tx.dialect.name == "sqlite"
-    done = new = 0
-    while done < len(rows):
-        some = rows[done : done + (_bound_rows(len(rows) - done) if of_sqlite else _JSON_ROWS)]
-        values = tuple(chain.from_iterable(some)) if of_sqlite else (msgspec.json.encode(some).decode(),)
-        statement = _insert_rows(table, len(some) if of_sqlite else None, keys)
-        new += await (_straight(tx, statement, values) if of_sqlite else _counted(tx, statement, values))
-        done += len(some)
+    if tx.dialect.name == "sqlite":
+        return await _bound(tx, table, rows, keys)
+    new = 0
+    for start in range(0, len(rows), _JSON_ROWS):
+        values = (msgspec.json.encode(rows[start : start + _JSON_ROWS]).decode(),)
+        new += await _counted(tx, _insert_rows(table, None, keys), values)
     return new
 
 
-async def _straight(tx: Tx, statement: str, values: tuple[object, ...]) -> int:
-    """Past SQLAlchemy, which goes to the driver's thread and back three times for a statement."""
+async def _bound(tx: Tx, table: Table, rows: Sequence[Sequence[object]], keys: tuple[str, ...]) -> int:
+    """All statements in one turn of the driver's thread, past SQLAlchemy, which would go there and back three times for each:
+    beside a busy event loop every return waits for a whole round of it."""
+    statements: list[tuple[str, Sequence[Sequence[object]]]] = []
+    done = 0
+    while done < len(rows):
+        some = rows[done : done + _bound_rows(len(rows) - done)]
+        statements.append((_insert_rows(table, len(some), keys), some))
+        done += len(some)
     driver: Any = (await tx.get_raw_connection()).driver_connection
+    connection: sqlite3.Connection = driver._conn
+
+    def run() -> int:
+        return sum(connection.execute(text, tuple(chain.from_iterable(some))).rowcount for text, some in statements)
+
     try:
-        cursor = await driver.execute(statement, values)
+        return int(await driver._execute(run))
     except sqlite3.Error:
-        # It knows the words for what is wrong.
-        return await _counted(tx, statement, values)
-    return int(cursor.rowcount)
+        # SQLAlchemy knows the words for what is wrong. What was written is skipped now, and not counted: nothing was kept of
+        # this transaction if it fails again.
+        return sum([await _counted(tx, text, tuple(chain.from_iterable(some))) for text, some in statements])
 
 
 async def _counted(tx: Tx, statement: str, values: tuple[object, ...]) -> int:

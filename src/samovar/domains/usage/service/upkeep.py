@@ -55,7 +55,7 @@ class UsageUpkeep:
                 if not await events.any_unsummed(tx):
                     return added
             async with self._database.transaction() as tx:
-                # A batch is at most a thousand events: some ten milliseconds of SQLite's write lock.
+                # A batch is at most five thousand events: some fifty milliseconds of SQLite's write lock.
                 ids = await events.take_unsummed(tx)
                 if ids:
                     await sums.add(tx, ids)

@@ -12,9 +12,9 @@ from samovar.domains.usage.store import events as store
 from samovar.kernel.errors import Unavailable
 from samovar.ports.database import Database
 
-BATCH: Final = 1_000
+BATCH: Final = 5_000
 _TRIES: Final = 200
-"""Transactions that may look for the events at fault in one batch: ten of a thousand are found."""
+"""Transactions that may look for the events at fault in one batch: some ten are found."""
 _TRIES_OF_NONE: Final = 24
 """The same as long as none was taken."""
 _TRIES_OF_KNOWN: Final = 5
