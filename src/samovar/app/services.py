@@ -1,7 +1,6 @@
 """The object graph: typed, lazy, one of each. Reading a property makes the thing and what it needs."""
 
 import asyncio
-import platform
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,7 +13,8 @@ from samovar import __version__
 from samovar.adapters.aesgcm import AesGcmBox, load_or_make_master_key, parse_master_key
 from samovar.adapters.http1 import Http1Transport
 from samovar.adapters.system import SystemClock, SystemIds
-from samovar.app import adapters
+from samovar.app import adapters, languages
+from samovar.app.about import about
 from samovar.app.background import calm_the_collector, forever, until_done
 from samovar.app.configured import EmbeddedSandbox, configured_providers, wants_sandbox
 from samovar.app.money import MoneyDesk
@@ -39,21 +39,11 @@ from samovar.domains.usage.errors import EventsRefused
 from samovar.domains.usage.service import UsageService
 from samovar.kernel.errors import Unavailable
 from samovar.kernel.tasks import background
-from samovar.kernel.time import rfc3339
 from samovar.ports.database import Database
 from samovar.ports.dialect import Dialect, Vendor
 from samovar.ports.limits import parse_limits
 from samovar.ports.transport import Timeouts, Transport
-from samovar.providers.anthropic import AnthropicMessages
-from samovar.providers.anthropic.count import AnthropicCount
-from samovar.providers.gemini import GeminiContent
-from samovar.providers.gemini.count import GeminiCount
-from samovar.providers.gemini.embedding_surfaces import GeminiBatchEmbedContents, GeminiEmbedContent
-from samovar.providers.gemini.embeddings import GeminiEmbeddings
-from samovar.providers.openai import OpenAIChat
-from samovar.providers.openai.embeddings import OpenAIEmbeddings
-from samovar.providers.openai_responses import OpenAIResponses
-from samovar.providers.vendors import CHAT, GEMINI, VENDORS
+from samovar.providers.vendors import VENDORS
 
 if TYPE_CHECKING:
     from samovar.app.telemetry.traces import Traces
@@ -124,18 +114,11 @@ class Services:
 
     @cached_property
     def dialects(self) -> Mapping[str, Dialect]:
-        found: tuple[Dialect, ...] = (OpenAIChat(), OpenAIResponses(), AnthropicMessages(), GeminiContent())
-        return {dialect.name: dialect for dialect in found}
+        return languages.dialects()
 
     @cached_property
     def figures(self) -> Figures:
-        openai = OpenAIEmbeddings()
-        surfaces = (openai, GeminiBatchEmbedContents(), GeminiEmbedContent())
-        return Figures(
-            embeddings={surface.name: surface for surface in surfaces},
-            languages={GEMINI: GeminiEmbeddings(), CHAT: openai},
-            counts={surface.name: surface for surface in (AnthropicCount(), GeminiCount())},
-        )
+        return languages.figures()
 
     @cached_property
     def identity(self) -> IdentityService:
@@ -278,23 +261,7 @@ class Services:
 
     def about(self, routes: Callable[[], tuple[str, ...]]) -> Callable[[], About]:
         """What ``/about`` says; ``routes`` is read at each request."""
-        started = self.clock.now()
-
-        def read() -> About:
-            return About(
-                name="samovar",
-                version=__version__,
-                environment=self.settings.profile.value,
-                roles=self.settings.roles,
-                python=platform.python_version(),
-                started_at=rfc3339(started),
-                uptime_s=round((self.clock.now() - started).total_seconds(), 1),
-                routes=routes(),
-                documentation=f"{self.settings.url}/docs",
-                prices=self.catalog.prices_version,
-            )
-
-        return read
+        return about(self.settings, clock=self.clock, prices=lambda: self.catalog.prices_version, routes=routes)
 
     # --- running
 

@@ -45,6 +45,14 @@ class Permission(StrEnum):
     QUOTAS_WRITE = "quotas:write"
     WALLETS_READ = "wallets:read"
     WALLETS_WRITE = "wallets:write"
+    PROMPTS_READ = "prompts:read"
+    PROMPTS_WRITE = "prompts:write"
+    CONFIG_READ = "config:read"
+    CONFIG_WRITE = "config:write"
+    JOBS_READ = "jobs:read"
+    JOBS_WRITE = "jobs:write"
+    BACKUPS_READ = "backups:read"
+    BACKUPS_WRITE = "backups:write"
 
 
 class ServiceRole(StrEnum):
@@ -72,6 +80,7 @@ class Scope(StrEnum):
     MODELS = "models"
     USAGE = "usage"
     KEYS = "keys"
+    PROMPTS = "prompts"
     ADMIN = "admin"
 
 
@@ -84,13 +93,16 @@ _EVERY_READ: Final = frozenset(p for p in Permission if p.endswith(":read"))
 PERMISSIONS: Final[Mapping[ServiceRole | Scope, frozenset[Permission]]] = MappingProxyType(
     {
         ServiceRole.ADMIN: _EVERYTHING,
-        ServiceRole.USER: frozenset({_P.GATEWAY_CALL, _P.MODELS_READ, _P.USAGE_READ, _P.KEYS_READ}),
+        ServiceRole.USER: frozenset(
+            {_P.GATEWAY_CALL, _P.MODELS_READ, _P.USAGE_READ, _P.KEYS_READ, _P.PROMPTS_READ, _P.PROMPTS_WRITE}
+        ),
         ServiceRole.AUDITOR: _EVERY_READ,
-        ServiceRole.READONLY: frozenset({_P.MODELS_READ, _P.USAGE_READ}),
-        Scope.GATEWAY: frozenset({_P.GATEWAY_CALL, _P.MODELS_READ}),
+        ServiceRole.READONLY: frozenset({_P.MODELS_READ, _P.USAGE_READ, _P.PROMPTS_READ}),
+        Scope.GATEWAY: frozenset({_P.GATEWAY_CALL, _P.MODELS_READ, _P.PROMPTS_READ}),
         Scope.MODELS: frozenset({_P.MODELS_READ}),
         Scope.USAGE: frozenset({_P.USAGE_READ}),
         Scope.KEYS: frozenset({_P.KEYS_READ, _P.KEYS_WRITE}),
+        Scope.PROMPTS: frozenset({_P.PROMPTS_READ, _P.PROMPTS_WRITE}),
         Scope.ADMIN: _EVERYTHING,
     }
 )

@@ -1,0 +1,33 @@
+"""What this installation says of itself."""
+
+import platform
+from collections.abc import Callable
+
+from samovar import __version__
+from samovar.app.settings import Settings
+from samovar.domains.operations.model import About
+from samovar.kernel.time import rfc3339
+from samovar.ports.clock import Clock
+
+
+def about(
+    settings: Settings, *, clock: Clock, prices: Callable[[], str], routes: Callable[[], tuple[str, ...]]
+) -> Callable[[], About]:
+    """What ``/about`` answers from now on; ``prices`` and ``routes`` are read at each request."""
+    started = clock.now()
+
+    def read() -> About:
+        return About(
+            name="samovar",
+            version=__version__,
+            environment=settings.profile.value,
+            roles=settings.roles,
+            python=platform.python_version(),
+            started_at=rfc3339(started),
+            uptime_s=round((clock.now() - started).total_seconds(), 1),
+            routes=routes(),
+            documentation=f"{settings.url}/docs",
+            prices=prices(),
+        )
+
+    return read
