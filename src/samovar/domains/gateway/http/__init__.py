@@ -1,6 +1,6 @@
 """The vendor-compatible surfaces, as raw ASGI: one entrance for all chat dialects, and the list of models."""
 
-from samovar.domains.gateway.http.entrance import ChatEntrance, EntranceSettings, FigureUse
+from samovar.domains.gateway.http.entrance import ChatEntrance, EntranceSettings, FigureUse, OwnWay
 from samovar.domains.gateway.http.explain import Explainer, explain_router
 from samovar.domains.gateway.http.health import health_router
 from samovar.domains.gateway.http.idempotency import RECORDER, Recorder, Replayed, again, once
@@ -22,6 +22,7 @@ __all__ = [
     "ModelsEntrance",
     "Nowhere",
     "OpenAIListing",
+    "OwnWay",
     "Recorder",
     "Replayed",
     "Told",

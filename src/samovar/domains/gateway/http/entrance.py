@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from samovar.domains.billing.service.quotas import Grant, QuotaService
-from samovar.domains.gateway.http.envelope import Envelope, read_envelope, refusal_headers, told
+from samovar.domains.gateway.http.envelope import JSON, Envelope, read_envelope, refusal_headers, told
 from samovar.domains.gateway.http.idempotency import Recorder, replay
 from samovar.domains.gateway.http.keepalive import KeepAlive
 from samovar.domains.gateway.http.sign_in import signed_in
@@ -15,6 +15,7 @@ from samovar.domains.gateway.model import Call
 from samovar.domains.gateway.model.answer_cache import cache_ask
 from samovar.domains.gateway.model.call import CacheAsk
 from samovar.domains.gateway.model.idempotency import Recorded
+from samovar.domains.gateway.model.intake import Intake, Taken
 from samovar.domains.gateway.service import Answer, GatewayService
 from samovar.domains.gateway.service.answer_cache import AnswerCache, OpenStream
 from samovar.domains.gateway.service.idempotency import IdempotencyService
@@ -54,9 +55,19 @@ class FigureUse:
     """Whether it is worth remembering."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class OwnWay:
+    """What a surface of our own does differently from a vendor's: it takes and answers requests its own way, tells the cost
+    in every answer, remembers none, and has errors of another kind."""
+
+    intake: Intake
+    answer: Callable[[Call], Awaitable[Answer]]
+    error_type: bytes
+
+
 class ChatEntrance:
     """An :class:`~samovar.ports.asgi.Endpoint` for one dialect; with ``figures``, for figures in its
-    family of languages. ``report`` takes unexpected exceptions (to log them)."""
+    family of languages; with ``own_way``, for a surface of our own. ``report`` takes unexpected exceptions (to log them)."""
 
     def __init__(
         self,
@@ -73,12 +84,17 @@ class ChatEntrance:
         report: Callable[[BaseException, str], None],
         stream_type: str = "text/event-stream; charset=utf-8",
         figures: FigureUse | None = None,
+        own_way: OwnWay | None = None,
     ) -> None:
         self._dialect = dialect
         self._service = service
         self._figures = figures
         self._read_head = dialect.read_head if figures is None else figures.surface.read_head
         self._whole = service.answer if figures is None else figures.answer
+        self._own_way = own_way
+        self._error_type = JSON if own_way is None else own_way.error_type
+        if own_way is not None:
+            self._whole = own_way.answer
         self._identity = identity
         self._quotas = quotas
         self._idempotency = idempotency
@@ -110,12 +126,17 @@ class ChatEntrance:
         try:
             principal = await signed_in(envelope, scope, self._identity, addresses=self._quotas.addresses)
             grant = await self._quotas.admit(principal)
-            body = await read_body(
-                receive,
-                declared=envelope.content_length,
-                max_bytes=self._settings.max_body_bytes,
-                timeout_s=self._settings.body_timeout_s,
-            )
+            taken: Taken | None = None
+            if self._own_way is None:
+                body = await read_body(
+                    receive,
+                    declared=envelope.content_length,
+                    max_bytes=self._settings.max_body_bytes,
+                    timeout_s=self._settings.body_timeout_s,
+                )
+            else:
+                taken = await self._own_way.intake.take(scope, receive, declared=envelope.content_length)
+                body = taken.mark
             if envelope.idempotency_key is not None:
                 found = await self._claimed(envelope.idempotency_key, principal, scope, body)
                 if isinstance(found, Recorded):
@@ -123,8 +144,11 @@ class ChatEntrance:
                     return await replay(found, send, added)
                 recorder = found
                 send = recorder.around(send)
+            surface = self._dialect
+            if taken is not None:
+                surface, body = await taken.prepared(principal)
             head = self._head(body, address)
-            call = self._call(envelope, principal, grant, head, body, call_id, started, started_at)
+            call = self._call(envelope, principal, grant, surface, head, body, call_id, started, started_at)
             if call.head.stream:
                 return await self._stream(call, send)
             return await self._answer(call, send)
@@ -152,6 +176,7 @@ class ChatEntrance:
         envelope: Envelope,
         principal: Principal,
         grant: Grant,
+        surface: Dialect,
         head: Head,
         body: bytes,
         call_id: str,
@@ -166,13 +191,13 @@ class ChatEntrance:
             id=call_id,
             request_id=envelope.request_id or call_id,
             principal=principal,
-            surface=self._dialect,
+            surface=surface,
             head=head,
             body=body,
             started=started,
             started_at=started_at,
             forwarded=envelope.forwarded,
-            wants_cost=envelope.wants_cost,
+            wants_cost=envelope.wants_cost or self._own_way is not None,
             trace_id=trace_id,
             parent_span_id=envelope.parent_span_id,
             traceparent=f"00-{trace_id}-{own[16:]}-01",
@@ -185,6 +210,8 @@ class ChatEntrance:
     def _asked(self, envelope: Envelope, principal: Principal) -> CacheAsk | None:
         """Whether an answer from memory will do. Raises ``Malformed``."""
         if principal.cache is None and envelope.cache is None and envelope.cache_ttl is None:
+            return None
+        if self._own_way is not None:
             return None
         ask = cache_ask(envelope.cache, envelope.cache_ttl, principal.cache, form=self._form)
         return ask if self._figures is None or self._figures.is_remembered else None
@@ -244,11 +271,11 @@ class ChatEntrance:
 
     def _writer(self, call: Call) -> StreamWriter:
         try:
-            request = self._dialect.read_request(call.body)
+            request = call.surface.read_request(call.body)
         except SamovarError:
             # A body that passes through to a vendor of the same dialect is not read by us, and need not be readable.
             request = ChatRequest(model=call.head.model, messages=())
-        return self._dialect.stream_writer(request)
+        return call.surface.stream_writer(request)
 
     def _as_told(self, error: Exception, request_id: str) -> SamovarError:
         if isinstance(error, SamovarError):
@@ -263,7 +290,7 @@ class ChatEntrance:
         """Answer with an error in the surface's own shape."""
         status = error.http_status
         body = self._dialect.write_error(error, status=status, request_id=request_id)
-        headers = [*self._settings.base_headers, *refusal_headers(error, request_id)]
+        headers = [*self._settings.base_headers, *refusal_headers(error, request_id, self._error_type)]
         if grant is not None and "X-RateLimit-Limit" not in error.headers:
             headers += grant.headers()
         await send_whole(send, status, headers, body)

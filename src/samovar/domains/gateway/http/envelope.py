@@ -14,6 +14,7 @@ from samovar.kernel.errors import SamovarError
 from samovar.kernel.money import credits_text
 from samovar.ports.asgi import RawHeaders, header_pairs, sane_request_id
 
+JSON: Final = b"application/json"
 _TRACEPARENT: Final = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-|\Z)"
 )
@@ -134,6 +135,6 @@ def told(trail: Trail, planned: Plan) -> list[tuple[bytes, bytes]]:
     return headers
 
 
-def refusal_headers(error: SamovarError, request_id: str) -> list[tuple[bytes, bytes]]:
-    """The headers of an error: JSON, the request's id, and the error's own (``Retry-After``)."""
-    return [(b"content-type", b"application/json"), (b"x-request-id", request_id.encode()), *header_pairs(error)]
+def refusal_headers(error: SamovarError, request_id: str, kind: bytes = JSON) -> list[tuple[bytes, bytes]]:
+    """The headers of an error: its content type, the request's id, and the error's own (``Retry-After``)."""
+    return [(b"content-type", kind), (b"x-request-id", request_id.encode()), *header_pairs(error)]

@@ -1,0 +1,36 @@
+"""Requests that are more than JSON in a vendor's shape: a form, a picture to be prepared, a prompt to be looked up."""
+
+from typing import NamedTuple, Protocol
+
+from samovar.kernel.principal import Principal
+from samovar.ports.asgi import Receive, Scope
+from samovar.ports.dialect import Dialect
+
+
+class Prepared(NamedTuple):
+    """What the gateway is asked: ``body`` as ``surface`` reads it, answered as ``surface`` writes it."""
+
+    surface: Dialect
+    body: bytes
+
+
+class Taken(Protocol):
+    """A request that was read, and on which no work was spent yet."""
+
+    @property
+    def mark(self) -> bytes:
+        """What tells it from another request with the same ``Idempotency-Key``."""
+        ...
+
+    async def prepared(self, principal: Principal) -> Prepared:
+        """The work. Raises a ``SamovarError``."""
+        ...
+
+
+class Intake(Protocol):
+    """How a surface takes its requests."""
+
+    async def take(self, scope: Scope, receive: Receive, *, declared: bytes | None) -> Taken:
+        """Read a request within its bounds. ``declared`` is the ``Content-Length`` header. Raises as
+        :func:`samovar.ports.asgi.read_body`, and for what cannot be read."""
+        ...
