@@ -22,7 +22,7 @@ from samovar.domains.billing.http import quotas as quotas_http
 from samovar.domains.catalog import http as catalog_http
 from samovar.domains.gateway import http as gateway_http
 from samovar.domains.identity import http as identity_http
-from samovar.domains.operations import http as operations_http
+from samovar.domains.operations.http import health as health_http
 from samovar.domains.usage import http as usage_http
 from samovar.ports.asgi import Route
 from samovar.ports.dialect import Dialect
@@ -165,7 +165,7 @@ def control_of(services: Services, routes: list[Route]) -> FastAPI:
     app = control_app(_routers(services), title="Samovar", version=__version__, description=_DESCRIPTION)
     about = services.about(lambda: served_routes(app))
     app.include_router(
-        operations_http.router(
+        health_http.router(
             service=services.operations,
             about=about,
             metrics=services.metrics.text,

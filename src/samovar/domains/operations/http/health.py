@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
 from samovar.domains.operations.model import About, Alive, Live, Readiness
-from samovar.domains.operations.service import OperationsService
+from samovar.domains.operations.service.health import OperationsService
 from samovar.kernel.errors import NotFound
 from samovar.kernel.time import milliseconds
 
