@@ -133,6 +133,7 @@ class Services:
             has_wallet=lambda team_id, wallet_id: self.desk.wallets.exists(team_id, wallet_id),
             limiter=self.shared.limiter if limited else None,
             wrong_limit=parse_limits(tries)[0] if limited else None,
+            opened=self.settings.opened,
         )
 
     @cached_property

@@ -16,6 +16,8 @@ class PrincipalKind(StrEnum):
     KEY = "key"
     PERSON = "person"
     SERVICE = "service"
+    VISITOR = "visitor"
+    """Nobody who said who they are, on a surface that is open to all."""
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from pydantic_settings import (
 from samovar.adapters.aesgcm import parse_master_key
 from samovar.app.roles import parts_of
 from samovar.app.settings.addresses import origin, proxy_address, web_address
+from samovar.domains.identity.model import OpenSurface
 from samovar.ports.limits import parse_limits
 
 FILE = "samovar_toml"
@@ -93,6 +94,11 @@ class Settings(BaseSettings):
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Networks whose X-Forwarded-For is believed."
+    )
+    open: Annotated[tuple[OpenSurface | Literal["off"], ...], NoDecode] = Field(
+        (),
+        description="What needs no credential: vision, prompts:read, or both; off is nothing. Empty is prompts:read in the"
+        " embedded profile on loopback without proxies, else nothing.",
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
@@ -200,7 +206,7 @@ class Settings(BaseSettings):
     provider_keys: Mapping[str, SecretStr] = Field({}, exclude=True, description="<VENDOR>_API_KEY of the environment.")
     provider_base_urls: Mapping[str, str] = Field({}, exclude=True, description="<VENDOR>_BASE_URL of the environment.")
 
-    @field_validator("roles", "allowed_origins", "trusted_proxies", mode="before")
+    @field_validator("roles", "allowed_origins", "trusted_proxies", "open", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -210,6 +216,13 @@ class Settings(BaseSettings):
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:
             ip_network(network, strict=False)
+        return value
+
+    @field_validator("open")
+    @classmethod
+    def _off_or_some(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if NO_LIMIT in value and len(value) > 1:
+            raise ValueError("is either off or a list of surfaces")
         return value
 
     @field_validator("allowed_origins")
@@ -325,6 +338,14 @@ class Settings(BaseSettings):
     def only_local_callers(self) -> bool:
         """Every caller is this machine's own: behind a proxy, loopback is the usual address."""
         return self.is_loopback and not self.trusted_proxies
+
+    @property
+    def opened(self) -> frozenset[OpenSurface]:
+        """The surfaces that need no credential."""
+        if self.open:
+            return frozenset(one for one in self.open if isinstance(one, OpenSurface))
+        only_mine = self.profile is Profile.EMBEDDED and self.only_local_callers
+        return frozenset({OpenSurface.PROMPTS_READ}) if only_mine else frozenset()
 
     @property
     def json_logs(self) -> bool:

@@ -86,11 +86,19 @@ class Scope(StrEnum):
 
 DEFAULT_SCOPES: Final = (Scope.GATEWAY,)
 
+
+class OpenSurface(StrEnum):
+    """What an installation may open to callers without a credential."""
+
+    VISION = "vision"
+    PROMPTS_READ = "prompts:read"
+
+
 _P = Permission
 _EVERYTHING: Final = frozenset(Permission)
 _EVERY_READ: Final = frozenset(p for p in Permission if p.endswith(":read"))
 
-PERMISSIONS: Final[Mapping[ServiceRole | Scope, frozenset[Permission]]] = MappingProxyType(
+PERMISSIONS: Final[Mapping[ServiceRole | Scope | OpenSurface, frozenset[Permission]]] = MappingProxyType(
     {
         ServiceRole.ADMIN: _EVERYTHING,
         ServiceRole.USER: frozenset(
@@ -104,6 +112,8 @@ PERMISSIONS: Final[Mapping[ServiceRole | Scope, frozenset[Permission]]] = Mappin
         Scope.KEYS: frozenset({_P.KEYS_READ, _P.KEYS_WRITE}),
         Scope.PROMPTS: frozenset({_P.PROMPTS_READ, _P.PROMPTS_WRITE}),
         Scope.ADMIN: _EVERYTHING,
+        OpenSurface.VISION: frozenset({_P.GATEWAY_CALL}),
+        OpenSurface.PROMPTS_READ: frozenset({_P.PROMPTS_READ}),
     }
 )
 """The one permission table."""
@@ -118,7 +128,7 @@ SERVICE_ROLE_OF: Final[Mapping[PersonRole, ServiceRole]] = MappingProxyType(
 )
 
 
-def permissions_of(granted: Iterable[ServiceRole | PersonRole | Scope]) -> frozenset[str]:
+def permissions_of(granted: Iterable[ServiceRole | PersonRole | Scope | OpenSurface]) -> frozenset[str]:
     """The union of what each role or scope allows."""
     rows = (SERVICE_ROLE_OF[one] if isinstance(one, PersonRole) else one for one in granted)
     return frozenset().union(*(PERMISSIONS[row] for row in rows))
@@ -132,6 +142,18 @@ def administrator() -> Principal:
         team_id=DEFAULT_TEAM_ID,
         name="admin token",
         permissions=permissions_of([ServiceRole.ADMIN]),
+    )
+
+
+def visitor(surface: OpenSurface) -> Principal:
+    """Whoever calls an open surface without a credential: that surface's permissions, in the installation's default team.
+    Each surface has a visitor of its own, so that opening one opens nothing of another."""
+    return Principal(
+        id=f"visitor:{surface.value}",
+        kind=PrincipalKind.VISITOR,
+        team_id=DEFAULT_TEAM_ID,
+        name="visitor",
+        permissions=permissions_of([surface]),
     )
 
 
@@ -150,6 +172,7 @@ _NOUN: Final = MappingProxyType(
         PrincipalKind.KEY: "key",
         PrincipalKind.PERSON: "person",
         PrincipalKind.SERVICE: "service account",
+        PrincipalKind.VISITOR: "visitor",
     }
 )
 

@@ -2,7 +2,7 @@
 
 from samovar.domains.billing.service.quotas import Addresses
 from samovar.domains.gateway.http.envelope import Envelope
-from samovar.domains.identity.model import Permission, require
+from samovar.domains.identity.model import OpenSurface, Permission, require
 from samovar.domains.identity.service import IdentityService
 from samovar.kernel.errors import Unauthenticated
 from samovar.kernel.principal import Principal
@@ -16,15 +16,19 @@ async def signed_in(
     *,
     addresses: Addresses | None = None,
     needs: Permission = Permission.GATEWAY_CALL,
+    surface: OpenSurface | None = None,
 ) -> Principal:
-    """The principal behind the key. Raises ``Unauthenticated`` with the challenge of RFC 9110 (section 11.6.1),
-    ``Forbidden`` for one without the permission, ``RateLimited`` where an address sends too many without a key, and what the
-    edge says of an address that is shut out."""
+    """The principal behind the key, or without one the visitor of ``surface`` where that is open. Raises ``Unauthenticated``
+    with the challenge of RFC 9110 (section 11.6.1), ``Forbidden`` for one without the permission, ``RateLimited`` where an
+    address sends too many without a key, and what the edge says of an address that is shut out."""
     if REFUSAL in scope:
         raise scope[REFUSAL]
     if not envelope.secret:
         if addresses is not None and scope.get("client"):
             await addresses.admit_anonymous(scope["client"][0])
+        visitor = None if surface is None else identity.visitor(surface)
+        if visitor is not None:
+            return visitor
         raise Unauthenticated(
             "send a key as `Authorization: Bearer sk-samovar-...` (or in the header your SDK uses)",
             headers={"WWW-Authenticate": 'Bearer realm="samovar"'},

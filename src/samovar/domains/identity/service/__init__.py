@@ -1,11 +1,21 @@
 """Identity's use cases: signing in, gateway keys, the first start."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Final
 
-from samovar.domains.identity.model import DEFAULT_SCOPES, KEYS_CHANGED, IssuedKey, Key, KeyPage, KeyState, Scope
+from samovar.domains.identity.model import (
+    DEFAULT_SCOPES,
+    KEYS_CHANGED,
+    IssuedKey,
+    Key,
+    KeyPage,
+    KeyState,
+    OpenSurface,
+    Scope,
+    visitor,
+)
 from samovar.domains.identity.service.installation import FirstStart, Installation
 from samovar.domains.identity.service.keys import (
     DEFAULT_GRACE_S,
@@ -52,7 +62,7 @@ class IdentityService:
 
     Make it before ``bus.start()`` (it subscribes to the news of changed keys), call :meth:`ensure_installed` before the
     first request, and serve inside ``async with service.running()``. ``limiter`` or ``wrong_limit`` ``None`` switches the
-    limit on wrong credentials off.
+    limit on wrong credentials off; ``opened`` needs no credential.
     """
 
     def __init__(
@@ -67,7 +77,9 @@ class IdentityService:
         wrong_limit: Limit | None = WRONG_CREDENTIALS,
         bounds: SignInBounds | None = None,
         has_wallet: HasWallet | None = None,
+        opened: Iterable[OpenSurface] = (),
     ) -> None:
+        self._visitors = {surface: visitor(surface) for surface in opened}
         self._sign_in = SignIn(
             database=database, clock=clock, limiter=limiter, wrong_limit=wrong_limit, bounds=bounds or SignInBounds()
         )
@@ -91,6 +103,10 @@ class IdentityService:
     async def authenticate_admin(self, secret: str, *, address: str | None = None) -> Principal:
         """See :meth:`SignIn.authenticate_admin`."""
         return await self._sign_in.authenticate_admin(secret, address=address)
+
+    def visitor(self, surface: OpenSurface) -> Principal | None:
+        """Who calls ``surface`` without a credential; ``None`` where it is not open."""
+        return self._visitors.get(surface)
 
     async def write_uses(self) -> None:
         """See :meth:`SignIn.write_uses`; also done every half minute while running, and at the end."""
