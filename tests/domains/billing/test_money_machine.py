@@ -19,7 +19,7 @@ from samovar.domains.billing.errors import CreditSpent
 from samovar.domains.billing.model.wallets import BudgetPeriod
 from samovar.domains.billing.service import BudgetOrder, Hold, MoneyService, MoneySettings
 from samovar.domains.billing.service.money.payers import WalletRef
-from samovar.domains.billing.service.money.spool import Spool, segment_path, segments_of
+from samovar.domains.billing.service.money.spool import Spool, segment_path
 from samovar.domains.identity import store
 from samovar.domains.identity.model import DEFAULT_TEAM_ID, Team
 from samovar.ports.database import Database
@@ -167,11 +167,12 @@ class World:
             await purse.close()
         journal = process.till.money._journal
         if isinstance(journal, Spool):
-            os.close(journal._handle)
-            for handle in journal._to_sync:
-                os.close(handle)
+            newest = journal._segment
+            for segment in (newest, *journal._full):
+                os.close(segment._handle)
             os.close(journal._lock)
-            with segment_path(journal.folder, segments_of(journal.folder)[-1]).open("ab") as file:
+            with segment_path(journal.folder, newest.number).open("r+b") as file:
+                file.seek(newest.size)
                 file.write(b"\x40\x00\x00\x00rubbish"[:turns])
         self.expected |= {name: hold.amount_nano_usd for hold, name, sent in process.calls if sent}
         self.processes[number] = self.fresh()

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from samovar.domains.billing.errors import SpoolFull
 from samovar.domains.billing.model.ledger import Mark
 from samovar.domains.billing.model.records import Intent, Outcome, Record, framed, scan
 from samovar.domains.billing.service.money.replay import Reader
+from samovar.domains.billing.service.money.segment import Segment
 from samovar.domains.billing.service.money.spool import Spool, Sync, lock_folder, segment_path, segments_of
 
 DAY_US = 20_000 * 86_400_000_000
@@ -202,3 +204,48 @@ async def test_a_memo_that_is_too_long_does_not_cost_the_charge(tmp_path: Path) 
     spool.conclude(intent("call_1"), Outcome("call_1", 9, "reported", "test", None, "x" * 10**6))
     assert read_all(spool.folder) == ({"call_1": 9}, {})
     await spool.close(delete=False)
+
+
+async def test_what_was_noted_is_read_while_the_segment_is_still_open_and_its_unused_room_is_no_damage(
+    tmp_path: Path,
+) -> None:
+    spool = spool_in(tmp_path)
+    spool.intend(intent("call_1"))
+    spool.conclude(intent("call_1"), outcome("call_1"))
+    reader = Reader(spool.folder)
+    assert [call.call_id for call in reader.read().calls] == ["call_1"]
+    assert reader.read().calls == []
+    assert reader.damaged == 0
+    await spool.close(delete=False)
+
+
+async def test_a_torn_record_before_unused_room_is_damage(tmp_path: Path) -> None:
+    spool = spool_in(tmp_path)
+    spool.intend(intent("call_1"))
+    spool.conclude(intent("call_1"), outcome("call_1"))
+    spool._segment.append(framed(intent("call_2"))[:30])
+    reader, before = Reader(spool.folder), None
+    while (batch := reader.read()).end != before:
+        before = batch.end
+    assert reader.damaged >= 1
+    await spool.close(delete=False)
+
+
+async def test_a_closed_segment_takes_no_more_of_the_disk_than_its_records(tmp_path: Path) -> None:
+    spool = spool_in(tmp_path)
+    spool.intend(intent("call_1"))
+    path, size = segment_path(spool.folder, 1), spool.written[1]
+    assert path.stat().st_size > size
+    await spool.close(delete=False)
+    assert path.stat().st_size == size == len(framed(intent("call_1")))
+
+
+def test_a_segment_for_which_the_disk_has_no_room_is_not_begun(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            Segment(tmp_path / "segment", 1, wanted_bytes=1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert left_in(tmp_path) == []

@@ -65,7 +65,8 @@ class Reader:
                 yield number
 
     def _read_segment(self, number: int, offset: int, stop: int | None) -> tuple[list[Settled], int, int]:
-        """The calls of a chunk, where its last whole record ends, and how far the chunk was read."""
+        """The calls of a chunk, where its last whole record ends, and where the last byte stands that is no zero: zeros are room
+        that was not used."""
         with segment_path(self._folder, number).open("rb") as file:
             file.seek(offset)
             data = file.read(_CHUNK_BYTES if stop is None else min(_CHUNK_BYTES, stop - offset))
@@ -79,4 +80,4 @@ class Reader:
             call = None if intent is None else settled(intent, record)
             if call is not None:
                 calls.append(call)
-        return calls, offset + end, offset + len(data)
+        return calls, offset + end, offset + max(end, len(data.rstrip(b"\0")))

@@ -18,6 +18,7 @@ from typing import Final, Literal, TypeAlias
 from samovar.domains.billing.errors import SpoolFull
 from samovar.domains.billing.model.records import Intent, Outcome, framed
 from samovar.domains.billing.service.money.journal import Place
+from samovar.domains.billing.service.money.segment import Segment
 
 Sync: TypeAlias = Literal["interval", "always"]
 
@@ -67,21 +68,18 @@ class Spool:
         self._max_bytes = max_bytes
         self._segment_bytes = segment_bytes
         self._report = report
-        self._number = 0
-        self._handle = -1
-        self._size = 0
         self._older: deque[tuple[int, int]] = deque()
         self._older_bytes = 0
         self._open: dict[str, tuple[int, Intent]] = {}
         self._late: deque[bytes] = deque()
         self._dirty = asyncio.Event()
-        self._to_sync: list[int] = []
+        self._full: list[Segment] = []
         self._to_delete: list[int] = []
         self._waiters: list[tuple[asyncio.Future[None], bool]] = []
         self._syncing: asyncio.Task[None] | None = None
         self._broken: str | None = None
         self.moved: Place = (1, 0)
-        self._begin_segment()
+        self._segment = self._made_segment(1)
 
     @classmethod
     def made(
@@ -119,8 +117,8 @@ class Spool:
             self._append(framed(intent))
         except OSError as error:
             raise SpoolFull(f"The call cannot be noted in {self.folder}: {error.strerror}.") from error
-        self._open[intent.call_id] = (self._number, intent)
-        return self._synced(strictly=True)
+        self._open[intent.call_id] = (self._segment.number, intent)
+        return self._synced(strictly=True) if self._always else None
 
     def conclude(self, intent: Intent, outcome: Outcome) -> Awaitable[None] | None:
         """See :class:`Journal`. Where the disk takes nothing it is kept in memory and tried again; were the process to die
@@ -136,38 +134,38 @@ class Spool:
                 self._report(f"outcomes wait in memory: {error}")
             self._late.append(frame)
             return None
-        return self._synced(strictly=False)
+        return self._synced(strictly=False) if self._always else None
 
     @property
     def end(self) -> Place:
         """See :class:`Journal`."""
         # What waits in memory comes after all that is written.
-        return (self._number + 1, 0) if self._late else (self._number, self._size)
+        return (self._segment.number + 1, 0) if self._late else self.written
 
     @property
     def written(self) -> Place:
         """How far the files may be read."""
-        return self._number, self._size
+        return self._segment.number, self._segment.size
 
     @property
     def waiting_bytes(self) -> int:
         """See :class:`Journal`."""
-        return self._older_bytes + self._size
+        return self._older_bytes + self._segment.size
 
     def note_moved(self, mark: Place) -> None:
         """All before ``mark`` stands in the ledger: let go of what is not needed any more."""
         self.moved = mark
         number = mark[0]
-        if mark == (self._number, self._size) and self._size >= self._segment_bytes:
+        if mark == self.written and self._segment.is_full:
             self._begin_segment()
-            number = self._number
+            number = self._segment.number
             self.moved = (number, 0)
         if not self._older or self._older[0][0] >= number:
             return
         try:
             for _, intent in [entry for entry in self._open.values() if entry[0] < number]:
                 self._append(framed(intent))
-                self._open[intent.call_id] = (self._number, intent)
+                self._open[intent.call_id] = (self._segment.number, intent)
         except OSError as error:
             self._report(f"segments stay: {error}")
             return
@@ -198,9 +196,9 @@ class Spool:
         if self._late:
             self._dirty.set()
         waiters, self._waiters = self._waiters, []
-        full, self._to_sync = self._to_sync, []
+        full, self._full = self._full, []
         gone, self._to_delete = self._to_delete, []
-        self._syncing = asyncio.create_task(asyncio.to_thread(self._sync_files, self._handle, full, gone))
+        self._syncing = asyncio.create_task(asyncio.to_thread(self._sync_files, self._segment, full, gone))
         try:
             await asyncio.wait([self._syncing])
         except asyncio.CancelledError:
@@ -223,37 +221,27 @@ class Spool:
         """Sync and unlock. ``delete`` where all of it stands in the ledger; else the next process of this host takes it."""
         self._write_late()
         await self.sync()
-        os.close(self._handle)
+        await asyncio.to_thread(self._segment.end)
         if delete and not self._late:
             await asyncio.to_thread(remove_folder, self.folder)
         os.close(self._lock)
 
     def _append(self, frame: bytes) -> None:
-        if self._size >= self._segment_bytes:
+        if self._segment.is_full:
             self._begin_segment()
-        written = -1
-        try:
-            written = os.write(self._handle, frame)
-            if written != len(frame):
-                raise OSError(28, "No space left on device")
-        except OSError:
-            if written != 0:
-                # A torn record would hide all that come after it.
-                os.ftruncate(self._handle, self._size)
-            raise
-        self._size += written
+        self._segment.append(frame)
         if not self._dirty.is_set():
             self._dirty.set()
 
     def _begin_segment(self) -> None:
-        number = self._number + 1
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        handle = os.open(segment_path(self.folder, number), flags, 0o600)
-        if self._handle >= 0:
-            self._to_sync.append(self._handle)
-            self._older.append((self._number, self._size))
-            self._older_bytes += self._size
-        self._number, self._handle, self._size = number, handle, 0
+        full = self._segment
+        self._segment = self._made_segment(full.number + 1)
+        self._full.append(full)
+        self._older.append((full.number, full.size))
+        self._older_bytes += full.size
+
+    def _made_segment(self, number: int) -> Segment:
+        return Segment(segment_path(self.folder, number), number, wanted_bytes=self._segment_bytes)
 
     def _write_late(self) -> None:
         try:
@@ -263,18 +251,15 @@ class Spool:
         except OSError:
             return
 
-    def _synced(self, *, strictly: bool) -> Awaitable[None] | None:
-        if not self._always:
-            return None
+    def _synced(self, *, strictly: bool) -> Awaitable[None]:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append((waiter, strictly))
         return waiter
 
-    def _sync_files(self, newest: int, full: list[int], gone: list[int]) -> None:
-        for handle in full:
-            os.fdatasync(handle)
-            os.close(handle)
-        os.fdatasync(newest)
+    def _sync_files(self, newest: Segment, full: list[Segment], gone: list[int]) -> None:
+        for segment in full:
+            segment.end()
+        newest.sync()
         # What was carried over is on the disk by now.
         for number in gone:
             segment_path(self.folder, number).unlink(missing_ok=True)
