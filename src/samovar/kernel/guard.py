@@ -1,17 +1,14 @@
-"""What a key's owner lets through: bounds on tokens, and rules over texts, as data; and how a rule's pattern is compiled.
-
-Patterns are RE2's (https://github.com/google/re2/wiki/Syntax): a match takes time linear in the text whatever the pattern,
-so that nobody's pattern can hang a process.
-"""
+"""What a key's owner lets through: bounds on tokens, and rules over texts, as data; and how a rule's pattern is compiled."""
 
 import re
-from collections.abc import Iterator
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
+from samovar.kernel import patterns
 from samovar.kernel.errors import Flaw
+from samovar.kernel.patterns import Pattern
 
 MAX_RULES: Final = 20
 MAX_RULE_NAME_CHARS: Final = 64
@@ -20,15 +17,9 @@ MAX_REPLACEMENT_CHARS: Final = 200
 MAX_TOKENS: Final = 100_000_000
 DEFAULT_REPLACEMENT: Final = "[redacted]"
 
-PATTERN_MEMORY_BYTES: Final = 1 << 20
-"""RE2's budget for one compiled pattern. One that needs more for its program is refused; a search that would need more
-for its states goes on without them, more slowly."""
-
 RULE_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$"
 _EMPTY: Final = "it matches the empty text, which stands everywhere"
 _RULE_NAME: Final = re.compile(RULE_NAME, re.ASCII)
-# One byte of a character: a match could then cut a letter in two.
-_SINGLE_BYTE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\C")
 _PLACES: Final = ("", "a", " ", "\n", "aa  \n\na\n a")
 """Every place that RE2 tells from another: between letters, other signs, line ends, and at a text's beginning and end."""
 
@@ -78,53 +69,9 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
 NO_GUARD: Final = Guard()
 
 
-class Match(Protocol):
-    """What a search found."""
-
-    def start(self) -> int:
-        """Its first character."""
-        ...
-
-    def end(self) -> int:
-        """The first character behind it."""
-        ...
-
-
-class Pattern(Protocol):
-    """A compiled pattern. Texts may not hold lone surrogates."""
-
-    def search(self, text: str, pos: int | None = None) -> Match | None:
-        """The first match from ``pos`` on; what stands before it is still seen by ``\\b`` and ``^``."""
-        ...
-
-    def finditer(self, text: str) -> Iterator[Match]:
-        """All matches, none overlapping another."""
-        ...
-
-    def fullmatch(self, text: str, pos: int, endpos: int) -> Match | None:
-        """Whether all that stands from ``pos`` up to ``endpos`` is a match; what stands around it is still seen."""
-        ...
-
-
 def compiled(pattern: str) -> Pattern:
-    """Raises ``ValueError`` that says what is wrong with ``pattern``."""
-    # Loaded for those who use it: most processes guard no key.
-    import re2  # type: ignore[import-untyped]  # it ships no types
-
-    options = re2.Options()
-    options.max_mem = PATTERN_MEMORY_BYTES
-    options.log_errors = False
-    options.never_capture = True
-    try:
-        found: Pattern = re2.compile(pattern, options)
-    except re2.error as error:
-        said = error.args[0] if error.args else b""
-        text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
-        raise ValueError(f"RE2 cannot read it: {text}") from error
-    except UnicodeEncodeError as error:
-        raise ValueError("it holds half a character (a lone surrogate)") from error
-    if _SINGLE_BYTE.search(pattern):
-        raise ValueError(r"\C matches half a letter; say . or a class instead")
+    """As :func:`samovar.kernel.patterns.compiled`, for a pattern that may not match the empty text."""
+    found = patterns.compiled(pattern)
     if found.search("") is not None:
         raise ValueError(_EMPTY)
     return found

@@ -18,7 +18,8 @@ import msgspec
 from samovar.domains.gateway.errors import GuardBlocked
 from samovar.domains.gateway.model.escapes import undone
 from samovar.domains.gateway.model.text_files import embedded
-from samovar.kernel.guard import Guard, GuardAction, GuardSide, Pattern, compiled
+from samovar.kernel.guard import Guard, GuardAction, GuardSide, compiled
+from samovar.kernel.patterns import Pattern
 
 WINDOW_CHARS: Final = 512
 LONGEST_FIND_CHARS: Final = 16_384
