@@ -23,6 +23,7 @@ from samovar.domains.catalog import http as catalog_http
 from samovar.domains.gateway import http as gateway_http
 from samovar.domains.identity import http as identity_http
 from samovar.domains.operations.http import health as health_http
+from samovar.domains.operations.http import jobs as jobs_http
 from samovar.domains.usage import http as usage_http
 from samovar.ports.asgi import Route
 from samovar.ports.dialect import Dialect
@@ -198,6 +199,7 @@ def _routers(services: Services) -> Iterator[APIRouter]:
     yield usage_http.router(
         service=services.reports.queries, budgets=services.reports.budgets, authenticate=authenticate
     )
+    yield jobs_http.router(service=services.jobs.service, authenticate=authenticate)
     desk = services.desk
     yield money_http.router(wallets=desk.wallets, budgets=desk.budgets, books=desk.books, authenticate=authenticate)
 

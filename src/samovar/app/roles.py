@@ -12,6 +12,7 @@ class Part(StrEnum):
     OPERATIONS = "operations"
     GATEWAY = "gateway"
     ADMIN = "admin"
+    WORKER = "worker"
 
 
 ROLES: Final[Mapping[str, frozenset[Part]]] = MappingProxyType(
@@ -19,6 +20,7 @@ ROLES: Final[Mapping[str, frozenset[Part]]] = MappingProxyType(
         "all": frozenset(Part),
         "gateway": frozenset({Part.OPERATIONS, Part.GATEWAY}),
         "admin": frozenset({Part.OPERATIONS, Part.ADMIN}),
+        "worker": frozenset({Part.OPERATIONS, Part.WORKER}),
     }
 )
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from samovar.app import adapters, languages
 from samovar.app.about import about
 from samovar.app.background import calm_the_collector, forever, until_done
 from samovar.app.configured import EmbeddedSandbox, configured_providers, wants_sandbox
+from samovar.app.jobs import JobDesk, cron_jobs, job_kinds
 from samovar.app.money import MoneyDesk
 from samovar.app.quotas import quota_service
 from samovar.app.reports import Reports
@@ -41,6 +42,7 @@ from samovar.kernel.errors import Unavailable
 from samovar.kernel.tasks import background
 from samovar.ports.database import Database
 from samovar.ports.dialect import Dialect, Vendor
+from samovar.ports.jobs import CronJob, JobKind
 from samovar.ports.limits import parse_limits
 from samovar.ports.transport import Timeouts, Transport
 from samovar.providers.vendors import VENDORS
@@ -56,8 +58,10 @@ class Services:
     it needs on disk (the data directory, the master key) or bind the sandbox's socket; nothing is served before
     :meth:`running` is entered."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, kinds: Sequence[JobKind] = (), cron: Sequence[CronJob] = ()) -> None:
+        """``kinds`` and ``cron`` are jobs beside those of the tables in :mod:`samovar.app.jobs`."""
         self.settings = settings
+        self._more_jobs = kinds, cron
         self.parts = parts_of(settings.roles)
         self._transports: dict[tuple[str, str], Transport] = {}
 
@@ -225,6 +229,22 @@ class Services:
         )
 
     @cached_property
+    def jobs(self) -> JobDesk:
+        """Work for later, and what comes by the clock."""
+        more_kinds, more_cron = self._more_jobs
+        return JobDesk(
+            self.settings,
+            database=self.database,
+            clock=self.clock,
+            ids=self.ids,
+            bus=self.shared.bus,
+            kinds=(*job_kinds(self), *more_kinds),
+            cron=(*cron_jobs(self.settings), *more_cron),
+            runs=Part.WORKER in self.parts,
+            report=_report,
+        )
+
+    @cached_property
     def operations(self) -> OperationsService:
         probes: dict[str, Callable[[], Awaitable[None]]] = {"database": self.database.ping}
         if self.shared.ping is not None:
@@ -285,6 +305,7 @@ class Services:
             await self.desk.money.load()
             self.shared.bus.subscribe(CATALOG_CHANGED, self.catalog.on_changed)
             self.shared.bus.on_gap(self.catalog.on_gap)
+            self.jobs.subscribe()
             await self._start_bus(stack)
             await stack.enter_async_context(self.identity.running())
             await stack.enter_async_context(self.quotas.running())
@@ -302,6 +323,7 @@ class Services:
                     forever("metrics", self._refresh_metrics),
                 )
             )
+            await stack.enter_async_context(self.jobs.running())
             calm_the_collector()
             log.info("ready", url=self.settings.url, roles=",".join(self.settings.roles), version=__version__)
             yield

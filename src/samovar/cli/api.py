@@ -206,8 +206,8 @@ async def _local(settings: Settings) -> AsyncIterator[Api]:
     if settings.auto_migrate:
         await migrated(settings)
     token = SystemIds(clock=SystemClock()).token(_TOKEN_BYTES)
-    # All roles in one process, whatever the server's processes are; the token is never stored.
-    own = {"roles": ("all",), "workers": 1, "admin_token": SecretStr(token)}
+    # All that answers, whatever the server's processes are; it runs no jobs, for it soon ends. The token is never stored.
+    own = {"roles": ("gateway", "admin"), "workers": 1, "admin_token": SecretStr(token)}
     services = Services(settings.model_copy(update=own))
     first = await services.prepare()
     if first is not None and first.key is not None:

@@ -17,6 +17,7 @@ from pydantic_settings import (
 )
 
 from samovar.adapters.aesgcm import parse_master_key
+from samovar.adapters.jobs.schedule import checked_time_zone
 from samovar.app.roles import parts_of
 from samovar.app.settings.addresses import origin, proxy_address, web_address
 from samovar.domains.identity.model import OpenSurface
@@ -203,6 +204,14 @@ class Settings(BaseSettings):
         90, ge=1, le=3_650, description="How long single calls are kept; their sums and the ledger are kept for ever."
     )
 
+    timezone: str = Field("UTC", description="The time zone of schedules, such as Europe/Berlin.")
+    jobs_at_once: int = Field(16, ge=1, le=256, description="Jobs that a process runs at once.")
+    job_lease_s: float = Field(
+        30.0, ge=1, le=3_600, description="A job whose worker is not heard of for so long goes to another."
+    )
+    jobs_retention_days: int = Field(7, ge=1, le=3_650, description="How long jobs that are done can be looked at.")
+    dead_jobs_retention_days: int = Field(90, ge=1, le=3_650, description="How long dead letters can be replayed.")
+
     provider_keys: Mapping[str, SecretStr] = Field({}, exclude=True, description="<VENDOR>_API_KEY of the environment.")
     provider_base_urls: Mapping[str, str] = Field({}, exclude=True, description="<VENDOR>_BASE_URL of the environment.")
 
@@ -268,6 +277,11 @@ class Settings(BaseSettings):
         if value != NO_LIMIT and len(parse_limits(value)) != 1:
             raise ValueError("must be one limit, such as 20/minute")
         return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_time_zone(cls, value: str) -> str:
+        return checked_time_zone(value)
 
     @field_validator("ca_file")
     @classmethod
