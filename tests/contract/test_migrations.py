@@ -171,7 +171,12 @@ async def test_a_drafted_revision_makes_the_tables_it_was_drafted_from(url: str,
 
 async def differences(database: Database, wanted: sa.MetaData) -> list[object]:
     def compared(connection: sa.Connection) -> list[object]:
-        options = {"compare_type": True, "compare_server_default": True}
+        # Full text search has its own way on each engine, and is not declared: tests of lists see that it is there.
+        options = {
+            "compare_type": True,
+            "compare_server_default": True,
+            "include_name": lambda name, kind, _: not (name or "").startswith(("prompt_search", "ix_prompts_search")),
+        }
         return list(compare_metadata(MigrationContext.configure(connection, opts=options), wanted))
 
     async with database.reading() as tx:
@@ -179,8 +184,6 @@ async def differences(database: Database, wanted: sa.MetaData) -> list[object]:
 
 
 async def test_the_migrations_make_exactly_the_tables_the_stores_declare(url: str) -> None:
-    if head() is None:
-        pytest.skip("no revision yet")
     await migrate(url)
     database = opened(url)
     try:
@@ -196,3 +199,24 @@ def test_the_stream_is_one_line_whose_names_are_its_revisions() -> None:
     revisions = list(ScriptDirectory.from_config(config).walk_revisions())
     assert all(Path(revision.path).name.startswith(f"{revision.revision}_") for revision in revisions)
     assert [revision.revision for revision in reversed(revisions)] == [f"{n + 1:04d}" for n in range(len(revisions))]
+
+
+async def test_what_was_summed_before_projects_were_noted_is_of_none(url: str, tmp_path: Path) -> None:
+    before = tmp_path / "before"
+    shutil.copytree(scripts_folder(), before, ignore=shutil.ignore_patterns("__pycache__"))
+    for script in (before / "versions").glob("*.py"):
+        if script.name >= "0011":
+            script.unlink()
+    await migrate(url, scripts=before)
+    database = opened(url)
+    try:
+        async with database.transaction() as tx:
+            columns = await tx.run_sync(lambda connection: sa.inspect(connection).get_columns("usage_hourly"))
+            names = [str(column["name"]) for column in columns]
+            listed = ", ".join("'x'" if isinstance(column["type"], sa.String) else "7" for column in columns)
+            await tx.exec_driver_sql(f"INSERT INTO usage_hourly ({', '.join(names)}) VALUES ({listed})")
+    finally:
+        await database.close()
+    await migrate(url)
+    told = "SELECT calls || project_id || '|' || user_id || '|' || route FROM usage_hourly WHERE team_id = 'x'"
+    assert await answer(url, told) == "7||"

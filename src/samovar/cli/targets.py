@@ -16,6 +16,9 @@ class By(StrEnum):
     PROVIDER = "provider"
     KEY = "key"
     SURFACE = "surface"
+    PROJECT = "project"
+    USER = "user"
+    ROUTE = "route"
     DAY = "day"
     HOUR = "hour"
 

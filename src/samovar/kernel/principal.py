@@ -25,7 +25,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
     ``permissions`` come from the one table in ``identity/model.py``. ``allowed_models`` are patterns such as
     ``openai/*``; ``None`` allows every model. ``expires_at`` is when the credential ends, ``None`` for never. ``wallet_id`` is
-    the wallet that the credential itself names to pay for its calls. ``guard`` is what its owner lets through, ``None`` for
+    the wallet that the credential itself names to pay for its calls; ``project_id`` and ``user_id`` are whom it says that they
+    are for, and a person is for themselves (:attr:`person_id`). ``guard`` is what its owner lets through, ``None`` for
     everything; ``drop_params`` is what a call means that does not say it. ``cache`` is what its owner wants remembered.
     """
 
@@ -40,3 +41,10 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     guard: Guard | None = None
     drop_params: bool = False
     cache: KeyCache | None = None
+    project_id: str | None = None
+    user_id: str | None = None
+
+    @property
+    def person_id(self) -> str | None:
+        """Whose calls these are, if anybody's."""
+        return self.id if self.kind is PrincipalKind.PERSON else self.user_id

@@ -10,6 +10,7 @@ import pytest
 
 from samovar.domains.gateway.model import CallStatus
 from samovar.domains.usage.model import Dimension, Filters, UsageRow, row_of
+from samovar.domains.usage.model.users import Labels
 from samovar.domains.usage.service import UsageQueries, UsageUpkeep
 from samovar.domains.usage.store import events as store
 from samovar.ports.database import Database
@@ -28,6 +29,7 @@ def batch(number: int, clock: ManualClock, chance: random.Random) -> list[UsageR
     use one surface and four of the models."""
     first = clock.now() - timedelta(days=30) + timedelta(days=30) * number * BATCH / EVENTS
     keys = [chance.randrange(50) for _ in range(BATCH)]
+    labels = Labels()
     return [
         row_of(
             event(
@@ -39,7 +41,10 @@ def batch(number: int, clock: ManualClock, chance: random.Random) -> list[UsageR
                 status=CallStatus.OK if chance.random() < 0.98 else CallStatus.ERROR,
                 duration_ms=chance.lognormvariate(7, 1),
                 overhead_ms=chance.lognormvariate(-0.7, 0.5),
-            )
+                project_id=f"project-{key % 5}",
+                user_id=f"person-{key}",
+            ),
+            labels,
         )
         for place, key in enumerate(keys)
     ]

@@ -14,6 +14,7 @@ from samovar.domains.gateway.model import CallFinished, CallStatus
 from samovar.domains.identity.model import Scope, permissions_of
 from samovar.domains.usage.model import Dimension, Figures, Filters, Group, row_of
 from samovar.domains.usage.model.figures import HOUR, Window
+from samovar.domains.usage.model.users import Labels
 from samovar.domains.usage.service import UsageQueries, UsageService, UsageUpkeep
 from samovar.domains.usage.store import events as store
 from samovar.kernel.principal import Principal, PrincipalKind
@@ -91,6 +92,10 @@ _calls = st.fixed_dictionaries(
         "provider": st.sampled_from(["a", "b"]),
         "principal_id": st.sampled_from(["key_1", "key_2"]),
         "surface": st.sampled_from(["openai-chat", "gemini"]),
+        "requested_model": st.sampled_from(["fast", "a/one"]),
+        "project_id": st.sampled_from(["", "site"]),
+        "user_id": st.sampled_from(["", "ann"]),
+        "user_label": st.sampled_from(["", "bob", "ann"]),
         "status": st.sampled_from(CallStatus),
         "usage": st.none() | _usages,
         "cost_nano_usd": st.none() | st.integers(0, 10**12),
@@ -111,6 +116,17 @@ _steps = st.lists(
 _windows = st.tuples(st.integers(0, 45 * 24), st.integers(1, 45 * 24)).map(
     lambda pair: Window(NOON - timedelta(hours=pair[0]), NOON - timedelta(hours=pair[0] - pair[1]))
 )
+
+
+_NAME_OF: dict[Dimension, Callable[[CallFinished], str]] = {
+    Dimension.MODEL: lambda one: one.model,
+    Dimension.PROVIDER: lambda one: one.provider,
+    Dimension.KEY: lambda one: one.principal_id,
+    Dimension.SURFACE: lambda one: one.surface,
+    Dimension.PROJECT: lambda one: one.project_id,
+    Dimension.USER: lambda one: one.user_id or (one.user_label and f"~{one.user_label}"),
+    Dimension.ROUTE: lambda one: one.requested_model if one.model else "",
+}
 
 
 class Log:
@@ -191,9 +207,8 @@ async def test_sums_are_those_made_by_hand_whatever_is_written_summed_and_pruned
     counted = [
         one for one in log.told if wide.start <= one.started_at < wide.end and (model is None or one.model == model)
     ]
-    column = {"key": "principal_id"}.get(by.value, by.value)
     assert found.total == by_hand(counted)
-    assert list(found.groups) == groups_by_hand(counted, lambda one: getattr(one, column))
+    assert list(found.groups) == groups_by_hand(counted, _NAME_OF[by])
 
 
 async def test_writers_summers_and_pruners_that_meet_count_every_call_once(
@@ -262,7 +277,7 @@ async def test_absurd_figures_of_a_provider_do_not_overflow_the_sums(database: D
 async def test_others_write_while_many_events_are_pruned(sqlite_database: Database, clock: ManualClock) -> None:
     old = clock.now() - 2 * RETENTION
     async with sqlite_database.transaction() as tx:
-        await store.add_rows(tx, [row_of(event(number, started_at=old)) for number in range(1_000)])
+        await store.add_rows(tx, [row_of(event(number, started_at=old), Labels()) for number in range(1_000)])
     upkeep = upkeep_on(sqlite_database, clock)
     await upkeep.sum_up()
     pruning = asyncio.create_task(upkeep.prune())

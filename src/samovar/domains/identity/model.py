@@ -204,7 +204,8 @@ class Key:
 
     ``hint`` is the beginning of the secret, for telling keys apart. ``allowed_models`` are patterns (see
     :func:`model_allowed`), ``None`` for every model. ``grace_until`` is set together with ``replaced_by``. ``wallet_id`` is
-    who pays, ``None`` for the wallet of its team, if it has one. ``revision`` counts the changes a person made.
+    who pays, ``None`` for the wallet of its owners, if they have one; ``project_id`` and ``user_id`` are for what and for whom
+    its calls are. ``revision`` counts the changes a person made.
     """
 
     id: str
@@ -224,6 +225,8 @@ class Key:
     guard: Guard | None = None
     drop_params: bool = False
     cache: KeyCache | None = None
+    project_id: str | None = None
+    user_id: str | None = None
     revision: int = 1
 
     @property
@@ -254,6 +257,8 @@ class Key:
             guard=self.guard,
             drop_params=self.drop_params,
             cache=self.cache,
+            project_id=self.project_id,
+            user_id=self.user_id,
         )
 
 
@@ -304,6 +309,19 @@ def digest_of(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
 
 
+# --- for whom -------------------------------------------------------------------------------------------------------
+
+OWNER_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:@+-]{0,127}$"
+"""The id of a project or a person. Free, but never to be taken for a mark of ours, which begin with something else."""
+
+_OWNER: Final = re.compile(OWNER_PATTERN[1:-1], re.ASCII)
+
+
+def is_owner_id(text: str) -> bool:
+    """Whether ``text`` can name a project or a person."""
+    return _OWNER.fullmatch(text) is not None
+
+
 # --- which models ---------------------------------------------------------------------------------------------------
 
 MODEL_PATTERN: Final = r"^(\*|[A-Za-z0-9][A-Za-z0-9._:@+/-]*\*?)$"
@@ -346,8 +364,21 @@ def check_within_rights(maker: Principal, key: Key) -> None:
         raise BeyondOwnRights(
             "Your own key has guard rails: give the key the same rules, and bounds on tokens no higher than yours."
         )
+    _check_owners_within(maker, key)
     # People's and services' tokens live minutes and are renewed: what they make may outlive a token, not so with a key.
     if maker.kind is not PrincipalKind.KEY or maker.expires_at is None:
         return
     if key.expires_at is None or key.expires_at > maker.expires_at:
         raise BeyondOwnRights("Your own key ends before the new one would: give an 'expires_at' no later than yours.")
+
+
+def _check_owners_within(maker: Principal, key: Key) -> None:
+    # Whose a key is decides who pays and which limits hold: a key that is somebody's makes and renews none of others.
+    if Permission.WALLETS_WRITE in maker.permissions:
+        return
+    for what, own, named in (
+        ("project_id", maker.project_id, key.project_id),
+        ("user_id", maker.user_id, key.user_id),
+    ):
+        if own is not None and named != own:
+            raise BeyondOwnRights(f"Your own key is for {what} {own}: the key must be for the same.")

@@ -61,6 +61,8 @@ gateway_keys = Table(
     Column("guard", Json, nullable=True),
     Column("drop_params", Boolean, nullable=False, server_default=false()),
     Column("cache", Json, nullable=True),
+    Column("project_id", String(128), nullable=True),
+    Column("user_id", String(128), nullable=True),
     Column("revision", Integer, nullable=False, server_default="1"),
     Index(None, "team_id", "id"),
 )
@@ -114,6 +116,8 @@ async def add_key(tx: Tx, key: Key, *, key_hash: str) -> None:
             guard=_guard_row(key),
             drop_params=key.drop_params,
             cache=_cache_row(key),
+            project_id=key.project_id,
+            user_id=key.user_id,
             revision=key.revision,
         )
     )
@@ -184,6 +188,8 @@ async def change(tx: Tx, key: Key, *, from_revision: int) -> bool:
             guard=_guard_row(key),
             drop_params=key.drop_params,
             cache=_cache_row(key),
+            project_id=key.project_id,
+            user_id=key.user_id,
             revision=key.revision,
         )
     )
@@ -230,5 +236,7 @@ def _key(row: Row[Any]) -> Key:
         guard=None if row.guard is None else msgspec.convert(row.guard, Guard),
         drop_params=row.drop_params,
         cache=None if row.cache is None else msgspec.convert(row.cache, KeyCache),
+        project_id=row.project_id,
+        user_id=row.user_id,
         revision=row.revision,
     )

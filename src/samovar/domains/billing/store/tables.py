@@ -26,7 +26,7 @@ wallets: Final = Table(
     Column("team_id", String(64), ForeignKey("teams.id"), nullable=False),
     Column("name", String(200), nullable=False),
     Column("owner_kind", String(16)),
-    Column("owner_id", String(64)),
+    Column("owner_id", String(128)),
     Column("unlimited", Boolean, nullable=False),
     Column("call_ceiling_nano_usd", BigInteger),
     Column("balance_nano_usd", BigInteger, nullable=False, comment="what the ledger says, kept beside it"),

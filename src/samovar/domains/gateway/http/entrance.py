@@ -204,6 +204,7 @@ class ChatEntrance:
             surface_name="" if figures is None else figures.surface.name,
             as_prompt=None if figures is None else figures.surface.as_prompt,
             cache=self._asked(envelope, principal),
+            user_label=envelope.user_label,
             grant=grant,
         )
 

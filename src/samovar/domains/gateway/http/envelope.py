@@ -32,6 +32,7 @@ class Envelope(msgspec.Struct):
     idempotency_key: bytes | None = None
     cache: bytes | None = None
     cache_ttl: bytes | None = None
+    user_label: str = ""
     forwarded: list[tuple[str, str]] = []
 
 
@@ -89,6 +90,11 @@ def _cache_ttl(found: Envelope, value: bytes) -> None:
     found.cache_ttl = value.strip()
 
 
+def _user_label(found: Envelope, value: bytes) -> None:
+    # Cut first: what is noted of it is shorter still.
+    found.user_label = value[:512].decode("utf-8", "replace").strip()
+
+
 _READERS = {
     b"authorization": _authorization,
     b"x-api-key": _vendor_key,
@@ -97,6 +103,7 @@ _READERS = {
     b"x-request-id": _request_id,
     b"traceparent": _traceparent,
     b"x-samovar-usage": _wants_cost,
+    b"x-samovar-user": _user_label,
     HEADER: _idempotency_key,
     SWITCH: _cache,
     TTL: _cache_ttl,

@@ -90,6 +90,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     surface_name: str = ""
     as_prompt: Callable[[bytes], ChatRequest] | None = None
     cache: CacheAsk | None = None
+    user_label: str = ""
     prefer_cheaper: bool = False
     """A budget asks for cheaper targets: of several the cheapest comes first, whatever the strategy."""
     grant: Allowed | None = None
@@ -172,3 +173,12 @@ class CallFinished(msgspec.Struct, frozen=True, kw_only=True):
     """Events of the vendor's stream whose kind this version does not know."""
     trace_id: str
     parent_span_id: str
+    project_id: str = ""
+    user_id: str = ""
+    """The person that the key names."""
+    user_label: str = ""
+    """Where it names none: what the caller says of whom the call is for (``x-samovar-user``). A word in the log, nothing else."""
+    strategy: str = ""
+    """By what the target was chosen, where several were weighed."""
+    answered_model: str = ""
+    """The provider's own name of the model that answered, where it is not the one that was asked."""

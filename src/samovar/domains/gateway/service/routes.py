@@ -70,6 +70,7 @@ class Routes:
         )
         if planned.ranking is not None:
             words = planned.ranking.strategy.value, planned.ranking.how.value
+            trail.strategy = words[0]
             self._choices[words] = self._choices.get(words, 0) + 1
         return planned
 

@@ -22,6 +22,7 @@ class Trail:
         "_attempt_started",
         "_clock",
         "_request",
+        "answered_model",
         "attempt",
         "cache",
         "call",
@@ -40,6 +41,7 @@ class Trail:
         "price_source",
         "screen",
         "stop",
+        "strategy",
         "unknown_events",
         "upstream_s",
         "usage",
@@ -71,6 +73,8 @@ class Trail:
         self.is_read = False
         self.guard_actions: dict[tuple[GuardAction, GuardSide], int] = {}
         self.unknown_events = 0
+        self.strategy = ""
+        self.answered_model = ""
 
     def request(self) -> ChatRequest:
         """What the caller asks, in the neutral core; the body is read once, however many attempts there are. Raises
@@ -178,6 +182,11 @@ class Trail:
             unknown_events=self.unknown_events,
             trace_id=call.trace_id,
             parent_span_id=call.parent_span_id,
+            project_id=principal.project_id or "",
+            user_id=(user_id := principal.person_id or ""),
+            user_label="" if user_id else call.user_label,
+            strategy=self.strategy,
+            answered_model=self.answered_model,
         )
 
     def _note(self, error: str | None, status: int | None) -> None:

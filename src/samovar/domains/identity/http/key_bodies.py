@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from samovar.domains.identity.model import (
     DEFAULT_SCOPES,
     MODEL_PATTERN,
+    OWNER_PATTERN,
     IssuedKey,
     Key,
     KeyState,
@@ -118,6 +119,19 @@ def cache_of(body: CacheBody | None) -> KeyCache | None:
 
 _CacheField = Field(description="Whether answers are remembered, and for how long; null for not.")
 _GuardField = Field(description="Guard rails: bounds on tokens, and rules over what is said; null for none.")
+_ProjectField = Field(
+    max_length=128,
+    pattern=OWNER_PATTERN,
+    description="The project its calls are for: whose wallet pays where the key has none, and whose quotas hold too.",
+    examples=["website"],
+)
+_UserField = Field(
+    max_length=128,
+    pattern=OWNER_PATTERN,
+    description="The person its calls are for: whose wallet pays where key and project have none, and whose quotas hold"
+    " too.",
+    examples=["ann@example.org"],
+)
 _DropField = Field(
     description="Parameters that a provider cannot take are dropped, where a call does not say otherwise."
 )
@@ -146,11 +160,14 @@ class KeyOrder:
         AwareDatetime | None, Field(description="RFC 3339, in the future; null for a key that does not expire.")
     ] = None
     wallet_id: Annotated[
-        str | None, Field(max_length=64, description="The wallet that pays; null for the team's own, if it has one.")
+        str | None,
+        Field(max_length=64, description="The wallet that pays; null for that of its project, its person or its team."),
     ] = None
     guard: Annotated[GuardBody | None, _GuardField] = None
     drop_params: Annotated[bool, _DropField] = False
     cache: Annotated[CacheBody | None, _CacheField] = None
+    project_id: Annotated[str | None, _ProjectField] = None
+    user_id: Annotated[str | None, _UserField] = None
 
 
 class KeyPatch(BaseModel):
@@ -167,6 +184,8 @@ class KeyPatch(BaseModel):
     guard: Annotated[GuardBody | None, _GuardField] = None
     drop_params: Annotated[bool | None, Field(description="null leaves it as it is.")] = None
     cache: Annotated[CacheBody | None, _CacheField] = None
+    project_id: Annotated[str | None, _ProjectField] = None
+    user_id: Annotated[str | None, _UserField] = None
 
     def change(self) -> KeyChange:
         """Only what was sent."""
@@ -178,6 +197,8 @@ class KeyPatch(BaseModel):
             guard=guard_of(self.guard) if "guard" in sent else UNSET,
             drop_params=UNSET if self.drop_params is None else self.drop_params,
             cache=cache_of(self.cache) if "cache" in sent else UNSET,
+            project_id=self.project_id if "project_id" in sent else UNSET,
+            user_id=self.user_id if "user_id" in sent else UNSET,
         )
 
 
@@ -217,6 +238,8 @@ class KeyAnswer:
     guard: GuardBody | None
     drop_params: bool
     cache: CacheBody | None
+    project_id: str | None
+    user_id: str | None
     revision: int
 
 
@@ -256,6 +279,8 @@ def shown(service: IdentityService, key: Key) -> dict[str, Any]:
         "guard": _guard_shown(key.guard),
         "drop_params": key.drop_params,
         "cache": None if key.cache is None else CacheBody(ttl_s=key.cache.ttl_s, own=key.cache.own),
+        "project_id": key.project_id,
+        "user_id": key.user_id,
         "revision": key.revision,
     }
 

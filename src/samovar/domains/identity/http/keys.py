@@ -74,6 +74,8 @@ def router(*, service: IdentityService, authenticate: Authenticate) -> APIRouter
             guard=guard_of(order.guard),
             drop_params=order.drop_params,
             cache=cache_of(order.cache),
+            project_id=order.project_id,
+            user_id=order.user_id,
         )
         return just_made(service, issued, response)
 
@@ -100,25 +102,11 @@ def router(*, service: IdentityService, authenticate: Authenticate) -> APIRouter
         """It stops working here at once and in every process within seconds, for good. Again is harmless."""
         await service.revoke_key(principal, key_id)
 
-    @routes.post(
-        "/{key_id}/rotate", status_code=201, summary="Rotate a gateway key", responses=_refusals(400, 404, 409, 422)
-    )
-    async def rotate(
-        principal: caller,
-        key_id: _KeyId,
-        response: Response,
-        rotation: Annotated[Rotation | None, Body()] = None,
-    ) -> NewKeyAnswer:
-        """A new key with the same rights, which works at once; the old one works until its grace is over."""
-        how = rotation or Rotation()
-        issued = await service.rotate_key(principal, key_id, grace_s=how.grace_s, expires_at=how.expires_at)
-        return just_made(service, issued, response)
-
-    _add_change(routes, service=service, authenticate=authenticate)
+    _add_changes(routes, service=service, authenticate=authenticate)
     return routes
 
 
-def _add_change(routes: APIRouter, *, service: IdentityService, authenticate: Authenticate) -> None:
+def _add_changes(routes: APIRouter, *, service: IdentityService, authenticate: Authenticate) -> None:
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.patch("/{key_id}", summary="Change a gateway key", responses=_refusals(400, 404, 409, 412, 422))
@@ -135,3 +123,17 @@ def _add_change(routes: APIRouter, *, service: IdentityService, authenticate: Au
         changed = await service.change_key(principal, key_id, patch.change(), expected=expected_revision(if_match))
         response.headers["ETag"] = etag(changed.revision)
         return KeyAnswer(**shown(service, changed))
+
+    @routes.post(
+        "/{key_id}/rotate", status_code=201, summary="Rotate a gateway key", responses=_refusals(400, 404, 409, 422)
+    )
+    async def rotate(
+        principal: caller,
+        key_id: _KeyId,
+        response: Response,
+        rotation: Annotated[Rotation | None, Body()] = None,
+    ) -> NewKeyAnswer:
+        """A new key with the same rights, which works at once; the old one works until its grace is over."""
+        how = rotation or Rotation()
+        issued = await service.rotate_key(principal, key_id, grace_s=how.grace_s, expires_at=how.expires_at)
+        return just_made(service, issued, response)

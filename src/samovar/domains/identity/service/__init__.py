@@ -134,6 +134,8 @@ class IdentityService:
         guard: Guard | None = None,
         drop_params: bool = False,
         cache: KeyCache | None = None,
+        project_id: str | None = None,
+        user_id: str | None = None,
     ) -> IssuedKey:
         """See :meth:`Keys.create`."""
         return await self._keys.create(
@@ -146,6 +148,8 @@ class IdentityService:
             guard=guard,
             drop_params=drop_params,
             cache=cache,
+            project_id=project_id,
+            user_id=user_id,
         )
 
     async def change_key(

@@ -25,6 +25,7 @@ from samovar.domains.identity.model import (
     check_within_rights,
     digest_of,
     is_model_pattern,
+    is_owner_id,
     key_hint,
     key_text,
     require,
@@ -52,7 +53,8 @@ HasWallet: TypeAlias = Callable[[str, str], Awaitable[bool]]
 
 
 class KeyChange(Struct, frozen=True, kw_only=True):
-    """What to change of a key; what is left out stays. ``None`` allows every model, never ends, guards nothing."""
+    """What to change of a key; what is left out stays. ``None`` allows every model, never ends, guards nothing, is for
+    nobody."""
 
     name: str | UnsetType = UNSET
     allowed_models: tuple[str, ...] | UnsetType | None = UNSET
@@ -60,6 +62,8 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     guard: Guard | UnsetType | None = UNSET
     drop_params: bool | UnsetType = UNSET
     cache: KeyCache | UnsetType | None = UNSET
+    project_id: str | UnsetType | None = UNSET
+    user_id: str | UnsetType | None = UNSET
 
 
 class Keys:
@@ -95,10 +99,14 @@ class Keys:
         guard: Guard | None = None,
         drop_params: bool = False,
         cache: KeyCache | None = None,
+        project_id: str | None = None,
+        user_id: str | None = None,
     ) -> IssuedKey:
-        """A new key of the principal's team. Raises ``Forbidden``, ``BeyondOwnRights``, ``Invalid``."""
+        """A new key of the principal's team; for the maker's own project and person where none is named. Raises
+        ``Forbidden``, ``BeyondOwnRights``, ``Invalid``."""
         require(principal, Permission.KEYS_WRITE)
         _check(name, scopes, allowed_models)
+        _check_owners(project_id, user_id)
         guard = _checked_guard(guard)
         wallet_id = await self._payer(principal, wallet_id)
         issued = self.draft(
@@ -112,6 +120,8 @@ class Keys:
             guard=guard,
             drop_params=drop_params,
             cache=cache,
+            project_id=principal.project_id if project_id is None else project_id,
+            user_id=principal.user_id if user_id is None else user_id,
         )
         check_within_rights(principal, issued.key)
         async with self._database.transaction() as tx:
@@ -196,6 +206,8 @@ class Keys:
                 guard=old.guard,
                 drop_params=old.drop_params,
                 cache=old.cache,
+                project_id=old.project_id,
+                user_id=old.user_id,
             )
             check_within_rights(principal, issued.key)
             await store.add_key(tx, issued.key, key_hash=digest_of(issued.secret).hex())
@@ -218,6 +230,8 @@ class Keys:
         guard: Guard | None = None,
         drop_params: bool = False,
         cache: KeyCache | None = None,
+        project_id: str | None = None,
+        user_id: str | None = None,
     ) -> IssuedKey:
         """A key that stands nowhere yet."""
         secret = key_text(self._ids.token(KEY_ENTROPY_BYTES))
@@ -235,6 +249,8 @@ class Keys:
             guard=guard,
             drop_params=drop_params,
             cache=cache,
+            project_id=project_id,
+            user_id=user_id,
         )
         return IssuedKey(key=key, secret=secret)
 
@@ -254,6 +270,7 @@ class Keys:
             said["allowed_models"] = tuple(dict.fromkeys(said["allowed_models"]))
         new = replace(old, **said, revision=old.revision + 1)
         _check(new.name, new.scopes, new.allowed_models)
+        _check_owners(new.project_id, new.user_id)
         return new
 
     async def _mine(self, tx: Tx, principal: Principal, key_id: str) -> Key:
@@ -312,6 +329,12 @@ def _check(name: str, scopes: Sequence[Scope], allowed_models: Sequence[str] | N
             raise _invalid(
                 f"allowed_models[{place}]", "must be a model's name, or its beginning and one '*' at the end"
             )
+
+
+def _check_owners(project_id: str | None, user_id: str | None) -> None:
+    for where, named in (("project_id", project_id), ("user_id", user_id)):
+        if named is not None and not is_owner_id(named):
+            raise _invalid(where, "must be 1 to 128 letters, digits and . _ : @ + -, the first a letter or a digit")
 
 
 def _checked_guard(guard: Guard | None) -> Guard | None:

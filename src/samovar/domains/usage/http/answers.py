@@ -55,7 +55,8 @@ class SeriesAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupAnswer(FiguresAnswer):
-    """The sums of one name. A call that reached no model or provider has an empty one."""
+    """The sums of one name. A call that reached no model or provider has an empty one; so have calls of no project or user, and
+    calls from before projects, users and routes were noted."""
 
     name: str
 

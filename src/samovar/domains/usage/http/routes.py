@@ -77,8 +77,24 @@ def _filters(
     key: Annotated[str | None, Query(max_length=64, description="Id of the key, or other principal.")] = None,
     surface: Annotated[str | None, Query(max_length=32, description="Such as `openai-chat`.")] = None,
     status: Annotated[CallStatus | None, Query(description="How calls ended.")] = None,
+    project: Annotated[str | None, Query(max_length=128, description="The project that the key names.")] = None,
+    user: Annotated[
+        str | None, Query(max_length=128, description="The person that the key names, or `~` and what callers say.")
+    ] = None,
+    route: Annotated[
+        str | None, Query(max_length=255, description="The model, alias or group that was asked for.")
+    ] = None,
 ) -> Filters:
-    return Filters(model=model, provider=provider, key=key, surface=surface, status=status)
+    return Filters(
+        model=model,
+        provider=provider,
+        key=key,
+        surface=surface,
+        status=status,
+        project=project,
+        user=user,
+        route=route,
+    )
 
 
 _Filters = Annotated[Filters, Depends(_filters)]
@@ -111,7 +127,9 @@ def _sums(routes: APIRouter, service: UsageQueries, authenticate: Authenticate) 
         found = await service.series(principal, start=asked.start, end=asked.end, filters=asked.filters, buckets=bucket)
         return series_of(found, bucket)
 
-    @routes.get("/breakdown", summary="Usage by model, provider, key or surface", responses=_refusals())
+    @routes.get(
+        "/breakdown", summary="Usage by model, provider, key, surface, project, user or route", responses=_refusals()
+    )
     async def breakdown(
         principal: caller,
         asked: _Asked,

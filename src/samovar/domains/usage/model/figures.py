@@ -39,6 +39,9 @@ class Dimension(StrEnum):
     PROVIDER = "provider"
     KEY = "key"
     SURFACE = "surface"
+    PROJECT = "project"
+    USER = "user"
+    ROUTE = "route"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,9 @@ class Filters:
     provider: str | None = None
     key: str | None = None
     surface: str | None = None
+    project: str | None = None
+    user: str | None = None
+    route: str | None = None
     status: CallStatus | None = None
 
 

@@ -15,7 +15,8 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One call. ``cost_credits`` is ``None`` where no price is known."""
+    """One call. ``cost_credits`` is ``None`` where no price is known. ``strategy`` is by what the target was chosen, where
+    several were weighed; ``answered_model`` the provider's own name of the model that answered, where it is not the one asked."""
 
     id: str
     started_at: datetime
@@ -45,6 +46,10 @@ class Record:
     usage_estimated: bool
     cost_credits: str | None
     price_source: str | None
+    project: str
+    user: str
+    strategy: str
+    answered_model: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from samovar.domains.gateway.model import CallFinished
+from samovar.domains.usage.model.users import Labels, labelled
 from samovar.ports.llm import Usage
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,17 +49,28 @@ class UsageRow(NamedTuple):
     price_source: str | None
     attempts: str
     trace_id: str
+    project_id: str
+    user_id: str
+    user_overflows: bool
+    strategy: str
+    answered_model: str
 
 
-def row_of(event: CallFinished) -> UsageRow:
+def row_of(event: CallFinished, labels: Labels) -> UsageRow:
     """The row of one event. What a caller wrote is cut to its column's width: a long model name is no reason to lose
     the event."""
     usage = event.usage
     span = event.started_at - _EPOCH
+    started_at = (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds
+    user_id, user_overflows = event.user_id, False
+    if event.user_label and not user_id:
+        # What a key says of itself is known; what its holder says is a label.
+        user_id = labelled(event.user_label)
+        user_overflows = labels.overflows(event.team_id, user_id, started_at)
     return UsageRow(
         event.id,
         event.team_id,
-        (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds,
+        started_at,
         event.principal_id,
         event.principal_kind,
         event.request_id[:128],
@@ -82,6 +94,11 @@ def row_of(event: CallFinished) -> UsageRow:
         event.price_source,
         _json.encode(event.attempts).decode(),
         event.trace_id,
+        event.project_id,
+        user_id,
+        user_overflows,
+        event.strategy,
+        _column_text(event.answered_model, 255) if event.answered_model else "",
     )
 
 

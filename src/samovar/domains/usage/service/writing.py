@@ -8,6 +8,7 @@ from typing import Final
 from samovar.domains.gateway.model import CallFinished
 from samovar.domains.usage.errors import EventsKnown, EventsRefused
 from samovar.domains.usage.model import UsageRow, row_of
+from samovar.domains.usage.model.users import Labels
 from samovar.domains.usage.store import events as store
 from samovar.kernel.errors import Unavailable
 from samovar.ports.database import Database
@@ -41,6 +42,7 @@ class UsageService:
         self._max_waiting = max_waiting
         self._every_s = every_s
         self._waiting: deque[UsageRow] = deque()
+        self._labels = Labels()
         self.dropped = 0
         self.written = 0
 
@@ -54,7 +56,7 @@ class UsageService:
         if len(self._waiting) >= self._max_waiting:
             self._waiting.popleft()
             self.dropped += 1
-        self._waiting.append(row_of(event))
+        self._waiting.append(row_of(event, self._labels))
 
     async def run(self) -> None:
         """Write batches until cancelled; call :meth:`flush` after the last call has ended."""

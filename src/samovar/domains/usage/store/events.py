@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import (
@@ -17,18 +17,24 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    case,
     delete,
+    false,
     func,
     literal,
     or_,
     select,
+    text,
 )
 from sqlalchemy.exc import DBAPIError
 
 from samovar.domains.usage.errors import EventsKnown, EventsRefused
 from samovar.domains.usage.model import Filters, Place, Record, UsageRow, Window
 from samovar.domains.usage.model.records import cost_text
+from samovar.domains.usage.model.users import OTHER_USERS
 from samovar.ports.database import Instant, Tx, among, insert_rows, metadata
+
+_EMPTY: Final = text("''")
 
 usage_events = Table(
     "usage_events",
@@ -64,6 +70,11 @@ usage_events = Table(
     Column("price_source", String(64)),
     Column("attempts", Text, nullable=False, comment="JSON list of attempts"),
     Column("trace_id", String(32), nullable=False),
+    Column("project_id", String(128), nullable=False, server_default=_EMPTY),
+    Column("user_id", String(128), nullable=False, server_default=_EMPTY),
+    Column("user_overflows", Boolean, nullable=False, server_default=false()),
+    Column("strategy", String(16), nullable=False, server_default=_EMPTY),
+    Column("answered_model", String(255), nullable=False, server_default=_EMPTY),
     Index("ix_usage_events_team_id_started_at", "team_id", "started_at"),
 )
 
@@ -81,7 +92,7 @@ async def add_rows(tx: Tx, rows: Sequence[UsageRow]) -> None:
     """Append a batch, and note that it is to be summed. Raises ``EventsRefused`` where the database is well and does not
     take a row; ``EventsKnown`` where one is there already (see :func:`unknown`): the caller must not commit then.
 
-    Not by way of SQLAlchemy's parameters: its processing of 31 columns costs more than the whole rest of a call.
+    Not by way of SQLAlchemy's parameters: its processing of so many columns costs more than the whole rest of a call.
     """
     try:
         if await insert_rows(tx, usage_events, rows, keys=("id",)) != len(rows):
@@ -109,7 +120,7 @@ async def take_unsummed(tx: Tx) -> list[str]:
     taken = await tx.scalars(
         delete(usage_unsummed).where(usage_unsummed.c.id.in_(first)).returning(usage_unsummed.c.event_ids)
     )
-    return [one for text in taken for one in msgspec.json.decode(text, type=list[str])]
+    return [one for noted in taken for one in msgspec.json.decode(noted, type=list[str])]
 
 
 async def any_unsummed(tx: Tx) -> bool:
@@ -176,8 +187,20 @@ def filtered(table: Table, filters: Filters) -> list[ColumnElement[bool]]:
         "principal_id": filters.key,
         "surface": filters.surface,
         "status": None if filters.status is None else filters.status.value,
+        "project_id": filters.project,
+        "user_id": filters.user,
+        "route": filters.route,
     }
-    return [table.c[name] == value for name, value in wanted.items() if value is not None]
+    return [summed_by(table, name) == value for name, value in wanted.items() if value is not None]
+
+
+def summed_by(table: Table, name: str) -> ColumnElement[Any]:
+    """A column by which calls are summed, of a table of sums or of the events themselves, where two are made of others."""
+    if table is usage_events and name == "route":
+        return case((usage_events.c.model == "", ""), else_=usage_events.c.requested_model)
+    if table is usage_events and name == "user_id":
+        return case((usage_events.c.user_overflows, OTHER_USERS), else_=usage_events.c.user_id)
+    return table.c[name]
 
 
 _SAME = tuple(name for name in Record.__dataclass_fields__ if name in usage_events.c)
@@ -186,6 +209,8 @@ _SHOWN = (
     usage_events.c.principal_id,
     usage_events.c.principal_kind,
     usage_events.c.cost_nano_usd,
+    usage_events.c.project_id,
+    usage_events.c.user_id,
 )
 
 
@@ -194,6 +219,8 @@ def _record(row: Any) -> Record:
         **{name: getattr(row, name) for name in _SAME},
         key=row.principal_id,
         key_kind=row.principal_kind,
+        project=row.project_id,
+        user=row.user_id,
         cost_credits=cost_text(row.cost_nano_usd),
     )
 

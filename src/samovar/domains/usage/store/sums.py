@@ -33,13 +33,24 @@ from sqlalchemy.dialects import postgresql, sqlite
 from samovar.domains.gateway.model import CallStatus
 from samovar.domains.usage.model import Buckets, Dimension, Figures, Filters, Group, Latency, Point
 from samovar.domains.usage.model.figures import DURATION_BOUNDS_MS, OVERHEAD_BOUNDS_MS, Part, quantile
-from samovar.domains.usage.store.events import conditions, filtered, usage_events
+from samovar.domains.usage.store.events import conditions, filtered, summed_by, usage_events
 from samovar.ports.database import Instant, Tx, among_json, metadata
 
 _DURATIONS: Final = tuple(f"duration_{place}" for place in range(len(DURATION_BOUNDS_MS) + 1))
 _OVERHEADS: Final = tuple(f"overhead_{place}" for place in range(len(OVERHEAD_BOUNDS_MS) + 1))
 _IDS: Final = "ids"
-_KEYS: Final = ("team_id", "at", "model", "provider", "principal_id", "surface", "status")
+_KEYS: Final = (
+    "team_id",
+    "at",
+    "model",
+    "provider",
+    "principal_id",
+    "surface",
+    "status",
+    "project_id",
+    "user_id",
+    "route",
+)
 
 
 def _sums_table(name: str) -> Table:
@@ -55,6 +66,9 @@ def _sums_table(name: str) -> Table:
         Column("principal_id", String(64), primary_key=True),
         Column("surface", String(32), primary_key=True),
         Column("status", String(16), primary_key=True),
+        Column("project_id", String(128), primary_key=True),
+        Column("user_id", String(128), primary_key=True),
+        Column("route", String(255), primary_key=True),
         *(Column(one, BigInteger, nullable=False) for one in (*counted, *tokens)),
         Column("duration_ms", Float, nullable=False),
         Column("overhead_ms", Float, nullable=False),
@@ -73,6 +87,9 @@ _DIMENSIONS: Final[Mapping[Dimension, str]] = {
     Dimension.PROVIDER: "provider",
     Dimension.KEY: "principal_id",
     Dimension.SURFACE: "surface",
+    Dimension.PROJECT: "project_id",
+    Dimension.USER: "user_id",
+    Dimension.ROUTE: "route",
 }
 
 
@@ -128,7 +145,7 @@ def _adding(dialect: Dialect, buckets: Buckets) -> tuple[str, tuple[Any, ...]]:
     """The statement in the driver's words, and its parameters in order; ``_IDS`` stands for the JSON list of events."""
     insert = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
     table = _TABLES[buckets]
-    keys: dict[str, ColumnElement[Any]] = {name: usage_events.c[name] for name in _KEYS if name != "at"}
+    keys: dict[str, ColumnElement[Any]] = {name: summed_by(usage_events, name) for name in _KEYS if name != "at"}
     keys["at"] = _beginning(usage_events.c.started_at, buckets.length)
     sums = _of_events()
     found = (
@@ -204,7 +221,7 @@ def _part(
     sums["errors"] = _whole(func.sum(case((failed, calls), else_=0)))
     sums["cancelled"] = _whole(func.sum(case((table.c.status == CallStatus.CANCELLED.value, calls), else_=0)))
     chosen = {name: one for name, one in sums.items() if latency or name not in (*_DURATIONS, *_OVERHEADS)}
-    name: Any = cast(null(), String) if by is None else table.c[_DIMENSIONS[by]]
+    name: Any = cast(null(), String) if by is None else summed_by(table, _DIMENSIONS[by])
     begin: Any = cast(null(), BigInteger) if buckets is None else _beginning(at, buckets.length)
     keys = (name.label("name"), type_coerce(begin, Instant).label("at"))
     grouped = [key for key, wanted in ((name, by), (begin, buckets)) if wanted is not None]
