@@ -20,7 +20,9 @@ def create(
     name: Annotated[str, typer.Argument(help="For people, to tell wallets apart.")],
     credits: Annotated[str, typer.Option(help="What lies in it; 100 credits are one US dollar.")] = "0",
     unlimited: Annotated[bool, typer.Option(help="Paid for later: it may go below zero.")] = False,
-    owner: Annotated[str | None, typer.Option(help="Whose calls it pays for: team:ID, user:ID or key:ID.")] = None,
+    owner: Annotated[
+        str | None, typer.Option(help="Whose calls it pays for: team:ID, project:ID, user:ID or key:ID.")
+    ] = None,
     as_json: AsJson = False,
     url: Url = None,
     admin_token: AdminToken = None,

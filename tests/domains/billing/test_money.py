@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import structs
 from sqlalchemy import text
 
 from samovar.domains.billing.errors import CreditSpent, SpoolFull, TooManyWaiting, WalletGone
@@ -16,6 +17,7 @@ from samovar.domains.billing.model.wallets import BudgetMode, BudgetPeriod, Owne
 from samovar.domains.billing.service import BudgetOrder, WalletOrder
 from samovar.domains.billing.service.money.payers import WalletRef
 from samovar.domains.billing.service.money.purse import MAX_WAITING
+from samovar.kernel.principal import Principal, PrincipalKind
 from samovar.ports.database import Database
 from samovar.ports.llm import Usage
 from tests.domains.billing.conftest import ADMIN, CREDIT, Open, Till, cost, gone
@@ -292,6 +294,37 @@ async def test_the_wallet_that_pays_is_the_keys_own_or_its_owners(till: Till) ->
     assert till.money.payer(ADMIN) == WalletRef(team.id, ADMIN.team_id, 100 * CREDIT)
     own = await till.wallet(1, owner_kind=OwnerKind.KEY, owner_id=ADMIN.id, call_ceiling_nano_usd=7)
     assert till.money.payer(ADMIN) == WalletRef(own.id, ADMIN.team_id, 7)
+
+
+async def test_a_keys_wallet_pays_before_its_projects_its_persons_and_its_teams(till: Till) -> None:
+    key = structs.replace(ADMIN, id="key_2", project_id="site", user_id="ann")
+    bare = structs.replace(key, project_id=None, user_id=None)
+    person = structs.replace(bare, id="ann", kind=PrincipalKind.PERSON)
+    owners = [
+        (OwnerKind.TEAM, ADMIN.team_id),
+        (OwnerKind.USER, "ann"),
+        (OwnerKind.PROJECT, "site"),
+        (OwnerKind.KEY, "key_2"),
+    ]
+    made = [await till.wallet(1, owner_kind=kind, owner_id=owner_id) for kind, owner_id in owners]
+    team, user, project, own = (wallet.id for wallet in made)
+
+    def pays(caller: Principal) -> str:
+        payer = till.money.payer(caller)
+        assert payer is not None
+        return payer.id
+
+    assert pays(key) == own
+    assert pays(structs.replace(key, wallet_id="wal_named")) == "wal_named"
+    other = structs.replace(key, id="key_3")
+    assert pays(other) == project
+    assert pays(structs.replace(other, project_id=None)) == user
+    assert pays(structs.replace(other, project_id="garden")) == user
+    assert pays(structs.replace(other, project_id="garden", user_id="bob")) == team
+    assert pays(structs.replace(bare, id="key_4")) == team
+    assert pays(person) == user
+    # An id is of its kind: a person's wallet does not pay for a key or a project that happens to be called so.
+    assert pays(structs.replace(bare, id="ann", project_id="ann")) == team
 
 
 async def test_a_full_spool_refuses_calls_and_says_so(open_till: Open, spool: Path) -> None:

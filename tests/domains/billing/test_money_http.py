@@ -64,15 +64,13 @@ async def test_credits_sent_twice_with_one_key_are_added_once(http: httpx2.Async
     assert (await http.post(path, json={"credits": 2}, headers=key)).status_code == 422
 
 
-async def test_no_wallet_goes_to_a_project_while_no_call_carries_one(http: httpx2.AsyncClient) -> None:
-    owner = {"owner_kind": "project", "owner_id": "prj_1"}
+async def test_a_project_owns_one_wallet(http: httpx2.AsyncClient) -> None:
+    owner = {"owner_kind": "project", "owner_id": "p" * 128}
     made = await http.post("/api/wallets", json={"name": "lab"})
-    for answer in (
-        await http.post("/api/wallets", json={"name": "hall", **owner}),
-        await http.patch(f"/api/wallets/{made.json()['id']}", json=owner),
-    ):
-        assert answer.status_code == 422
-        assert "calls carry none" in answer.json()["detail"]
+    given = await http.patch(f"/api/wallets/{made.json()['id']}", json=owner)
+    assert (given.status_code, {name: given.json()[name] for name in owner}) == (200, owner)
+    assert (await http.post("/api/wallets", json={"name": "hall", **owner})).status_code == 409
+    assert (await http.post("/api/wallets", json={"name": "hall", **owner, "owner_id": "p" * 129})).status_code == 422
 
 
 async def test_one_key_may_be_sent_for_two_wallets(http: httpx2.AsyncClient) -> None:

@@ -22,8 +22,22 @@ Make = Callable[..., QuotaService]
 Join = Callable[..., Awaitable[QuotaService]]
 
 
-def key(name: str = "key_1", *, team_id: str = DEFAULT_TEAM_ID) -> Principal:
-    return Principal(id=name, kind=PrincipalKind.KEY, team_id=team_id, name=name, permissions=frozenset())
+def key(
+    name: str = "key_1",
+    *,
+    team_id: str = DEFAULT_TEAM_ID,
+    project_id: str | None = None,
+    user_id: str | None = None,
+) -> Principal:
+    return Principal(
+        id=name,
+        kind=PrincipalKind.KEY,
+        team_id=team_id,
+        name=name,
+        permissions=frozenset(),
+        project_id=project_id,
+        user_id=user_id,
+    )
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ import pytest
 from samovar.adapters.memory import MemoryBus
 from samovar.domains.billing.errors import BadQuota, QuotaExists, QuotaNotFound, StaleRevision
 from samovar.domains.billing.model.quotas import EVERY, Subject
+from samovar.domains.billing.service.quotas import QuotaDefaults
 from samovar.domains.identity.model import DEFAULT_TEAM_ID
 from samovar.kernel.errors import Forbidden
 from samovar.kernel.principal import Principal, PrincipalKind
-from tests.domains.billing.quotas.conftest import ADMIN, Make, key, passed, until
+from tests.domains.billing.quotas.conftest import ADMIN, Make, key, passed, refusal, until
 
 
 async def test_a_row_holds_at_once_and_for_its_own_team_alone(make: Make) -> None:
@@ -37,9 +38,42 @@ async def test_a_team_is_limited_as_a_whole(make: Make) -> None:
     assert counts == [3, 2, 0]
 
 
-async def test_a_project_is_refused_while_no_call_carries_one(make: Make) -> None:
-    with pytest.raises(BadQuota, match="carry no project yet"):
-        await make().rows.add(ADMIN, subject=Subject.PROJECT, subject_id="p1", limits="1/hour")
+@pytest.mark.parametrize(
+    ("subject", "owner"), [(Subject.PROJECT, {"project_id": "it"}), (Subject.PERSON, {"user_id": "it"})]
+)
+async def test_the_keys_of_a_project_or_a_person_share_its_quota(
+    make: Make, subject: Subject, owner: dict[str, str]
+) -> None:
+    quotas = make()
+    await quotas.rows.add(ADMIN, subject=subject, subject_id="it", limits="5/hour")
+    counts = [await passed(quotas, key(f"key_{n}", **owner), 3) for n in range(3)]
+    assert counts == [3, 2, 0]
+    other = dict.fromkeys(owner, "other")
+    assert await passed(quotas, key("key_4", **other), 9) == 9
+    assert await passed(quotas, key("key_5", **owner, team_id="other"), 9) == 9
+    refused = await refusal(quotas, key("key_6", **owner))
+    assert f"the limit of the {subject.value}" in refused.detail
+
+
+async def test_every_project_has_what_its_star_says_by_itself(make: Make) -> None:
+    quotas = make()
+    await quotas.rows.add(ADMIN, subject=Subject.PROJECT, subject_id=EVERY, limits="2/hour")
+    counts = [await passed(quotas, key(f"key_{name}{n}", project_id=name), 2) for name in "ab" for n in range(2)]
+    assert counts == [2, 0, 2, 0]
+    assert await passed(quotas, key("key_of_none"), 5) == 5
+
+
+async def test_a_key_that_goes_to_another_project_comes_under_its_quota(make: Make) -> None:
+    quotas = make()
+    await quotas.rows.add(ADMIN, subject=Subject.PROJECT, subject_id="tight", limits="1/hour")
+    assert await passed(quotas, key(project_id="wide"), 4) == 4
+    assert await passed(quotas, key(project_id="tight"), 4) == 1
+    assert await passed(quotas, key(), 4) == 4
+
+
+async def test_what_people_may_ask_who_sign_in_does_not_limit_their_keys(make: Make) -> None:
+    quotas = make(defaults=QuotaDefaults(person="2/hour"))
+    assert await passed(quotas, key(user_id="ann"), 5) == 5
 
 
 async def test_rows_are_kept_apart_by_team_and_permission(make: Make) -> None:

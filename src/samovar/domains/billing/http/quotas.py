@@ -64,8 +64,8 @@ class NewQuota(QuotaBody):
     subject: Annotated[
         Subject,
         Field(
-            description="Each key, person or service account by itself; the team as a whole; all its calls to a provider or a"
-            " model. `project` is refused until calls carry one."
+            description="Each key, project, person or service account by itself; the team as a whole; all its calls to a"
+            " provider or a model."
         ),
     ]
     subject_id: Annotated[

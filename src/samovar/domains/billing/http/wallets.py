@@ -30,7 +30,7 @@ from samovar.kernel.money import credits_text
 from samovar.kernel.principal import Principal
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS, examples=["research"])]
-OwnerId = Annotated[str, Field(min_length=1, max_length=64)]
+OwnerId = Annotated[str, Field(min_length=1, max_length=128)]
 Ceiling = Annotated[
     Credits | None,
     Field(description="What a call is held at whose cost has no other bound; null is the installation's ceiling."),
@@ -38,8 +38,8 @@ Ceiling = Annotated[
 
 
 class NewWallet(BaseModel):
-    """The wallet that is wanted. With an owner it pays for that owner's calls where their key names no other; `project` is
-    refused until calls carry one."""
+    """The wallet that is wanted. With an owner it pays for that owner's calls where their key names no other: a key's own
+    comes first, then its project's, its person's (`user`), its team's."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -36,7 +36,6 @@ class Subject(StrEnum):
     PERSON = "person"
     SERVICE = "service"
     PROJECT = "project"
-    """Refused until calls carry one."""
     PROVIDER = "provider"
     MODEL = "model"
 

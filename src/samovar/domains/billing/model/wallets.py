@@ -23,7 +23,6 @@ class OwnerKind(StrEnum):
 
     TEAM = "team"
     PROJECT = "project"
-    """Refused until calls carry one."""
     USER = "user"
     KEY = "key"
 

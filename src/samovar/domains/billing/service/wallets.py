@@ -33,7 +33,7 @@ from samovar.kernel.principal import Principal
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database, Tx
 
-_MAX_OWNER_CHARS: Final = 64
+_MAX_OWNER_CHARS: Final = 128
 
 
 class WalletOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -253,10 +253,6 @@ async def mine(tx: Tx, principal: Principal, wallet_id: str, *, lock: bool = Fal
 def _check_owner(principal: Principal, kind: OwnerKind | None, owner_id: str | None) -> None:
     if (kind is None) != (owner_id is None):
         raise invalid("owner_id", "and owner_kind are given together or not at all")
-    if kind is OwnerKind.PROJECT:
-        raise invalid(
-            "owner_kind", "cannot be 'project' yet, calls carry none: give the wallet to its keys, users or team"
-        )
     if kind is OwnerKind.TEAM and owner_id != principal.team_id:
         raise invalid("owner_id", f"of your team is {principal.team_id!r}")
     if owner_id is not None and not (1 <= len(owner_id) <= _MAX_OWNER_CHARS and owner_id.isprintable()):

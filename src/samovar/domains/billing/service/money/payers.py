@@ -11,7 +11,6 @@ from samovar.ports.database import Database
 _PAGE: Final = 1000
 # A transaction that began before ours may become visible after it, with an earlier instant.
 _OVERLAP: Final = timedelta(minutes=2)
-_OWNER_OF: Final = ((PrincipalKind.KEY, OwnerKind.KEY), (PrincipalKind.PERSON, OwnerKind.USER))
 
 
 class WalletRef(NamedTuple):
@@ -34,19 +33,26 @@ class Payers:
         self._since = datetime(1970, 1, 1, tzinfo=UTC)
 
     def of(self, principal: Principal) -> WalletRef | None:
-        """The wallet that pays for the principal's calls."""
+        """The wallet that pays for the principal's calls: the one that its key names or owns, else its project's, else its
+        person's, else its team's."""
         wallet_id = principal.wallet_id
         if wallet_id is not None:
             # One that is not known yet was made a moment ago, or is none: leasing from it will tell.
             return self._known.get(wallet_id) or WalletRef(wallet_id, principal.team_id, self._ceiling)
         if not self._by_owner:
             return None
-        for kind, owner in _OWNER_OF:
-            if principal.kind is kind:
-                found = self._by_owner.get((principal.team_id, owner, principal.id))
+        team_id = principal.team_id
+        owners = (
+            (OwnerKind.KEY, principal.id if principal.kind is PrincipalKind.KEY else None),
+            (OwnerKind.PROJECT, principal.project_id),
+            (OwnerKind.USER, principal.person_id),
+        )
+        for kind, owner_id in owners:
+            if owner_id is not None:
+                found = self._by_owner.get((team_id, kind, owner_id))
                 if found is not None:
                     return found
-        return self._by_owner.get((principal.team_id, OwnerKind.TEAM, principal.team_id))
+        return self._by_owner.get((team_id, OwnerKind.TEAM, team_id))
 
     async def refresh(self) -> None:
         """Read what changed since the last time. Raises ``Unavailable``."""

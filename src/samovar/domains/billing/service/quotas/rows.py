@@ -97,8 +97,6 @@ class QuotaRows:
     ) -> Quota:
         """Raises ``Forbidden``, ``BadQuota``, ``QuotaExists``."""
         require(principal, Permission.QUOTAS_WRITE)
-        if subject is Subject.PROJECT:
-            raise _bad("subject", "calls carry no project yet: limit its keys, persons or service accounts")
         if not 1 <= len(subject_id) <= MAX_SUBJECT_CHARS:
             raise _bad("subject_id", f"must be 1 to {MAX_SUBJECT_CHARS} characters: an id, or {EVERY!r} for every one")
         if subject is Subject.TEAM and subject_id not in (EVERY, principal.team_id):

@@ -95,7 +95,7 @@ class QuotaService:
         self._book = Book(clock=clock, line=self._line, away=self._away)
         self._remembered = Remembered(database)
         self._load = Load(bounds=bounds or LoadBounds(), clock=clock)
-        self._accounts: dict[tuple[str, str], Account] = {}
+        self._accounts: dict[tuple[str, str, str | None, str | None], Account] = {}
         self._targets: dict[tuple[str, str, str], Account] = {}
         self._known = (-1, -1)
         self._refused = 0
@@ -226,7 +226,7 @@ class QuotaService:
     def _account_of(self, principal: Principal) -> Account:
         if self._known != (self._book.version, self._remembered.version):
             self._forget_accounts()
-        account = self._accounts.get((principal.team_id, principal.id))
+        account = self._accounts.get((principal.team_id, principal.id, principal.project_id, principal.user_id))
         return self._open_account(principal) if account is None else account
 
     def _open_account(self, principal: Principal) -> Account:
@@ -235,10 +235,14 @@ class QuotaService:
         own = _SUBJECT_OF.get(principal.kind)
         if own is not None:
             subjects.append((own, principal.id))
+        if principal.project_id is not None:
+            subjects.append((Subject.PROJECT, principal.project_id))
+        if principal.user_id is not None and own is not Subject.PERSON:
+            subjects.append((Subject.PERSON, principal.user_id))
         account = self._account((team_id, principal.id), subjects)
         if len(self._accounts) >= _MOST_ACCOUNTS:
             self._accounts.clear()
-        self._accounts[team_id, principal.id] = account
+        self._accounts[team_id, principal.id, principal.project_id, principal.user_id] = account
         return account
 
     def _target_account(self, caller: Caller, provider: str, model: str) -> Account:
@@ -255,7 +259,9 @@ class QuotaService:
         rows: Rows = self._remembered.of(team_id)
         requests, tokens, gates = [], [], []
         for subject, subject_id in subjects:
-            allowed = allowance(rows, subject, subject_id, default=self._defaults.of(subject))
+            # Of its owners only what an admin said: the installation's default is for who signs in.
+            default = self._defaults.of(subject) if subject_id == caller[1] else ""
+            allowed = allowance(rows, subject, subject_id, default=default)
             name, title = f"{team_id}|{subject.value}|{subject_id}", f"the limit of the {subject.value}"
             if subject in TARGETS:
                 title = f"{title} {subject_id}"
