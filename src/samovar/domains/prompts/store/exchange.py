@@ -1,0 +1,85 @@
+"""Prompts in bulk: read in the order of an export, and found and labelled by what an import names."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import and_, delete, func, or_, select, tuple_
+
+from samovar.domains.prompts.model.exchange.entries import Slot
+from samovar.domains.prompts.model.prompt import Prompt
+from samovar.domains.prompts.store.rows import SHOWN, read
+from samovar.domains.prompts.store.tables import labels, prompts
+from samovar.ports.database import Tx
+
+_SLOT = (prompts.c.namespace, prompts.c.name, prompts.c.lang)
+
+
+async def count(tx: Tx, team_id: str, *, namespace: str | None, lang: str | None, current: bool) -> int:
+    """How many versions :func:`page` would give in all."""
+    rules = _rules(team_id, namespace=namespace, lang=lang, current=current)
+    return int((await tx.execute(select(func.count()).select_from(prompts).where(*rules))).scalar_one())
+
+
+async def page(
+    tx: Tx,
+    team_id: str,
+    *,
+    namespace: str | None,
+    lang: str | None,
+    current: bool,
+    after: Prompt | None,
+    limit: int,
+) -> list[Prompt]:
+    """Versions by namespace, name and language, of each prompt the newest first; with ``current`` only the newest, the
+    default and those that labels point to."""
+    rules = _rules(team_id, namespace=namespace, lang=lang, current=current)
+    if after is not None:
+        place = (after.namespace, after.name, after.lang)
+        rules.append(or_(tuple_(*_SLOT) > place, and_(tuple_(*_SLOT) == place, prompts.c.version < after.version)))
+    query = select(*SHOWN).where(*rules).order_by(*_SLOT, prompts.c.version.desc()).limit(limit)
+    return await read(tx, (await tx.execute(query)).all())
+
+
+async def standing(tx: Tx, team_id: str, wanted: Sequence[tuple[Slot, Collection[int]]]) -> list[Prompt]:
+    """Of each of these prompts the versions named, and the newest."""
+    places = [
+        and_(
+            prompts.c.namespace == namespace,
+            prompts.c.name == name,
+            prompts.c.lang == lang,
+            or_(prompts.c.version.in_(numbers), ~_newer()),
+        )
+        for (namespace, name, lang), numbers in wanted
+    ]
+    most = sum(len(numbers) + 1 for _, numbers in wanted)
+    query = select(*SHOWN).where(prompts.c.team_id == team_id, or_(*places)).limit(most)
+    return await read(tx, (await tx.execute(query)).all())
+
+
+async def keep_labels(tx: Tx, team_id: str, prompt_id: int, kept: Collection[str]) -> int:
+    """Take all other labels away from a version; how many there were."""
+    found = await tx.execute(
+        delete(labels).where(
+            labels.c.team_id == team_id, labels.c.prompt_id == prompt_id, labels.c.label.not_in(list(kept))
+        )
+    )
+    return found.rowcount
+
+
+def _rules(team_id: str, *, namespace: str | None, lang: str | None, current: bool) -> list[Any]:
+    rules: list[Any] = [prompts.c.team_id == team_id]
+    if namespace is not None:
+        rules.append(prompts.c.namespace == namespace)
+    if lang is not None:
+        rules.append(prompts.c.lang == lang)
+    if current:
+        labelled = select(labels.c.prompt_id).where(labels.c.team_id == team_id)
+        rules.append(or_(prompts.c.is_default, ~_newer(), prompts.c.id.in_(labelled)))
+    return rules
+
+
+def _newer() -> Any:
+    """There is a later version of the same prompt."""
+    other = prompts.alias("newer")
+    same = [other.c[name] == prompts.c[name] for name in ("team_id", "namespace", "name", "lang")]
+    return select(other.c.id).where(*same, other.c.version > prompts.c.version).exists()
