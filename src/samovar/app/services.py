@@ -16,6 +16,7 @@ from samovar.adapters.system import SystemClock, SystemIds
 from samovar.app import adapters, languages
 from samovar.app.about import about
 from samovar.app.background import calm_the_collector, forever, until_done
+from samovar.app.backups import BackupDesk
 from samovar.app.configured import EmbeddedSandbox, configured_providers, wants_sandbox
 from samovar.app.jobs import JobDesk, cron_jobs, job_kinds
 from samovar.app.money import MoneyDesk
@@ -256,6 +257,10 @@ class Services:
     @cached_property
     def traces(self) -> "Traces | None":
         """Imported only where they are wanted (see the module)."""
+    @cached_property
+    def backups(self) -> BackupDesk:
+        return BackupDesk(self)
+
         if not self.settings.otlp_endpoint:
             return None
         from samovar.app.telemetry.traces import Traces

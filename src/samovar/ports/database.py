@@ -247,6 +247,13 @@ def among_json(dialect: str, column: ColumnElement[str], values: str) -> ColumnE
     return column.in_(select(text("value")).select_from(text(rows).bindparams(given)))
 
 
+async def as_of_now(tx: Tx) -> None:
+    """The first statement in a block of :meth:`Database.reading` whose reads shall all see the database as it is now. SQLite
+    does so by itself."""
+    if tx.dialect.name == "postgresql":
+        await tx.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+
+
 async def schema_version(tx: Tx) -> str | None:
     """The Alembic revision the database stands at, ``None`` for an empty one."""
     if tx.dialect.name == "postgresql":

@@ -12,7 +12,8 @@ from samovar.adapters.alembic.stream import (
     draft,
     head,
     migrate,
+    rebuilding,
     scripts_folder,
 )
 
-__all__ = ["MigrationFailed", "SchemaTooNew", "current", "draft", "head", "migrate", "scripts_folder"]
+__all__ = ["MigrationFailed", "SchemaTooNew", "current", "draft", "head", "migrate", "rebuilding", "scripts_folder"]

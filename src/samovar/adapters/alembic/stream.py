@@ -93,6 +93,40 @@ async def migrate(database_url: str, *, wait_s: float = 60.0, scripts: Path | No
     )
 
 
+class Rebuilding:
+    """A :class:`samovar.ports.schema.Rebuild` in an open transaction."""
+
+    def __init__(self, tx: Tx, *, folder: Path, newest: str) -> None:
+        self.tx = tx
+        self.newest = newest
+        self._folder = folder
+
+    async def upgrade(self, revision: str) -> None:
+        """See the port."""
+        try:
+            await self.tx.run_sync(_upgrade, self._folder, revision)
+        except DBAPIError as error:
+            raise MigrationFailed(f"The revisions up to {revision} could not be applied: {error}") from error
+
+
+@asynccontextmanager
+async def rebuilding(
+    database_url: str, *, wait_s: float = 60.0, scripts: Path | None = None
+) -> AsyncIterator[Rebuilding]:
+    """A :class:`samovar.ports.schema.Rebuilder` of the database. Raises ``Unavailable``."""
+    folder = scripts or scripts_folder()
+    newest = head(folder)
+    assert newest is not None
+    async with _connected(database_url) as tx:
+        try:
+            await _lock(tx, wait_s)
+        except (DBAPIError, OSError) as error:
+            raise Unavailable(f"Another process has held the database's migration lock for {wait_s:g} s.") from error
+        yield Rebuilding(tx, folder=folder, newest=newest)
+        await _check_foreign_keys(tx)
+        await tx.commit()
+
+
 async def draft(database_url: str, *, message: str, metadata: MetaData, scripts: Path | None = None) -> Path:
     """Write the next revision's file from the difference between a migrated database and ``metadata``, for a person to
     read and mend. For those who work on Samovar."""
@@ -119,11 +153,11 @@ def _reached(version: str | None, newest: str | None) -> bool:
     return version == newest
 
 
-def _upgrade(connection: Connection, folder: Path) -> None:
+def _upgrade(connection: Connection, folder: Path, revision: str = "head") -> None:
     # Only where there is something to do: the import takes 0.4 s.
     from alembic import command
 
-    command.upgrade(_config(folder, connection, MetaData()), "head")
+    command.upgrade(_config(folder, connection, MetaData()), revision)
 
 
 def _config(folder: Path, connection: Connection, metadata: MetaData) -> "Config":

@@ -20,6 +20,7 @@ from samovar.adapters.aesgcm import parse_master_key
 from samovar.adapters.jobs.schedule import checked_time_zone
 from samovar.app.roles import parts_of
 from samovar.app.settings.addresses import origin, proxy_address, web_address
+from samovar.app.settings.backups import Endpoint, Place, Recipients, Schedule
 from samovar.domains.identity.model import OpenSurface
 from samovar.ports.limits import parse_limits
 
@@ -212,10 +213,24 @@ class Settings(BaseSettings):
     jobs_retention_days: int = Field(7, ge=1, le=3_650, description="How long jobs that are done can be looked at.")
     dead_jobs_retention_days: int = Field(90, ge=1, le=3_650, description="How long dead letters can be replayed.")
 
+    backup_schedule: Schedule = Field("0 3 * * *", description="When a backup is made by itself; off makes none.")
+    backup_url: Place = Field(
+        "",
+        description="Where backups go: file:///folder, s3://bucket/prefix, gs://... or az://...; empty is the data directory.",
+    )
+    backup_keep_days: int = Field(30, ge=1, le=36_500, description="How long backups are kept there.")
+    backup_age_recipients: Recipients = Field(
+        (), description="age1... keys, comma separated: every backup is encrypted for them."
+    )
+    backup_endpoint: Endpoint = Field("", description="The address of a service that speaks S3, if it is not AWS.")
+    backup_region: str = Field("", description="Its region.")
+    backup_access_key_id: str = Field("", description="Who we are to it; empty takes AWS_... of the environment.")
+    backup_secret_access_key: SecretStr | None = Field(None, description="The secret that belongs to that id.")
+
     provider_keys: Mapping[str, SecretStr] = Field({}, exclude=True, description="<VENDOR>_API_KEY of the environment.")
     provider_base_urls: Mapping[str, str] = Field({}, exclude=True, description="<VENDOR>_BASE_URL of the environment.")
 
-    @field_validator("roles", "allowed_origins", "trusted_proxies", "open", mode="before")
+    @field_validator("roles", "allowed_origins", "trusted_proxies", "open", "backup_age_recipients", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
