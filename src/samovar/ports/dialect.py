@@ -197,6 +197,11 @@ class Relay(Protocol):
         ...
 
     @property
+    def model(self) -> str:
+        """The vendor's own name of the model that answers; empty where it was not seen (yet)."""
+        ...
+
+    @property
     def failed(self) -> UpstreamError | None:
         """The error event that ended the stream after its first content; it has been passed on to the caller."""
         ...

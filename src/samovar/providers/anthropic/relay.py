@@ -63,6 +63,7 @@ class AnthropicRelay:
         self._over = False
         self._output_chars = 0
         self.unknown_events = 0
+        self.model = ""
 
     @property
     def started(self) -> bool:
@@ -194,7 +195,7 @@ class AnthropicRelay:
             if message.id == self._message_id:
                 return False
             raise BadAnswer("The provider began a second message inside the first.")
-        self._message_id = message.id
+        self._message_id, self.model = message.id, message.model
         self._usage = message.usage
         # After a pause for a tool that code called, the whole answer comes in this one event.
         self._started = bool(message.content)

@@ -50,6 +50,7 @@ class GeminiRelay:
         self._over = False
         self._output_chars = 0
         self.unknown_events = 0
+        self.model = ""
 
     @property
     def started(self) -> bool:
@@ -126,6 +127,7 @@ class GeminiRelay:
         except UNREADABLE as error:
             raise unreadable(error) from error
         self._seen = True
+        self.model = chunk.model_version or self.model
         self.unknown_events += is_unknown(chunk)
         if chunk.error is not None:
             return self._error(upstream_error(chunk.error), raw, data)

@@ -84,6 +84,7 @@ class ChatRelay:
         self.started = False
         self.usage: Usage | None = None
         self.stop: Stop | None = None
+        self.model = ""
         self.failed: UpstreamError | None = None
         self.output_chars = 0
         self.unknown_events = 0
@@ -216,8 +217,9 @@ class ChatRelay:
             self.stop = stop_of(choice.finish_reason, matched=choice.stop_reason)
 
     def _usage(self, data: bytes, raw: Raw) -> Usage | None:
-        tier = _birth(data).service_tier
-        return usage_of(raw, quirks=self._quirks, service_tier=tier) or self.usage
+        birth = _birth(data)
+        self.model = birth.model
+        return usage_of(raw, quirks=self._quirks, service_tier=birth.service_tier) or self.usage
 
     def _usage_only(self, event: bytes, data: bytes, raw: Raw) -> bytes:
         before, self._held = self._held, b""

@@ -75,6 +75,11 @@ class ResponsesRelay:
         self.output_chars = 0
         self.unknown_events = 0
 
+    @property
+    def model(self) -> str:
+        """The vendor's own name of the model that answers."""
+        return "" if self._response is None else self._response.model
+
     def feed(self, block: bytes) -> bytes:
         """Bytes for the caller. Raises :class:`UpstreamError` for an error before any content, :class:`BadAnswer` for
         what is no response stream."""

@@ -254,6 +254,7 @@ class GatewayService:
                 said = _native_chars(attempt, body) * call.head.choices
                 usage = settled(usage, call=call, output_chars=said, ended=True)
             trail.used(usage, tapped.stop)
+            trail.answered_by(tapped.model)
             if tapped.pins:
                 return pinned_json(body, tapped.pins, maker_of(attempt.target.provider.id))
             return body
@@ -264,6 +265,7 @@ class GatewayService:
         if not response.created:
             response = msgspec.structs.replace(response, created=int(self._clock.now().timestamp()))
         trail.used(response.usage, response.stop)
+        trail.answered_by(response.model)
         if trail.screen is not None:
             response = await ruled_answer(response, trail.screen, size_bytes=len(body))
         return call.surface.write_response(response)

@@ -97,6 +97,7 @@ class LiveStream:
         finally:
             self._account()
             self.trail.unknown_events = self._pipe.unknown_events
+            self.trail.answered_by(self._pipe.model)
             http_status = CLIENT_GONE if self._status is CallStatus.CANCELLED else 200
             await self._finish(self.trail, self._status, http_status, self._error_code)
 

@@ -56,6 +56,7 @@ class Translation:
         self.started = False
         self.usage: Usage | None = None
         self.stop: Stop | None = None
+        self.model = ""
         self.failed: UpstreamError | None = None
         self.output_chars = 0
 
@@ -154,9 +155,11 @@ class Translation:
                 if not self.started:
                     raise error
                 self.failed = error
-            case Opened(created=0):
-                return replace(delta, created=int(self._now().timestamp()))
-            case Opened() | KeepAlive():
+            case Opened():
+                self.model = delta.model
+                if not delta.created:
+                    return replace(delta, created=int(self._now().timestamp()))
+            case KeepAlive():
                 pass
             case _:
                 self.started = True

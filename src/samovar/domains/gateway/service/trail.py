@@ -139,6 +139,12 @@ class Trail:
             # What nobody knows the price of is charged at its hold.
             self.cost_nano_usd = self.hold.amount_nano_usd
 
+    def answered_by(self, name: str) -> None:
+        """The provider's own word for the model that answered. It is noted where it is another than was asked for: a dated
+        version, or what the provider itself fell back to."""
+        if self.attempt is not None and name != self.attempt.target.model.name:
+            self.answered_model = name
+
     def pace(self, now: float) -> tuple[float | None, float]:
         """Seconds from the last attempt's start to a stream's first content, and to now."""
         first = self.first_content_s
