@@ -1,22 +1,33 @@
 """What this installation says of itself."""
 
 import platform
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from samovar import __version__
 from samovar.app.settings import Settings
-from samovar.domains.operations.model import About
+from samovar.domains.operations.model import About, AboutConfig, CleanupPattern
+from samovar.kernel.errors import Unavailable
 from samovar.kernel.time import rfc3339
 from samovar.ports.clock import Clock
 
 
 def about(
-    settings: Settings, *, clock: Clock, prices: Callable[[], str], routes: Callable[[], tuple[str, ...]]
-) -> Callable[[], About]:
-    """What ``/about`` answers from now on; ``prices`` and ``routes`` are read at each request."""
+    settings: Settings,
+    *,
+    clock: Clock,
+    prices: Callable[[], str],
+    routes: Callable[[], tuple[str, ...]],
+    cleanup: Callable[[], Awaitable[CleanupPattern]],
+) -> Callable[[], Awaitable[About]]:
+    """What ``/about`` answers from now on; ``prices``, ``routes`` and ``cleanup`` are read at each request."""
     started = clock.now()
 
-    def read() -> About:
+    async def read() -> About:
+        try:
+            pattern = await cleanup()
+        except Unavailable:
+            # What this is can be said without the database.
+            pattern = None
         return About(
             name="samovar",
             version=__version__,
@@ -28,6 +39,7 @@ def about(
             routes=routes(),
             documentation=f"{settings.url}/docs",
             prices=prices(),
+            config=AboutConfig(regex_cleanup=pattern),
         )
 
     return read

@@ -25,6 +25,7 @@ from samovar.domains.identity import http as identity_http
 from samovar.domains.operations.http import health as health_http
 from samovar.domains.operations.http import jobs as jobs_http
 from samovar.domains.usage import http as usage_http
+from samovar.domains.vision import http as vision_http
 from samovar.ports.asgi import Route
 from samovar.ports.dialect import Dialect
 from samovar.providers.gemini import GeminiContent, StreamForm
@@ -122,6 +123,7 @@ def data_plane(services: Services) -> Iterator[Route]:
         ),
         gemini_models=models(gateway_http.Told(gateway_http.GeminiListing(), dialects["gemini"])),
     )
+    yield from services.vision.routes(entrance)
 
 
 def _google(services: Services, entrance: Callable[..., gateway_http.ChatEntrance]) -> gateway_http.ModelInPath:
@@ -195,6 +197,7 @@ def _routers(services: Services) -> Iterator[APIRouter]:
         return
     yield identity_http.router(service=services.identity, authenticate=authenticate)
     yield catalog_http.router(service=services.catalog, authenticate=authenticate)
+    yield vision_http.config_router(cleanups=services.vision.cleanups, authenticate=authenticate)
     yield quotas_http.router(service=services.quotas, authenticate=authenticate)
     yield usage_http.router(
         service=services.reports.queries, budgets=services.reports.budgets, authenticate=authenticate

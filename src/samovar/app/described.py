@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from samovar.kernel.answer_cache import MAX_CACHE_TTL_S
+from samovar.ports.problems import refusal
 
 _ANSWER_HEADERS: Final[Mapping[str, str]] = {
     "x-request-id": "This request's id.",
@@ -45,12 +46,14 @@ _EVENT: Final[Mapping[str, Any]] = {
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation."""
+    """One operation. Without ``error`` its refusals are problem documents; ``form`` is its body as a form, where it takes one."""
 
     summary: str
     response: Any
-    error: Any
+    error: Any = None
     request: Any = None
+    form: Mapping[str, Any] | None = None
+    tag: str = "gateway"
     streams: bool = False
     parameters: tuple[str, ...] = ()
     query: Mapping[str, Mapping[str, Any]] = {}
@@ -62,17 +65,13 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
         if self.streams:
             content["text/event-stream"] = {"schema": _EVENT}
         headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in _ANSWER_HEADERS.items()}
-        error = {"application/json": {"schema": schema_of[self.error]}}
         found: dict[str, Any] = {
             "summary": self.summary,
-            "tags": ["gateway"],
+            "tags": [self.tag],
             "security": [{"key": []}],
             "responses": {
                 "200": {"description": "The answer.", "content": content, "headers": headers if self.request else {}},
-                **{
-                    str(status): {"description": "Refused, in the vendor's error shape.", "content": error}
-                    for status in self.statuses
-                },
+                **self._refusals(schema_of),
             },
         }
         if self.request is not None:
@@ -80,6 +79,8 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
                 "required": True,
                 "content": {"application/json": {"schema": schema_of[self.request]}},
             }
+            if self.form is not None:
+                found["requestBody"]["content"]["multipart/form-data"] = {"schema": dict(self.form)}
         parameters = [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string", "maxLength": 512}}
             for name in self.parameters
@@ -90,3 +91,10 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
         if parameters:
             found["parameters"] = parameters
         return found
+
+    def _refusals(self, schema_of: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
+        if self.error is None:
+            return {str(status): refusal("Refused; `code` and `detail` say why.") for status in self.statuses}
+        content = {"application/json": {"schema": schema_of[self.error]}}
+        words = "Refused, in the vendor's error shape."
+        return {str(status): {"description": words, "content": content} for status in self.statuses}

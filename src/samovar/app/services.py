@@ -26,6 +26,7 @@ from samovar.app.roles import Part, parts_of
 from samovar.app.settings import NO_LIMIT, Settings
 from samovar.app.subscriptions import on_call_finished
 from samovar.app.telemetry.metrics import Metrics
+from samovar.app.vision import VisionDesk
 from samovar.domains.billing.service.quotas import QuotaService
 from samovar.domains.catalog.model import Provider
 from samovar.domains.catalog.service import CATALOG_CHANGED, CatalogService, bundled_families, bundled_prices
@@ -246,6 +247,10 @@ class Services:
         )
 
     @cached_property
+    def vision(self) -> VisionDesk:
+        return VisionDesk(self)
+
+    @cached_property
     def operations(self) -> OperationsService:
         probes: dict[str, Callable[[], Awaitable[None]]] = {"database": self.database.ping}
         if self.shared.ping is not None:
@@ -285,9 +290,15 @@ class Services:
             multiprocess=self.settings.workers > 1,
         )
 
-    def about(self, routes: Callable[[], tuple[str, ...]]) -> Callable[[], About]:
+    def about(self, routes: Callable[[], tuple[str, ...]]) -> Callable[[], Awaitable[About]]:
         """What ``/about`` says; ``routes`` is read at each request."""
-        return about(self.settings, clock=self.clock, prices=lambda: self.catalog.prices_version, routes=routes)
+        return about(
+            self.settings,
+            clock=self.clock,
+            prices=lambda: self.catalog.prices_version,
+            routes=routes,
+            cleanup=self.vision.cleanup_pattern,
+        )
 
     # --- running
 
@@ -310,6 +321,7 @@ class Services:
             await self.desk.money.load()
             self.shared.bus.subscribe(CATALOG_CHANGED, self.catalog.on_changed)
             self.shared.bus.on_gap(self.catalog.on_gap)
+            self.vision.subscribe()
             self.jobs.subscribe()
             await self._start_bus(stack)
             await stack.enter_async_context(self.identity.running())
@@ -354,6 +366,7 @@ class Services:
         for transport in self._transports.values():
             await transport.close()
         await self.outbound.close()
+        await self.vision.close()
         if self.shared.close is not None:
             await self.shared.close()
         await self.database.close()

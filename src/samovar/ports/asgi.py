@@ -5,7 +5,7 @@ wrapping ``send`` (which would cost every chunk of every stream).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from samovar.kernel.errors import BodyTooLarge, BodyTooSlow, Malformed, SamovarError
@@ -50,13 +50,7 @@ async def read_body(receive: Receive, *, declared: bytes | None, max_bytes: int,
     Raises ``BodyTooLarge`` (before reading, where the length is declared), ``BodyTooSlow`` when it is not here within
     ``timeout_s``, ``Malformed`` for a length that is no number.
     """
-    if declared is not None:
-        if not declared.isdigit():
-            raise Malformed("the Content-Length header is not a number")
-        if int(declared) > max_bytes:
-            raise BodyTooLarge(
-                f"the body has {int(declared)} bytes; at most {max_bytes} are taken here", headers=_UNREAD
-            )
+    _check_declared(declared, max_bytes)
     message = await receive()
     if not message.get("more_body"):
         if message["type"] == "http.disconnect":
@@ -71,6 +65,39 @@ async def read_body(receive: Receive, *, declared: bytes | None, max_bytes: int,
             return await _rest(receive, message["body"], max_bytes)
     except TimeoutError as error:
         raise BodyTooSlow(f"the body did not arrive within {timeout_s:g} s", headers=_UNREAD) from error
+
+
+async def body_pieces(
+    receive: Receive, *, declared: bytes | None, max_bytes: int, timeout_s: float
+) -> AsyncIterator[bytes]:
+    """The body as it comes in, for who need not have it whole. Raises as :func:`read_body`; at most ``max_bytes`` and the piece
+    that passes them are ever read."""
+    _check_declared(declared, max_bytes)
+    ends = asyncio.get_running_loop().time() + timeout_s
+    size, more = 0, True
+    while more:
+        try:
+            async with asyncio.timeout_at(ends):
+                message = await receive()
+        except TimeoutError as error:
+            raise BodyTooSlow(f"the body did not arrive within {timeout_s:g} s", headers=_UNREAD) from error
+        if message["type"] == "http.disconnect":
+            raise asyncio.CancelledError
+        piece: bytes = message.get("body", b"")
+        size += len(piece)
+        if size > max_bytes:
+            raise BodyTooLarge(f"the body is larger than the {max_bytes} bytes that are taken here", headers=_UNREAD)
+        yield piece
+        more = message.get("more_body", False)
+
+
+def _check_declared(declared: bytes | None, max_bytes: int) -> None:
+    if declared is None:
+        return
+    if not declared.isdigit():
+        raise Malformed("the Content-Length header is not a number")
+    if int(declared) > max_bytes:
+        raise BodyTooLarge(f"the body has {int(declared)} bytes; at most {max_bytes} are taken here", headers=_UNREAD)
 
 
 async def _rest(receive: Receive, first: bytes, max_bytes: int) -> bytes:

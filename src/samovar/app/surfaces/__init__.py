@@ -11,6 +11,7 @@ from samovar.app.described import Described
 from samovar.app.surfaces.anthropic import ANTHROPIC
 from samovar.app.surfaces.gemini import GOOGLE
 from samovar.app.surfaces.openai import OPENAI
+from samovar.app.surfaces.vision import VISION
 
-DOCUMENTED: Final[Mapping[tuple[str, str], Described]] = {**OPENAI, **ANTHROPIC, **GOOGLE}
+DOCUMENTED: Final[Mapping[tuple[str, str], Described]] = {**OPENAI, **ANTHROPIC, **GOOGLE, **VISION}
 """Method and route template to what the document says of it."""

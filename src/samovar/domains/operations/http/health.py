@@ -54,7 +54,7 @@ _EXPOSITION: Final[dict[int | str, dict[str, Any]]] = {
 def router(
     *,
     service: OperationsService,
-    about: Callable[[], About],
+    about: Callable[[], Awaitable[About]],
     metrics: Callable[[], Awaitable[bytes]],
     metrics_type: str,
     now: Callable[[], datetime],
@@ -93,7 +93,7 @@ def router(
 
     @routes.get("/about", summary="What this is", operation_id="about")
     async def what() -> About:
-        return about()
+        return await about()
 
     _documentation(routes)
     return routes

@@ -32,6 +32,22 @@ class Readiness:
 
 
 @dataclass(frozen=True, slots=True)
+class CleanupPattern:
+    """What takes unwanted lines out of answers; ``source`` is ``default`` or ``database``."""
+
+    pattern: str
+    flags: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class AboutConfig:
+    """What an admin may set while it runs; ``null`` while the database does not answer."""
+
+    regex_cleanup: CleanupPattern | None
+
+
+@dataclass(frozen=True, slots=True)
 class About:
     """What this installation is."""
 
@@ -45,3 +61,4 @@ class About:
     routes: tuple[str, ...]
     documentation: str
     prices: str
+    config: AboutConfig

@@ -1,0 +1,101 @@
+"""From what a caller gave as pictures to what goes to a vendor: an address that it fetches itself, or a prepared picture."""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+from samovar.domains.catalog.model import Target
+from samovar.domains.vision.errors import BadAsk
+from samovar.domains.vision.model.asking import Address, Content, Encoded, Given
+from samovar.domains.vision.model.choosing import fetch_themselves
+from samovar.ports.fetch import Fetch, UrlRefused
+from samovar.ports.image_limits import limits_of
+from samovar.ports.images import ImageLimits, Images, tightest
+
+MAX_IMAGE_BYTES: Final = 20_000_000
+FETCH_TIMEOUT_S: Final = 15.0
+_STEP_CHARS: Final = 256 * 1024
+"""So much base64 takes half a millisecond to read."""
+_TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
+_WHITE: Final = b" \t\r\n"
+
+
+class Pictures:
+    """Makes pictures fit for the models that may look at them."""
+
+    def __init__(self, *, images: Images, fetch: Fetch) -> None:
+        self._images = images
+        self._fetch = fetch
+
+    async def fit(self, given: Sequence[Given], targets: Sequence[Target], *, fetch: bool | None) -> list[str]:
+        """An address or a ``data:`` URL for each. ``fetch`` is the caller's wish that we get what stands at an address; without
+        one we do where a vendor of ``targets`` does not. One after another: the workers are everybody's.
+
+        Raises what :class:`~samovar.ports.images.Images` and :class:`~samovar.ports.fetch.Fetch` raise, and ``BadAsk``.
+        """
+        vendors = {target.provider.vendor for target in targets}
+        limits = tightest(*[limits_of(vendor) for vendor in sorted(vendors)])
+        passes_on = not fetch and (fetch is False or fetch_themselves(targets))
+        return [await self._one(one, limits, passes_on=passes_on) for one in given]
+
+    async def _one(self, given: Given, limits: ImageLimits, *, passes_on: bool) -> str:
+        match given:
+            case Address(url):
+                require_public(url)
+                if passes_on:
+                    return url
+                content = (await self._fetch.fetch(url, max_bytes=MAX_IMAGE_BYTES, timeout_s=FETCH_TIMEOUT_S)).content
+            case Encoded():
+                content = await decoded(given)
+            case Content(content):
+                pass
+        if not content:
+            raise BadAsk(given.where, "the image is empty")
+        picture = await self._images.prepare(content, limits=limits)
+        return f"data:{picture.media_type};base64,{base64.b64encode(picture.content).decode('ascii')}"
+
+
+def require_public(url: str) -> None:
+    """Refuse an address that is plainly of a private network, whoever would fetch it. Raises ``UrlRefused``."""
+    try:
+        host = (urlsplit(url).hostname or "").rstrip(".").lower()
+    except ValueError:
+        host = ""
+    if not host:
+        raise UrlRefused("The address of the image has no host: write https://host/path.")
+    if host == "localhost" or host.endswith(".localhost"):
+        raise UrlRefused("The address of the image leads into a private network; only public ones are taken.")
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return
+    if not address.is_global:
+        raise UrlRefused("The address of the image leads into a private network; only public ones are taken.")
+
+
+async def decoded(given: Encoded) -> bytes:
+    """The bytes of base64, in the standard or the URL's alphabet, with or without padding and white space. In steps between
+    which others go on. Raises ``BadAsk``."""
+    found: list[bytes] = []
+    left = b""
+    try:
+        raw = given.text.encode("ascii")
+        for at in range(0, len(raw), _STEP_CHARS):
+            if at:
+                await asyncio.sleep(0)
+            step = left + raw[at : at + _STEP_CHARS].translate(_TO_STANDARD, _WHITE)
+            whole = 0 if at + _STEP_CHARS >= len(raw) else len(step) // 4 * 4
+            if whole:
+                if b"=" in step[:whole]:
+                    raise binascii.Error("padding before the end")
+                found.append(binascii.a2b_base64(step[:whole], strict_mode=True))
+            left = step[whole:]
+        left += b"=" * (-len(left) % 4)
+        found.append(binascii.a2b_base64(left, strict_mode=True))
+    except (binascii.Error, UnicodeEncodeError) as error:
+        raise BadAsk(given.where, "is not valid base64") from error
+    return b"".join(found)
