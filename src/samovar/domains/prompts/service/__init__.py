@@ -6,6 +6,7 @@ from typing import Final
 import structlog
 
 from samovar.domains.prompts.service.cache import CacheBounds, PromptCache
+from samovar.domains.prompts.service.exchange import PromptExchange
 from samovar.domains.prompts.service.gate import GateRules, WriteGate
 from samovar.domains.prompts.service.reading import Filled, Found, PromptReads, no_default
 from samovar.domains.prompts.service.turns import PROMPTS_CHANGED, Turn, Turns, not_found
@@ -42,7 +43,7 @@ class PromptService:
     """The face of prompts. Make it before ``bus.start()``: it subscribes to the news of other processes.
 
     ``reads`` and ``writes`` hold the use cases, ``gate`` what stands before a write over HTTP, ``turns`` opens a transaction for
-    several writes (an import); ``resolve`` is what other domains ask.
+    several writes, ``exchange`` takes them in and out as files; ``resolve`` is what other domains ask.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class PromptService:
         self.turns = Turns(database=database, clock=clock, bus=bus, cache=self.memory)
         self.reads = PromptReads(database=database, cache=self.memory)
         self.writes = PromptWrites(turns=self.turns)
+        self.exchange = PromptExchange(database=database, turns=self.turns, clock=clock)
         self.gate = WriteGate(rules=rules or GateRules(), limiter=limiter, cache=cache, clock=clock)
         self.resolve = self.reads.resolve
         bus.on_gap(self._on_gap)
