@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from samovar.app.problems import MEDIA_TYPE, problem
 from samovar.domains.gateway import http as gateway_http
-from samovar.domains.identity.model import DEFAULT_TEAM_ID
+from samovar.domains.identity.model import DEFAULT_TEAM_ID, OpenSurface
 from samovar.domains.operations.model import CleanupPattern
 from samovar.domains.vision.http import VisionIntake
 from samovar.domains.vision.http.intake import Bounds
@@ -73,6 +73,7 @@ class VisionDesk:
         for path, streams in (("/v1/vision/analyze", False), ("/v1/vision/stream", True)):
             way = gateway_http.OwnWay(
                 intake=VisionIntake(service=self.service, bounds=bounds, streams=streams),
+                opens=OpenSurface.VISION,
                 answer=self.service.answer,
                 error_type=MEDIA_TYPE,
             )

@@ -19,6 +19,7 @@ from samovar.domains.gateway.model.intake import Intake, Taken
 from samovar.domains.gateway.service import Answer, GatewayService
 from samovar.domains.gateway.service.answer_cache import AnswerCache, OpenStream
 from samovar.domains.gateway.service.idempotency import IdempotencyService
+from samovar.domains.identity.model import OpenSurface
 from samovar.domains.identity.service import IdentityService
 from samovar.kernel.errors import UNEXPECTED, Malformed, SamovarError
 from samovar.kernel.ids import ULID_CHARS, hex_of_ulid
@@ -58,9 +59,10 @@ class FigureUse:
 @dataclass(frozen=True, kw_only=True)
 class OwnWay:
     """What a surface of our own does differently from a vendor's: it takes and answers requests its own way, tells the cost
-    in every answer, remembers none, and has errors of another kind."""
+    in every answer, remembers none, has errors of another kind, and may be open to callers without a key (``opens``)."""
 
     intake: Intake
+    opens: OpenSurface | None = None
     answer: Callable[[Call], Awaitable[Answer]]
     error_type: bytes
 
@@ -93,6 +95,7 @@ class ChatEntrance:
         self._whole = service.answer if figures is None else figures.answer
         self._own_way = own_way
         self._error_type = JSON if own_way is None else own_way.error_type
+        self._opens = None if own_way is None else own_way.opens
         if own_way is not None:
             self._whole = own_way.answer
         self._identity = identity
@@ -124,7 +127,9 @@ class ChatEntrance:
         grant: Grant | None = None
         recorder: Recorder | None = None
         try:
-            principal = await signed_in(envelope, scope, self._identity, addresses=self._quotas.addresses)
+            principal = await signed_in(
+                envelope, scope, self._identity, addresses=self._quotas.addresses, surface=self._opens
+            )
             grant = await self._quotas.admit(principal)
             taken: Taken | None = None
             if self._own_way is None:
@@ -136,9 +141,10 @@ class ChatEntrance:
                 )
             else:
                 taken = await self._own_way.intake.take(scope, receive, declared=envelope.content_length)
-                body = taken.mark
+                body = b""
             if envelope.idempotency_key is not None:
-                found = await self._claimed(envelope.idempotency_key, principal, scope, body)
+                mark = body if taken is None else taken.mark
+                found = await self._claimed(envelope.idempotency_key, principal, scope, mark)
                 if isinstance(found, Recorded):
                     added = ((b"x-request-id", request_id.encode()), *grant.headers())
                     return await replay(found, send, added)
