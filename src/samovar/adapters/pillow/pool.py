@@ -40,7 +40,7 @@ class PillowImages(Images):
         max_bytes: int = 20_000_000,
         max_side_px: int = 30_000,
         max_pixels: int = 100_000_000,
-        memory_bytes: int = 2_000_000_000,
+        memory_bytes: int = 1_500_000_000,
     ) -> None:
         self._bounds = Bounds(max_bytes=max_bytes, max_side_px=max_side_px, max_pixels=max_pixels)
         self._memory_bytes = memory_bytes

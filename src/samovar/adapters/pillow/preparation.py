@@ -1,10 +1,12 @@
 """From the bytes that somebody sent to a picture that a model may see. Pure, and only for a worker: it runs decoders in C."""
 
 import warnings
+from collections.abc import Mapping
 from io import BytesIO
+from types import MappingProxyType
 from typing import Final
 
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms
 
 from samovar.adapters.pillow.stripping import stripped
 from samovar.adapters.pillow.wire import Bounds
@@ -20,7 +22,18 @@ _FORMATS: Final = {
 }
 _LOSSLESS: Final = frozenset({ImageKind.PNG, ImageKind.GIF})
 _ORIENTATION: Final = 0x0112
-_UPRIGHT: Final = 1
+# Exif 2.32, 4.6.4: which corner the first row and column are at. 1 is upright, and anything else says nothing.
+_TURNS: Final[Mapping[object, Image.Transpose]] = MappingProxyType(
+    {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }
+)
 _MAX_PROFILE_BYTES: Final = 4 * 1024 * 1024
 _PNG_BIT_DEPTH_AT: Final = 24
 _DEEP_BITS: Final = 16
@@ -40,14 +53,16 @@ def prepare(content: bytes, *, bounds: Bounds, limits: ImageLimits) -> Picture:
         _require_size(*_webp_canvas(content), bounds)
     image = _opened(kind, content)
     _require_size(*image.size, bounds)
-    orientation = image.getexif().get(_ORIENTATION, _UPRIGHT)
+    turn = _TURNS.get(image.getexif().get(_ORIENTATION))
     profile = _foreign_profile(image)
-    if orientation in (_UPRIGHT, 0) and profile is None and _may_stay(image, kind, content, limits):
+    if turn is None and profile is None and _may_stay(image, kind, content, limits):
         kept = stripped(kind, content)
         if len(kept) <= limits.max_bytes:
             return _verified(kind, kept, image.size)
+    # Scaling comes first: all that follows then works on what is left.
     image = _scaled(image, limits)
-    image = ImageOps.exif_transpose(image)
+    if turn is not None:
+        image = image.transpose(turn)
     if profile is not None:
         image = _in_srgb(image, profile)
     return _encoded(_plain(image), limits, lossless=kind in _LOSSLESS)
@@ -122,21 +137,14 @@ def _verified(kind: ImageKind, content: bytes, size: tuple[int, int]) -> Picture
 
 
 def _scaled(image: Image.Image, limits: ImageLimits) -> Image.Image:
-    """Within the limits. Scaling comes first: all that follows then works on what is left."""
     size = limits.fit(*image.size)
     if image.size == size:
         image.load()
         return image
     if image.mode in ("1", "P") or image.mode.startswith("I"):
-        image = _plain(image, keep_info=True)  # these would be scaled by picking single pixels
+        image = _plain(image)  # these would be scaled by picking single pixels
     image.draft(None, (int(size[0] * _REDUCING_GAP), int(size[1] * _REDUCING_GAP)))
-    return _keeping_info(image.resize(size, Image.Resampling.BICUBIC, reducing_gap=_REDUCING_GAP), image)
-
-
-def _keeping_info(image: Image.Image, source: Image.Image) -> Image.Image:
-    image.info = dict(source.info)
-    image.getexif()[_ORIENTATION] = source.getexif().get(_ORIENTATION, _UPRIGHT)
-    return image
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=_REDUCING_GAP)
 
 
 def _in_srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
@@ -152,9 +160,8 @@ def _in_srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Ima
     return converted
 
 
-def _plain(image: Image.Image, *, keep_info: bool = False) -> Image.Image:
-    """In ``L``, ``RGB`` or ``RGBA`` of 8 bits, the last only where something shows through."""
-    source = image
+def _plain(image: Image.Image) -> Image.Image:
+    """In ``L``, ``RGB`` or ``RGBA`` of 8 bits, the last only where something shows through; with nothing beside the pixels."""
     if image.mode.startswith("I"):
         image = image.convert("I").point(lambda value: value * (1 / 257)).convert("L")
     elif image.mode in ("LA", "PA", "RGBa", "La") or "transparency" in image.info:
@@ -165,10 +172,6 @@ def _plain(image: Image.Image, *, keep_info: bool = False) -> Image.Image:
         image = image.convert("RGB")
     if image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255):
         image = image.convert("RGB")
-    if keep_info:
-        kept = _keeping_info(image, source)
-        kept.info.pop("transparency", None)
-        return kept
     image.info = {}  # what encoders would write without being asked
     return image
 
