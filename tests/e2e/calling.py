@@ -1,13 +1,17 @@
-"""Calls as both surfaces spell them, and what the usage log says of them."""
+"""Calls as the surfaces spell them, and what the usage log says of them."""
 
+import http.client
 import json
 import sqlite3
 import time
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote, urlsplit
 
-from tests.e2e.conftest import Samovar
+from tests.e2e.conftest import ADMIN_TOKEN, Running, Samovar
+
+CHAT = "/v1/chat/completions"
 
 
 @dataclass
@@ -94,6 +98,92 @@ def is_error_of(surface: str, body: Any) -> bool:
     if surface == "anthropic":
         return body["type"] == "error" and bool(body["error"]["type"]) and bool(body["error"]["message"])
     return {"message", "type", "param", "code"} <= set(body["error"]) and bool(body["error"]["message"])
+
+
+@dataclass
+class Said:
+    """An answer as it stood on the wire."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def cache(self) -> str | None:
+        """Whether it came from memory, where it says so."""
+        return self.headers.get("x-cache")
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether it is the first answer of its idempotency key, given again."""
+        return self.headers.get("idempotent-replayed") == "true"
+
+    @property
+    def code(self) -> Any:
+        """Of an error, in whichever shape."""
+        found = json.loads(self.body)
+        return found["code"] if "code" in found else found["error"]["code"]
+
+
+def send(samovar: Samovar, path: str, body: Any, headers: dict[str, str], *, bearer: str = "") -> Said:
+    """A request; on /api as the administrator, else with the key ``bearer`` or the first one."""
+    place = urlsplit(samovar.url)
+    link = http.client.HTTPConnection(place.hostname or "", place.port, timeout=30)
+    who = {"Authorization": f"Bearer {bearer or samovar.key}"}
+    if path.startswith("/api"):
+        who = {"X-Admin-Token": ADMIN_TOKEN}
+    try:
+        link.request("POST", path, json.dumps(body), {"Content-Type": "application/json", **who, **headers})
+        answer = link.getresponse()
+        return Said(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+    finally:
+        link.close()
+
+
+def a_chat(text: str, *, model: str, **more: Any) -> dict[str, Any]:
+    """The body of a chat in OpenAI's words."""
+    return {"model": model, "messages": [{"role": "user", "content": text}], **more}
+
+
+def surfaces(*, chat: str, vectors: str) -> list[tuple[str, dict[str, Any]]]:
+    """Every surface's path and a body for it, that asks ``chat`` or (for embeddings) ``vectors`` about TEXT."""
+    said = [{"role": "user", "content": "TEXT"}]
+    return [
+        (CHAT, {"model": chat, "messages": said}),
+        ("/v1/responses", {"model": chat, "input": "TEXT"}),
+        ("/v1/messages", {"model": chat, "max_tokens": 50, "messages": said}),
+        (
+            f"/gemini/v1beta/models/{quote(chat, safe='')}:generateContent",
+            {"contents": [{"role": "user", "parts": [{"text": "TEXT"}]}]},
+        ),
+        ("/v1/embeddings", {"model": vectors, "input": "TEXT"}),
+    ]
+
+
+def stats(sandbox: Running) -> Any:
+    """What the provider counts."""
+    place = urlsplit(sandbox.url)
+    link = http.client.HTTPConnection(place.hostname or "", place.port, timeout=5)
+    link.request("GET", "/sandbox/stats")
+    found = json.load(link.getresponse())
+    link.close()
+    return found
+
+
+def until(condition: Any, *, within_s: float = 5.0) -> bool:
+    """Whether it comes true in time."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def calls(sandbox: Running) -> int:
+    """How many calls reached the provider."""
+    found: int = stats(sandbox)["requests"]
+    return found
 
 
 def event_of(samovar: Samovar, request_id: str) -> dict[str, Any]:

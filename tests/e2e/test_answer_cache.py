@@ -1,66 +1,26 @@
 """Answers from memory: in one process and, through Redis, among several."""
 
-import http.client
 import json
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
-from tests.e2e.calling import event_of
+from tests.e2e.calling import CHAT, Said, a_chat, calls, event_of, send, surfaces, until
 from tests.e2e.conftest import Running, Samovar, start_samovar
-from tests.e2e.test_leaving import stats, until
 
-CHAT = "/v1/chat/completions"
 ASKED = {"x-samovar-cache": "1"}
-SURFACES = [
-    (CHAT, {"model": "openai/gpt-4.1", "messages": [{"role": "user", "content": "TEXT"}]}),
-    ("/v1/responses", {"model": "openai/gpt-4.1", "input": "TEXT"}),
-    ("/v1/messages", {"model": "openai/gpt-4.1", "max_tokens": 50, "messages": [{"role": "user", "content": "TEXT"}]}),
-    (
-        "/gemini/v1beta/models/openai%2Fgpt-4.1:generateContent",
-        {"contents": [{"role": "user", "parts": [{"text": "TEXT"}]}]},
-    ),
-    ("/v1/embeddings", {"model": "openai/text-embedding-3-small", "input": "TEXT"}),
-]
-
-
-@dataclass
-class Said:
-    """An answer as it stood on the wire."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def cache(self) -> str | None:
-        return self.headers.get("x-cache")
+SURFACES = surfaces(chat="openai/gpt-4.1", vectors="openai/text-embedding-3-small")
 
 
 def post(samovar: Samovar, body: Any, headers: dict[str, str], *, path: str = CHAT, key: str = "") -> Said:
-    place = urlsplit(samovar.url)
-    link = http.client.HTTPConnection(place.hostname or "", place.port, timeout=30)
-    try:
-        link.request("POST", path, json.dumps(body), {"Authorization": f"Bearer {key or samovar.key}", **headers})
-        answer = link.getresponse()
-        return Said(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
-    finally:
-        link.close()
+    return send(samovar, path, body, headers, bearer=key)
 
 
 def chat(text: str = "", **more: Any) -> dict[str, Any]:
     """A chat that nobody asked before, of a model that has a price."""
-    words = f"{text} {uuid.uuid4().hex}"
-    return {"model": "openai/gpt-4.1", "messages": [{"role": "user", "content": words}], **more}
-
-
-def calls(sandbox: Running) -> int:
-    found: int = stats(sandbox)["requests"]
-    return found
+    return a_chat(f"{text} {uuid.uuid4().hex}", model="openai/gpt-4.1", **more)
 
 
 def a_key(samovar: Samovar, **fields: Any) -> str:

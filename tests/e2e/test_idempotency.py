@@ -7,76 +7,27 @@ import uuid
 from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.e2e.calling import CHAT, Said, a_chat, calls, fresh, send, stats, surfaces, until
 from tests.e2e.conftest import ADMIN_TOKEN, Running, Samovar, start_samovar
-from tests.e2e.test_leaving import stats, until
 from tests.support.servers import POSTGRES_URL, on_postgres
 
-CHAT = "/v1/chat/completions"
-SURFACES = [
-    (CHAT, {"model": "openai/gpt-once", "messages": [{"role": "user", "content": "TEXT"}]}),
-    ("/v1/responses", {"model": "openai/gpt-once", "input": "TEXT"}),
-    ("/v1/messages", {"model": "openai/gpt-once", "max_tokens": 50, "messages": [{"role": "user", "content": "TEXT"}]}),
-    (
-        "/gemini/v1beta/models/openai%2Fgpt-once:generateContent",
-        {"contents": [{"role": "user", "parts": [{"text": "TEXT"}]}]},
-    ),
-    ("/v1/embeddings", {"model": "openai/text-embedding-once", "input": "TEXT"}),
-]
-
-
-@dataclass
-class Said:
-    """An answer as it stood on the wire."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def is_replay(self) -> bool:
-        return self.headers.get("idempotent-replayed") == "true"
-
-    @property
-    def code(self) -> Any:
-        found = json.loads(self.body)
-        return found["code"] if "code" in found else found["error"]["code"]
+SURFACES = surfaces(chat="openai/gpt-once", vectors="openai/text-embedding-once")
 
 
 def post(samovar: Samovar, path: str, body: Any, key: str | None, *, bearer: str = "") -> Said:
-    """A call; on /api as the administrator."""
-    place = urlsplit(samovar.url)
-    link = http.client.HTTPConnection(place.hostname or "", place.port, timeout=30)
-    headers = {"Content-Type": "application/json"}
-    if path.startswith("/api"):
-        headers["X-Admin-Token"] = ADMIN_TOKEN
-    else:
-        headers["Authorization"] = f"Bearer {bearer or samovar.key}"
-    if key is not None:
-        headers["Idempotency-Key"] = key
-    try:
-        link.request("POST", path, json.dumps(body), headers)
-        answer = link.getresponse()
-        return Said(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
-    finally:
-        link.close()
+    """A call under an idempotency key; on /api as the administrator."""
+    return send(samovar, path, body, {} if key is None else {"Idempotency-Key": key}, bearer=bearer)
 
 
 def chat(text: str, **more: Any) -> dict[str, Any]:
-    model = f"openai/gpt-{uuid.uuid4().hex[:12]}"
-    return {"model": model, "messages": [{"role": "user", "content": text}], **more}
-
-
-def calls(sandbox: Running) -> int:
-    """How many calls reached the provider."""
-    found: int = stats(sandbox)["requests"]
-    return found
+    """A chat with a model that nobody called before."""
+    return a_chat(text, model=fresh("openai"), **more)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

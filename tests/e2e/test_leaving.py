@@ -3,37 +3,15 @@
 import http.client
 import json
 import os
-import time
 import uuid
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.e2e.calling import STREAMS, WAYS, Way, body_of, call, event_of, fresh
+from tests.e2e.calling import STREAMS, WAYS, Way, body_of, call, event_of, fresh, stats, until
 from tests.e2e.conftest import Running, Samovar
 
 PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
-
-
-def stats(sandbox: Running) -> Any:
-    """What the provider counts."""
-    place = urlsplit(sandbox.url)
-    link = http.client.HTTPConnection(place.hostname or "", place.port, timeout=5)
-    link.request("GET", "/sandbox/stats")
-    found = json.load(link.getresponse())
-    link.close()
-    return found
-
-
-def until(condition: Any, *, within_s: float = 5.0) -> bool:
-    """Whether it comes true in time."""
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def leave(samovar: Samovar, sandbox: Running, way: Way, text: str, *, after_words: int) -> str:
