@@ -67,11 +67,10 @@ async def all_charges(till: Till, wallet: WalletRef) -> dict[str, tuple[int, str
         before = page[99].at, page[99].id
 
 
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 async def test_three_processes_spend_a_wallet_to_its_end_and_not_beyond(
-    open_till: Open, postgres_database: Database, postgres_url: str, spool: Path, database: Database
+    open_till: Open, postgres_database: Database, postgres_url: str, spool: Path
 ) -> None:
-    if database.engine != "postgresql":
-        pytest.skip("three processes share PostgreSQL")
     till = await open_till()
     made = await till.wallets.create(ADMIN, till.order(300 * HOLD))
     wallet = WalletRef(made.id, made.team_id, HOLD)
