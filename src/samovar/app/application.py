@@ -24,6 +24,7 @@ from samovar.domains.gateway import http as gateway_http
 from samovar.domains.identity import http as identity_http
 from samovar.domains.operations.http import health as health_http
 from samovar.domains.operations.http import jobs as jobs_http
+from samovar.domains.prompts.http import PREFIX
 from samovar.domains.usage import http as usage_http
 from samovar.domains.vision import http as vision_http
 from samovar.ports.asgi import Route
@@ -63,6 +64,7 @@ def edge_of(services: Services) -> Edge:
         routes=routes,
         control=control,
         nowhere=nowhere(services),
+        both_planes=(PREFIX,),
         doorman=services.quotas.addresses,
         lifespan=lifespan,
         meter=services.metrics,
@@ -124,6 +126,7 @@ def data_plane(services: Services) -> Iterator[Route]:
         gemini_models=models(gateway_http.Told(gateway_http.GeminiListing(), dialects["gemini"])),
     )
     yield from services.vision.routes(entrance)
+    yield from services.prompts.routes()
 
 
 def _google(services: Services, entrance: Callable[..., gateway_http.ChatEntrance]) -> gateway_http.ModelInPath:
@@ -193,6 +196,7 @@ def _routers(services: Services) -> Iterator[APIRouter]:
         )
         yield gateway_http.explain_router(explainer=explainer, authenticate=authenticate)
         yield gateway_http.health_router(healths=services.gateway.healths, authenticate=authenticate)
+        yield from services.prompts.routers(authenticate)
     if Part.ADMIN not in services.parts:
         return
     yield identity_http.router(service=services.identity, authenticate=authenticate)

@@ -45,8 +45,13 @@ _EVENT: Final[Mapping[str, Any]] = {
 }
 
 
+_UNCHANGED: Final[dict[str, Any]] = {"description": "What `If-None-Match` names is still the answer."}
+
+
 class Described(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation. Without ``error`` its refusals are problem documents; ``form`` is its body as a form, where it takes one."""
+    """One operation. Without ``error`` its refusals are problem documents; ``form`` is its body as a form, where it takes one.
+    ``is_ours`` takes the admin token too; ``also`` are types that only the control plane answers with; ``path`` describes
+    parameters that ``parameters`` would only name, and ``headers`` those of an answer that is no call's."""
 
     summary: str
     response: Any
@@ -56,6 +61,10 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     tag: str = "gateway"
     streams: bool = False
     parameters: tuple[str, ...] = ()
+    path: Mapping[str, Mapping[str, Any]] = {}
+    headers: Mapping[str, str] = {}
+    also: tuple[Any, ...] = ()
+    is_ours: bool = False
     query: Mapping[str, Mapping[str, Any]] = {}
     statuses: tuple[int, ...] = (400, 401, 403, 404, 408, 409, 413, 422, 429, 502, 503, 504)
 
@@ -64,13 +73,14 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
         content: dict[str, Any] = {"application/json": {"schema": schema_of[self.response]}}
         if self.streams:
             content["text/event-stream"] = {"schema": _EVENT}
-        headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in _ANSWER_HEADERS.items()}
+        named = _ANSWER_HEADERS if self.request else self.headers
+        headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in named.items()}
         found: dict[str, Any] = {
             "summary": self.summary,
             "tags": [self.tag],
-            "security": [{"key": []}],
+            "security": [{"key": []}, *([{"APIKeyHeader": []}] if self.is_ours else [])],
             "responses": {
-                "200": {"description": "The answer.", "content": content, "headers": headers if self.request else {}},
+                "200": {"description": "The answer.", "content": content, "headers": headers},
                 **self._refusals(schema_of),
             },
         }
@@ -85,6 +95,9 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
             {"name": name, "in": "path", "required": True, "schema": {"type": "string", "maxLength": 512}}
             for name in self.parameters
         ]
+        parameters += [
+            {"name": name, "in": "path", "required": True, "schema": dict(schema)} for name, schema in self.path.items()
+        ]
         if self.request is not None:
             parameters += [dict(header) for header in _CACHE_HEADERS]
         parameters += [{"name": name, "in": "query", "schema": dict(schema)} for name, schema in self.query.items()]
@@ -94,7 +107,8 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
 
     def _refusals(self, schema_of: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
         if self.error is None:
-            return {str(status): refusal("Refused; `code` and `detail` say why.") for status in self.statuses}
+            words = "Refused; `code` and `detail` say why."
+            return {str(status): _UNCHANGED if status == 304 else refusal(words) for status in self.statuses}
         content = {"application/json": {"schema": schema_of[self.error]}}
         words = "Refused, in the vendor's error shape."
         return {str(status): {"description": words, "content": content} for status in self.statuses}

@@ -100,7 +100,8 @@ class Doorman(Protocol):
 
 
 class Edge:
-    """The outermost ASGI app. ``lifespan`` is entered for the life of the process."""
+    """The outermost ASGI app. ``lifespan`` is entered for the life of the process. What no route takes below a path of
+    ``both_planes`` is the control plane's."""
 
     def __init__(
         self,
@@ -108,6 +109,7 @@ class Edge:
         routes: Iterable[Route],
         control: Control,
         nowhere: Nowhere | None,
+        both_planes: tuple[str, ...] = (),
         doorman: Doorman | None = None,
         lifespan: Callable[[], AbstractAsyncContextManager[None]],
         meter: Meter,
@@ -121,6 +123,7 @@ class Edge:
         self._control = control
         self._doorman = doorman
         self._nowhere = nowhere
+        self._both_planes = both_planes
         self._lifespan = lifespan
         self._meter = meter
         self._clock = clock
@@ -188,6 +191,8 @@ class Edge:
         if route is not None:
             scope[_ROUTE_OF] = route.template
             return await route.endpoint(scope, receive, send)
+        if self._both_planes and path.startswith(self._both_planes):
+            return await self._control(scope, receive, send)
         nowhere = self._nowhere if self._nowhere is not None and self._nowhere.speaks_for(scope) else None
         if allowed := self._methods_of(path):
             words = ", ".join(allowed)
@@ -214,12 +219,12 @@ class Edge:
             # The server leaves the body out (RFC 9110, 9.3.2).
             return self._exact.get(("GET", path)) or self._below("GET", path)
         for route in self._prefixes:
-            if route.method == method and path.startswith(route.path):
+            if route.method == method and route.leads(path):
                 return route
         return None
 
     def _methods_of(self, path: str) -> list[str]:
-        found = {route.method for route in self._prefixes if path.startswith(route.path)}
+        found = {route.method for route in self._prefixes if route.leads(path)}
         found.update(method for method, exact in self._exact if exact == path)
         return sorted(found | {"HEAD"} if "GET" in found else found)
 

@@ -109,7 +109,12 @@ def _add_idempotency(document: dict[str, Any]) -> None:
 
 def _add_surfaces(document: dict[str, Any], routes: list[Route]) -> None:
     operations = [found for route in routes for found in described(route)]
-    types = [kind for _, _, one in operations for kind in (one.request, one.response, one.error) if kind is not None]
+    types = [
+        kind
+        for _, _, one in operations
+        for kind in (one.request, one.response, one.error, *one.also)
+        if kind is not None
+    ]
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     by_type: Mapping[Any, Any] = dict(zip(types, schemas, strict=True))
     parts = document.setdefault("components", {})
@@ -135,7 +140,7 @@ def described(route: Route) -> Iterator[tuple[str, str, Described]]:
             continue
         if route.is_prefix:
             # The route's own address may be another one than that its template was made of.
-            parameter = "".join(f"{{{name}}}" for name in one.parameters)
+            parameter = "".join(f"{{{name}}}" for name in [*one.parameters, *one.path])
             yield method, route.path + parameter + template.removeprefix(route.template), one
         else:
             yield method, route.path, one

@@ -1,7 +1,6 @@
 """The object graph: typed, lazy, one of each. Reading a property makes the thing and what it needs."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
@@ -17,20 +16,20 @@ from samovar.app import adapters, languages
 from samovar.app.about import about
 from samovar.app.background import calm_the_collector, forever, until_done
 from samovar.app.backups import BackupDesk
+from samovar.app.calls import gateway_service
 from samovar.app.configured import EmbeddedSandbox, configured_providers, wants_sandbox
 from samovar.app.jobs import JobDesk, cron_jobs, job_kinds
 from samovar.app.money import MoneyDesk
+from samovar.app.prompts import PromptDesk
 from samovar.app.quotas import quota_service
 from samovar.app.reports import Reports
 from samovar.app.roles import Part, parts_of
 from samovar.app.settings import NO_LIMIT, Settings
-from samovar.app.subscriptions import on_call_finished
 from samovar.app.telemetry.metrics import Metrics
 from samovar.app.vision import VisionDesk
 from samovar.domains.billing.service.quotas import QuotaService
 from samovar.domains.catalog.model import Provider
 from samovar.domains.catalog.service import CATALOG_CHANGED, CatalogService, bundled_families, bundled_prices
-from samovar.domains.gateway.model import CallFinished, GatewaySettings
 from samovar.domains.gateway.model.idempotency import IdempotencySettings
 from samovar.domains.gateway.service import Figures, GatewayService
 from samovar.domains.gateway.service.answer_cache import AnswerCache
@@ -46,7 +45,7 @@ from samovar.ports.database import Database
 from samovar.ports.dialect import Dialect, Vendor
 from samovar.ports.jobs import CronJob, JobKind
 from samovar.ports.limits import parse_limits
-from samovar.ports.transport import Timeouts, Transport
+from samovar.ports.transport import Transport
 from samovar.providers.vendors import VENDORS
 
 if TYPE_CHECKING:
@@ -190,30 +189,7 @@ class Services:
 
     @cached_property
     def gateway(self) -> GatewayService:
-        settings = self.settings
-        timeouts = Timeouts(
-            connect_s=settings.connect_timeout_s,
-            first_byte_s=settings.first_byte_timeout_s,
-            idle_s=settings.idle_timeout_s,
-        )
-        total_s = settings.json_timeout_s
-        return GatewayService(
-            catalog=self.catalog,
-            dialects=self.dialects,
-            figures=self.figures,
-            money=self.desk.money,
-            vendors=self.vendors,
-            transports=self.transport,
-            clock=self.clock,
-            jitter=random.random,
-            on_finished=on_call_finished(usage=self.usage, metrics=self.metrics, trace=self._trace),
-            settings=GatewaySettings(
-                json_timeouts=Timeouts(
-                    connect_s=settings.connect_timeout_s, first_byte_s=total_s, idle_s=total_s, total_s=total_s
-                ),
-                stream_timeouts=timeouts,
-            ),
-        )
+        return gateway_service(self)
 
     @cached_property
     def answers(self) -> AnswerCache:
@@ -247,6 +223,10 @@ class Services:
         )
 
     @cached_property
+    def prompts(self) -> PromptDesk:
+        return PromptDesk(self)
+
+    @cached_property
     def vision(self) -> VisionDesk:
         return VisionDesk(self)
 
@@ -271,10 +251,6 @@ class Services:
         from samovar.app.telemetry.traces import Traces
 
         return Traces(endpoint=self.settings.otlp_endpoint, version=__version__)
-
-    @property
-    def _trace(self) -> Callable[[CallFinished], None] | None:
-        return None if self.traces is None else self.traces.record
 
     @cached_property
     def metrics(self) -> Metrics:
@@ -320,6 +296,7 @@ class Services:
             await self.quotas.load()
             await self.desk.money.load()
             self.shared.bus.subscribe(CATALOG_CHANGED, self.catalog.on_changed)
+            self.prompts.subscribe()
             self.shared.bus.on_gap(self.catalog.on_gap)
             self.vision.subscribe()
             self.jobs.subscribe()
@@ -334,6 +311,7 @@ class Services:
                     forever("usage upkeep", self.reports.upkeep.run),
                     forever("idempotency", self.idempotency.run),
                     forever("catalog", self.catalog.watch),
+                    forever("prompts", self.prompts.service.watch),
                     forever("quotas", self.quotas.watch),
                     forever("money", self.desk.money.run),
                     forever("adoption", self.desk.money.adopt_for_ever),

@@ -132,14 +132,24 @@ async def send_whole(send: Send, status: int, headers: Sequence[tuple[bytes, byt
 
 
 class Route(NamedTuple):
-    """A place of the data plane. With ``is_prefix`` every path below ``path`` leads there too; ``template`` is what
-    metrics call it."""
+    """A place of the data plane. With ``is_prefix`` every path below ``path`` leads there too, with ``is_number`` as well only
+    those whose rest is one whole number; ``template`` is what metrics call it."""
 
     method: str
     path: str
     endpoint: Endpoint
     template: str
     is_prefix: bool = False
+    is_number: bool = False
+
+    def leads(self, path: str) -> bool:
+        """Whether ``path`` lies below this prefix."""
+        if not path.startswith(self.path):
+            return False
+        if not self.is_number:
+            return True
+        rest = path[len(self.path) :]
+        return rest.isascii() and rest.isdigit()
 
 
 def header_pairs(error: SamovarError) -> list[tuple[bytes, bytes]]:

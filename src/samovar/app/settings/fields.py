@@ -200,6 +200,12 @@ class Settings(BaseSettings):
         description="What a call is held at whose cost has no other bound, where its wallet does not say.",
     )
 
+    prompt_cache_s: float = Field(
+        300.0, ge=0, le=86_400, description="How long a process remembers a prompt; a write ends it everywhere."
+    )
+    prompt_list_cache_s: float = Field(60.0, ge=0, le=86_400, description="The same for lists of prompts.")
+    prompt_writes: str = Field("20/minute", description="Writes of prompts a caller may make; off is no limit.")
+    nonce_required: bool = Field(False, description="Refuse writes of prompts without X-Nonce and X-Timestamp.")
     idempotency_lease_s: float = Field(120.0, ge=5, description="A dead process frees its idempotency keys after this.")
     usage_retention_days: int = Field(
         90, ge=1, le=3_650, description="How long single calls are kept; their sums and the ledger are kept for ever."
@@ -286,7 +292,7 @@ class Settings(BaseSettings):
             parse_limits(value)
         return value
 
-    @field_validator("credential_tries", "address_limit", "block_tries")
+    @field_validator("credential_tries", "address_limit", "block_tries", "prompt_writes")
     @classmethod
     def _readable_limit(cls, value: str) -> str:
         if value != NO_LIMIT and len(parse_limits(value)) != 1:

@@ -11,7 +11,8 @@ from samovar.app.described import Described
 from samovar.app.surfaces.anthropic import ANTHROPIC
 from samovar.app.surfaces.gemini import GOOGLE
 from samovar.app.surfaces.openai import OPENAI
+from samovar.app.surfaces.prompts import PROMPTS
 from samovar.app.surfaces.vision import VISION
 
-DOCUMENTED: Final[Mapping[tuple[str, str], Described]] = {**OPENAI, **ANTHROPIC, **GOOGLE, **VISION}
+DOCUMENTED: Final[Mapping[tuple[str, str], Described]] = {**OPENAI, **ANTHROPIC, **GOOGLE, **VISION, **PROMPTS}
 """Method and route template to what the document says of it."""

@@ -95,8 +95,13 @@ class Draft(Struct, frozen=True, kw_only=True):
 
 
 class PromptChange(Struct, frozen=True, kw_only=True):
-    """What to change of a version; what is left out stays."""
+    """What to change of a version; what is left out stays. Namespace, name, language and version are what a version is: they
+    may be named as they are, and not changed."""
 
+    namespace: str | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    lang: str | UnsetType = UNSET
+    version: int | UnsetType = UNSET
     text: str | UnsetType = UNSET
     tags: tuple[str, ...] | UnsetType = UNSET
     priority: int | UnsetType = UNSET
@@ -106,7 +111,12 @@ class PromptChange(Struct, frozen=True, kw_only=True):
     def flaws(self, before: Prompt) -> list[Flaw]:
         """All that is wrong with the prompt that it would make of ``before``."""
         after = self.applied(before)
-        found = [*_content_flaws(after.text, after.tags, after.priority)]
+        found = [
+            Flaw(name, "is what this version is, and stays; make a new prompt or version instead")
+            for name in ("namespace", "name", "lang", "version")
+            if getattr(after, name) != getattr(before, name)
+        ]
+        found += _content_flaws(after.text, after.tags, after.priority)
         return found + flaws_of_variables(after.variables, after.text)
 
     def applied(self, before: Prompt) -> Prompt:

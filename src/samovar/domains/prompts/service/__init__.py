@@ -25,6 +25,7 @@ __all__ = [
     "Found",
     "GateRules",
     "Pointing",
+    "PromptExchange",
     "PromptReads",
     "PromptService",
     "PromptWrites",

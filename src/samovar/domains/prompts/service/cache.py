@@ -4,6 +4,7 @@ A reading that began before a write is not remembered after it: whoever reads ta
 write anywhere moves it on.
 """
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final, NamedTuple
@@ -40,7 +41,7 @@ class Kept:
     def __init__(self, found: Prompt | PromptPage | None) -> None:
         self.found = found
         self.body = b"" if found is None else msgspec.json.encode(found)
-        self.etag = b'"%d"' % found.revision if isinstance(found, Prompt) else b""
+        self.etag = b'"%d"' % found.revision if isinstance(found, Prompt) else _digest(self.body)
         self.expires_at = 0.0
         self.was_hit = False
 
@@ -174,6 +175,10 @@ class PromptCache:
             keys.discard(key)
             if not keys:
                 del self._of_namespace[place]
+
+
+def _digest(body: bytes) -> bytes:
+    return b'"%s"' % hashlib.blake2b(body, digest_size=16).hexdigest().encode()
 
 
 def _size(kept: Kept) -> int:

@@ -51,6 +51,11 @@ class WriteGate:
         await self._spend(principal, nonce, timestamp)
         return told
 
+    async def admit_uncounted(self, principal: Principal, *, nonce: str | None, timestamp: str | None) -> None:
+        """As :meth:`admit`, for an import: many prompts in one request are no write of one after another."""
+        require(principal, Permission.PROMPTS_WRITE)
+        await self._spend(principal, nonce, timestamp)
+
     async def _count(self, principal: Principal) -> Headers:
         limit = self._rules.writes
         if limit is None:
