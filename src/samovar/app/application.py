@@ -12,6 +12,7 @@ from samovar import __version__
 from samovar.app.control import ControlPlane, control_app
 from samovar.app.http import SECURITY_HEADERS, Edge
 from samovar.app.openapi import describe, served_routes
+from samovar.app.rights import permitted
 from samovar.app.roles import Part
 from samovar.app.services import Services
 from samovar.app.settings import Settings
@@ -184,7 +185,7 @@ def control_of(services: Services, routes: list[Route]) -> FastAPI:
 
 
 def _routers(services: Services) -> Iterator[APIRouter]:
-    signed_in = quotas_http.limited(identity_http.authenticated(services.identity), services.quotas)
+    signed_in = permitted(quotas_http.limited(identity_http.authenticated(services.identity), services.quotas))
     authenticate = gateway_http.once(signed_in, services.idempotency)
     if Part.GATEWAY in services.parts:
         explainer = gateway_http.Explainer(
