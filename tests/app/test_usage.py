@@ -68,6 +68,37 @@ async def test_filters_leave_out_what_does_not_fit(served: Served) -> None:
         assert (await told(served, f"/api/usage/breakdown?by=key&{query}"))["total"]["calls"] == calls, query
 
 
+async def test_usage_is_told_by_project_user_and_route(served: Served) -> None:
+    """A key's own person counts; what its holder says counts where the key says nothing, and is marked."""
+    for owners, model, says in (
+        ({"project_id": "site", "user_id": "ann"}, "sandbox/echo", "bob"),
+        ({"project_id": "site"}, "auto:cost", "bob"),
+        ({}, "sandbox/echo", ""),
+        ({}, "sandbox/none-such", ""),
+    ):
+        order = json.dumps({"name": "k", **owners}).encode()
+        made = await served.ask("POST", "/api/keys", body=order, headers=ADMIN)
+        headers = {"Authorization": f"Bearer {made.json['key']}", "X-Samovar-User": says}
+        body = json.dumps({**CALL, "model": model}).encode()
+        await served.ask("POST", "/v1/chat/completions", body=body, headers=headers)
+    await served.services.usage.flush()
+    await served.services.reports.upkeep.sum_up()
+    for by, calls in (
+        ("project", {"site": 2, "": 2}),
+        ("user", {"ann": 1, "~bob": 1, "": 2}),
+        ("route", {"sandbox/echo": 2, "auto:cost": 1, "": 1}),
+    ):
+        items = (await told(served, f"/api/usage/breakdown?by={by}"))["items"]
+        assert {item["name"]: item["calls"] for item in items} == calls
+        for name in filter(None, calls):
+            found = await told(served, f"/api/usage?{by}={name}")
+            assert sum(point["calls"] for point in found["points"]) == calls[name]
+            exported = await served.ask("GET", f"/api/usage/export?{by}={name}", headers=ADMIN)
+            assert len(list(csv.DictReader(io.StringIO(exported.body.decode(), newline="")))) == calls[name]
+    events = (await told(served, "/api/usage/events?route=auto:cost"))["items"]
+    assert [(one["project"], one["user"], one["strategy"]) for one in events] == [("site", "~bob", "cost")]
+
+
 async def test_the_export_is_streamed_in_both_forms(served: Served) -> None:
     await called(served, 3)
     answer = await served.ask("GET", "/api/usage/export", headers=ADMIN)
@@ -91,7 +122,7 @@ async def test_wrong_questions_are_refused_in_words(served: Served) -> None:
         ("/api/usage?to=9999-12-31T23:59:59-14:00", ADMIN, 422),
         ("/api/usage?from=0001-01-01T00:00:00%2B14:00", ADMIN, 422),
         ("/api/usage?bucket=year", ADMIN, 422),
-        ("/api/usage/breakdown?by=user", ADMIN, 422),
+        ("/api/usage/breakdown?by=colour", ADMIN, 422),
         ("/api/usage/forecast?days=1000", ADMIN, 422),
     ):
         answer = await served.ask("GET", path, headers=headers)

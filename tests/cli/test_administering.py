@@ -119,3 +119,19 @@ def test_guard_rails_are_put_on_a_key_changed_and_taken_off(server: Samovar, ter
     guard.write_text("{")
     assert "cannot be read as JSON" in terminal.type(*edit, "--guard-file", str(guard), settings=far).err
     assert "say what to change" in terminal.type("keys", "edit", made["id"], settings=far).err
+
+
+def test_a_key_is_made_for_a_project_and_a_person_and_given_to_others(server: Samovar, terminal: Terminal) -> None:
+    far = {"SAMOVAR_URL": server.url, "ADMIN_TOKEN": ADMIN_TOKEN}
+    order = ("keys", "create", "owned", "--project", "site", "--user", "ann@example.org", "--json")
+    made = terminal.type(*order, settings=far).json()
+    assert (made["project_id"], made["user_id"]) == ("site", "ann@example.org")
+    assert "ann@example.org" in terminal.type("keys", "list", settings=far).out
+    edit = ("keys", "edit", made["id"], "--json")
+    changed = terminal.type(*edit, "--project", "garden", settings=far).json()
+    assert (changed["project_id"], changed["user_id"]) == ("garden", "ann@example.org")
+    changed = terminal.type(*edit, "--user", "", settings=far).json()
+    assert (changed["project_id"], changed["user_id"]) == ("garden", None)
+    rotated = terminal.type("keys", "rotate", made["id"], "--json", settings=far).json()
+    assert rotated["project_id"] == "garden"
+    assert "user_id" in terminal.type("keys", "create", "odd", "--user", "a b", settings=far).err

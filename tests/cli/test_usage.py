@@ -27,6 +27,9 @@ def test_usage_is_shown_as_a_table_as_csv_and_as_json(server: Samovar, terminal:
     while not (mine := by_model(terminal, far).get(MODEL)):
         assert time.monotonic() < until
     assert mine["calls"] == 1
+    assert MODEL in terminal.type("usage", "--by", "route", "--from", "1d", settings=far).out
+    for by in ("project", "user"):
+        assert "(none)" in terminal.type("usage", "--by", by, "--from", "1d", settings=far).out
     table = terminal.type("usage", "--by", "key", "--from", "1d", settings=far)
     assert "credits" in table.out
     assert "all" in table.out

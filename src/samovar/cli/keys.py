@@ -38,6 +38,8 @@ def create(
     ] = None,
     expires: Annotated[str | None, typer.Option(help="30d, 12h, or an instant: 2027-01-31T00:00:00Z.")] = None,
     wallet: Annotated[str | None, typer.Option(help="Id of the wallet that pays for its calls.")] = None,
+    project: Annotated[str | None, typer.Option(help="The project its calls are for.")] = None,
+    user: Annotated[str | None, typer.Option(help="The person its calls are for.")] = None,
     max_tokens: MaxTokens = None,
     guard_file: GuardFile = None,
     drop_params: DropParams = None,
@@ -46,13 +48,11 @@ def create(
     admin_token: AdminToken = None,
 ) -> None:
     """Make a key. It is printed here and never again."""
-    order: dict[str, Any] = {"name": name}
+    order = _said(name=name, wallet_id=wallet, project_id=project, user_id=user, drop_params=drop_params)
     if scope:
         order["scopes"] = scope
     if model:
         order["allowed_models"] = model
-    if wallet:
-        order["wallet_id"] = wallet
     if expires:
         from samovar.adapters.system import SystemClock
 
@@ -60,8 +60,6 @@ def create(
     guard = _guard(None, max_tokens, guard_file)
     if guard is not None:
         order["guard"] = guard
-    if drop_params is not None:
-        order["drop_params"] = drop_params
     made = call("POST", "/api/keys", order, url, admin_token)
     _show_new(made, as_json)
 
@@ -80,12 +78,14 @@ def list_keys(as_json: AsJson = False, url: Url = None, admin_token: AdminToken 
             key["state"],
             ", ".join(key["scopes"]),
             ", ".join(key["allowed_models"] or ("all",)),
+            key["project_id"] or "",
+            key["user_id"] or "",
             _day(key["expires_at"] or key["grace_until"]) or "never",
             _day(key["last_used_at"]) or "never",
         )
         for key in keys
     ]
-    return say_table(("id", "name", "key", "state", "scopes", "models", "ends", "last used"), rows)
+    return say_table(("id", "name", "key", "state", "scopes", "models", "project", "user", "ends", "last used"), rows)
 
 
 @app.command("edit")
@@ -96,6 +96,8 @@ def edit(
         list[str] | None, typer.Option(help="Only this model, or openai/* for a provider's; repeatable; * for all.")
     ] = None,
     expires: Annotated[str | None, typer.Option(help="30d, 12h, an instant, or never.")] = None,
+    project: Annotated[str | None, typer.Option(help="The project its calls are for; '' for none.")] = None,
+    user: Annotated[str | None, typer.Option(help="The person its calls are for; '' for none.")] = None,
     max_tokens: MaxTokens = None,
     guard_file: GuardFile = None,
     no_guard: Annotated[bool, typer.Option("--no-guard", help="Take all guard rails off.")] = False,
@@ -108,17 +110,14 @@ def edit(
     if no_guard and (max_tokens is not None or guard_file is not None):
         raise CannotDo("--no-guard takes the guard rails off: leave out --max-tokens and --guard-file")
     path = f"/api/keys/{_segment(key_id)}"
-    change: dict[str, Any] = {}
-    if name is not None:
-        change["name"] = name
+    change = _said(name=name, drop_params=drop_params)
+    change |= {field: owner or None for field, owner in _said(project_id=project, user_id=user).items()}
     if model:
         change["allowed_models"] = None if model == ["*"] else model
     if expires is not None:
         from samovar.adapters.system import SystemClock
 
         change["expires_at"] = None if expires == "never" else end_of(expires, now=SystemClock().now())
-    if drop_params is not None:
-        change["drop_params"] = drop_params
     if no_guard:
         change["guard"] = None
     elif max_tokens is not None or guard_file is not None:
@@ -242,6 +241,11 @@ def end_of(text: str, *, now: datetime) -> str:
         raise CannotDo(f"{text!r} is neither a span like 30d nor an instant like 2027-01-31T00:00:00Z") from error
     # A bare date or time is meant where the person is.
     return (instant if instant.tzinfo else instant.astimezone()).isoformat()
+
+
+def _said(**fields: Any) -> dict[str, Any]:
+    """Those that were named."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _guard(known: dict[str, Any] | None, max_tokens: int | None, file: Path | None) -> dict[str, Any] | None:
