@@ -202,7 +202,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
 # --- what is answered -----------------------------------------------------------------------------------------------
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
+class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Tokens, inclusive (see the module). ``reported_cost_nano_usd`` is the vendor's own word on the price."""
 
     input_tokens: int = 0

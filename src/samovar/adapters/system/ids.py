@@ -13,6 +13,9 @@ _TIME_DIGITS: Final = 10
 _CHANCE_DIGITS: Final = 12
 _COUNT_DIGITS: Final = 4
 _COUNT_BITS: Final = 5 * _COUNT_DIGITS
+_CHANCE_BYTES: Final = 10
+# Asked of the system for so many milliseconds at once: a call to it costs more than all else of an id.
+_CHANCES: Final = 256
 
 
 class SystemIds:
@@ -29,6 +32,7 @@ class SystemIds:
         self._at_ms = 0
         self._stem = ""
         self._count = 0
+        self._chances = b""
 
     def new(self, prefix: str) -> str:
         """See the port."""
@@ -47,8 +51,14 @@ class SystemIds:
         return secrets.token_urlsafe(size_bytes)
 
     def _begin(self, at_ms: int) -> None:
-        chance = int.from_bytes(os.urandom(10), "big")
+        chance = int.from_bytes(self._chance(), "big")
         # The count's top bit stays free, so that it does not run over within a millisecond.
         self._count = (chance & ((1 << _COUNT_BITS) - 1)) >> 1
         self._stem = crockford(at_ms, _TIME_DIGITS) + crockford(chance >> _COUNT_BITS, _CHANCE_DIGITS)
         self._at_ms = at_ms
+
+    def _chance(self) -> bytes:
+        if not self._chances:
+            self._chances = os.urandom(_CHANCE_BYTES * _CHANCES)
+        chance, self._chances = self._chances[:_CHANCE_BYTES], self._chances[_CHANCE_BYTES:]
+        return chance

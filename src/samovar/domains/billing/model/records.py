@@ -18,7 +18,7 @@ MAX_RECORD_BYTES: Final = 256 * 1024
 OutcomeKind: TypeAlias = Literal["reported", "estimated", "released"]
 
 
-class Intent(msgspec.Struct, frozen=True, array_like=True, tag="intent"):
+class Intent(msgspec.Struct, frozen=True, array_like=True, tag="intent", gc=False):
     """A call goes out. ``at`` is microseconds since 1970, within the lease's day."""
 
     call_id: str
@@ -30,7 +30,7 @@ class Intent(msgspec.Struct, frozen=True, array_like=True, tag="intent"):
     at: int
 
 
-class Outcome(msgspec.Struct, frozen=True, array_like=True, tag="outcome"):
+class Outcome(msgspec.Struct, frozen=True, array_like=True, tag="outcome", gc=False):
     """How it ended. ``released`` is a call that nobody worked on: it costs nothing and stands in no ledger. ``memo`` is
     JSON: what the cost was computed from."""
 
@@ -44,19 +44,20 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True, tag="outcome"):
 
 Record: TypeAlias = Intent | Outcome
 
-_encoder: Final = msgspec.json.Encoder()
+_encode: Final = msgspec.json.Encoder().encode
+_head: Final = HEAD.pack
 _decoder: Final = msgspec.json.Decoder(Record)
 
 
 def framed(record: Record) -> bytes:
     """The bytes of a record. Raises ``ValueError`` for one above ``MAX_RECORD_BYTES``."""
-    payload = _encoder.encode(record)
+    payload = _encode(record)
     if b"\\u0000" in payload:
         # PostgreSQL's text holds no NUL, and a vendor may well send one.
         payload = payload.replace(b"\\u0000", b"\\ufffd")
     if len(payload) > MAX_RECORD_BYTES:
         raise ValueError(f"a record of {len(payload)} bytes")
-    return HEAD.pack(len(payload), crc32(payload)) + payload
+    return _head(len(payload), crc32(payload)) + payload
 
 
 def scan(data: bytes, start: int = 0) -> Iterator[tuple[Record, int]]:
