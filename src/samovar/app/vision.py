@@ -51,6 +51,8 @@ class VisionDesk:
             problem=problem,
             pictures=Pictures(images=self.images, fetch=self.fetch),
             cleanups=self.cleanups,
+            prompts=services.prompts.service,
+            clock=services.clock,
             default_model=services.settings.default_model,
         )
 

@@ -32,9 +32,9 @@ class VisionAsk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     provider: Word | None = None
     model: Word | None = None
     prompt: Annotated[str, Meta(min_length=1, max_length=MAX_PROMPT_CHARS)] | None = None
-    prompt_id: Annotated[int, Meta(ge=1)] | Word | None = None
+    prompt_id: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
     prompt_name: Word | None = None
-    version: Annotated[int, Meta(ge=1)] | None = None
+    version: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     label: Word | None = None
     variables: dict[str, Any] | None = None
     namespace: Word | None = None
@@ -122,6 +122,23 @@ def read_form(fields: Sequence[tuple[str, str]]) -> VisionAsk:
         return msgspec.convert(said, VisionAsk, strict=False)
     except msgspec.ValidationError as error:
         raise malformed(error) from error
+
+
+def check_prompt(ask: VisionAsk) -> None:
+    """Raises :class:`BadAsk` where it is not plain which prompt is meant."""
+    named = [name for name in ("prompt", "prompt_id", "prompt_name") if getattr(ask, name) is not None]
+    if len(named) > 1:
+        raise BadAsk(named[1], f"cannot stand beside {named[0]}: the one names what the other says")
+    if ask.prompt is not None and (extra := _set(ask, "version", "label", "variables")):
+        raise BadAsk(extra[0], "belongs to a prompt of the registry, not to a text")
+    if ask.prompt_name is None and (extra := _set(ask, "version", "label")):
+        raise BadAsk(extra[0], "needs prompt_name: of which prompt?")
+    if ask.version is not None and ask.label is not None:
+        raise BadAsk("label", "cannot stand beside version")
+
+
+def _set(ask: VisionAsk, *names: str) -> list[str]:
+    return [name for name in names if getattr(ask, name) is not None]
 
 
 def given_images(ask: VisionAsk, files: Sequence[bytes] = ()) -> tuple[Given, ...]:

@@ -1,13 +1,23 @@
 """Which model looks at a picture where the caller names none, or only who serves it. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from math import inf
+from types import MappingProxyType
 from typing import Final
 
-from samovar.domains.catalog.model import Ability, Target
+from samovar.domains.catalog.model import Ability, Model, Target
 from samovar.domains.vision.errors import NoVisionModel
 
 SANDBOX: Final = "sandbox"
 _MAX_NAMED: Final = 5
+_GOOD_QUALITY: Final = 75
+_LOOK_TOKENS: Final = 1_000
+_WORDS_TOKENS: Final = 300
+_UNLISTED: Final[Mapping[str, str]] = MappingProxyType({"bigmodel": "glm-4.5v"})
+"""By vendor: a model that sees, where the price list names none."""
+_BEGINNINGS: Final[Mapping[str, str]] = MappingProxyType({"glm-": "bigmodel"})
+"""Whose models are called so, and miss in its price list."""
 _FETCHING: Final = frozenset({"openai", "azure", "anthropic", "openrouter", "xai", "bigmodel", "mistral", "groq"})
 """Vendors that fetch the address of a picture themselves, from their own network. One that runs on a machine of the user's
 would fetch it from there: it gets the picture."""
@@ -18,14 +28,36 @@ def full_name(provider: str, model: str) -> str:
     return model if model.startswith(f"{provider}/") else f"{provider}/{model}"
 
 
-def best_seeing(targets: Iterable[Target], provider: str) -> str:
-    """The best of a provider's models that see, as our table of families judges them. Raises :class:`NoVisionModel`."""
-    seeing = [one.model for one in targets if one.provider.name == provider and sees(one)]
-    if not seeing:
+def usual_model(targets: Iterable[Target], provider: str, *, at: datetime) -> str:
+    """The model of a provider that looks where none is named: of those known to see, the cheapest that our table of families
+    thinks well of, else the cheapest. Nobody shall be surprised by what it costs. Raises :class:`NoVisionModel`."""
+    own = [one for one in targets if one.provider.name == provider]
+    # What follows a colon is a variant, for batches say.
+    seeing = [one.model for one in own if sees(one) and ":" not in one.model.name]
+    good = [model for model in seeing if (model.quality or 0) >= _GOOD_QUALITY]
+    if good or seeing:
+        return min(good or seeing, key=lambda model: (_price(model, at), model.id)).id
+    unlisted = _UNLISTED.get(own[0].provider.vendor) if own else None
+    if unlisted is None:
         raise NoVisionModel(
-            f"provider: the catalogue knows no vision model of {provider!r}. Name the model, or another provider."
+            f"provider: the catalogue knows no vision model of {provider[:100]!r}. Name the model, or another provider."
         )
-    return min(seeing, key=lambda model: (-(model.quality or 0), model.id)).id
+    return f"{provider}/{unlisted}"
+
+
+def unlisted_name(name: str, targets: Iterable[Target]) -> str | None:
+    """The full name of a model that no price list has, where its beginning says whose it is and one provider is that vendor."""
+    vendor = next((vendor for start, vendor in _BEGINNINGS.items() if name.startswith(start)), None)
+    providers = {one.provider.name for one in targets if one.provider.vendor == vendor}
+    return f"{providers.pop()}/{name}" if len(providers) == 1 else None
+
+
+def _price(model: Model, at: datetime) -> float:
+    """Of a short look at one picture, in nano-dollars; what has no price comes last."""
+    rates = None if model.price is None else model.price.rates(input_tokens=_LOOK_TOKENS, at=at)
+    if rates is None or rates.input is None or rates.output is None:
+        return inf
+    return _LOOK_TOKENS * rates.input + _WORDS_TOKENS * rates.output
 
 
 def only_seeing(targets: Iterable[Target]) -> str:

@@ -29,7 +29,7 @@ class VisionAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
     cost_credits: str | None
     finish_reason: str
     cleanup_applied: bool
-    prompt_id: int | str | None = None
+    prompt_id: int | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -55,7 +55,7 @@ class VisionSurface:
         chat: Dialect,
         problem: WriteProblem,
         clean: Callable[[], Cleaner] | None = None,
-        prompt_id: int | str | None = None,
+        prompt_id: int | None = None,
     ) -> None:
         self._chat = chat
         self._problem = problem

@@ -1,6 +1,7 @@
 """The use cases of vision: prepare a call for the gateway, and finish its whole answer."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 import msgspec
 
@@ -9,18 +10,22 @@ from samovar.domains.catalog.service import CatalogService
 from samovar.domains.gateway.model import Call
 from samovar.domains.gateway.model.intake import Prepared
 from samovar.domains.gateway.service import Answer
-from samovar.domains.vision.model.asking import VisionAsk, chat_body, given_images
-from samovar.domains.vision.model.choosing import best_seeing, full_name, only_seeing, require_sight
+from samovar.domains.prompts.model.prompt import DEFAULT_LANG, DEFAULT_NAMESPACE
+from samovar.domains.prompts.service import PromptService
+from samovar.domains.vision.errors import NoPrompt
+from samovar.domains.vision.model.asking import VisionAsk, chat_body, check_prompt, given_images
+from samovar.domains.vision.model.choosing import full_name, only_seeing, require_sight, unlisted_name, usual_model
 from samovar.domains.vision.model.surface import VisionAnswer, VisionSurface, WriteProblem
 from samovar.domains.vision.service.cleanups import Cleanups
 from samovar.domains.vision.service.pictures import Pictures
-from samovar.kernel.errors import SamovarError
+from samovar.kernel.errors import NotFound, SamovarError
 from samovar.kernel.money import credits_text
 from samovar.kernel.principal import Principal
+from samovar.ports.clock import Clock
 from samovar.ports.dialect import Dialect
 
-_ALL: str = "auto:quality"
-"""All models that a caller may use."""
+_ALL: Final = "auto:quality"
+"""What stands for all models that a caller may use."""
 
 
 class VisionService:
@@ -36,6 +41,8 @@ class VisionService:
         problem: WriteProblem,
         pictures: Pictures,
         cleanups: Cleanups,
+        prompts: PromptService,
+        clock: Clock,
         default_model: str,
     ) -> None:
         self._whole = whole
@@ -44,22 +51,23 @@ class VisionService:
         self._problem = problem
         self._pictures = pictures
         self._cleanups = cleanups
+        self._prompts = prompts
+        self._clock = clock
         self._default_model = default_model
 
     async def prepared(self, ask: VisionAsk, files: Sequence[bytes], principal: Principal, *, stream: bool) -> Prepared:
         """The call for the gateway. Raises what is wrong with the ask, ``ModelNotFound`` and its like, and what
         :class:`Pictures` raises."""
+        check_prompt(ask)
         given = given_images(ask, files)
         name, targets = self._model(ask, principal)
         require_sight(name, targets)
+        prompt, prompt_id = await self._prompt(ask, principal)
         clean = await self._cleanups.of(principal.team_id) if ask.cleanup else None
         images = await self._pictures.fit(given, targets, fetch=ask.fetch)
-        body = chat_body(ask, model=name, prompt=ask.prompt or "", images=images, stream=stream)
-        return Prepared(self.surface(clean=clean), body)
-
-    def surface(self, **of_call: object) -> VisionSurface:
-        """What reads and writes one call."""
-        return VisionSurface(chat=self._chat, problem=self._problem, **of_call)  # type: ignore[arg-type]
+        body = chat_body(ask, model=name, prompt=prompt, images=images, stream=stream)
+        surface = VisionSurface(chat=self._chat, problem=self._problem, clean=clean, prompt_id=prompt_id)
+        return Prepared(surface, body)
 
     async def answer(self, call: Call) -> Answer:
         """A whole answer, with who gave it and what it cost. Raises as the gateway."""
@@ -71,25 +79,62 @@ class VisionService:
         said.cost_credits = None if trail.cost_nano_usd is None else credits_text(trail.cost_nano_usd)
         return Answer(msgspec.json.encode(said), trail, answer.plan)
 
+    async def _prompt(self, ask: VisionAsk, principal: Principal) -> tuple[str, int | None]:
+        """The text, and the id where it is one of the registry."""
+        if ask.prompt is not None:
+            return ask.prompt, None
+        namespace, lang = ask.namespace or DEFAULT_NAMESPACE, ask.lang or DEFAULT_LANG
+        is_named = ask.prompt_id is not None or ask.prompt_name is not None
+        try:
+            filled = await self._prompts.resolve(
+                principal.team_id,
+                namespace=namespace,
+                lang=lang,
+                prompt_id=ask.prompt_id,
+                prompt_name=ask.prompt_name,
+                version=ask.version,
+                label=ask.label,
+                variables=ask.variables,
+            )
+        except NotFound as error:
+            if is_named:
+                raise
+            raise NoPrompt(
+                f"No prompt was named, and namespace {namespace!r} has no default one for language {lang!r}. Send `prompt`, "
+                "`prompt_id` or `prompt_name`, or make a prompt the default."
+            ) from error
+        return filled.text, filled.prompt.id
+
     def _model(self, ask: VisionAsk, principal: Principal) -> tuple[str, tuple[Target, ...]]:
         """The name to ask by, and what it stands for."""
         name = self._name(ask, principal)
         return name, self._catalog.route(name, principal).targets
 
     def _name(self, ask: VisionAsk, principal: Principal) -> str:
-        if ask.model is not None:
-            return ask.model if ask.provider is None else full_name(ask.provider, ask.model)
-        default = self._default_model
+        if ask.provider is not None and ask.model is not None:
+            return full_name(ask.provider, ask.model)
+        named = ask.model or self._default_model
         if ask.provider is None:
-            return default or only_seeing(self._catalog.route(_ALL, principal).targets)
-        if default and self._is_of(default, ask.provider, principal):
+            return self._spelled(named, principal) if named else only_seeing(self._every(principal))
+        default = self._spelled(named, principal) if named else ""
+        known = self._known(default, principal) if default else ()
+        if known and all(one.provider.name == ask.provider for one in known):
             return default
-        return best_seeing(self._catalog.route(_ALL, principal).targets, ask.provider)
+        return usual_model(self._every(principal), ask.provider, at=self._clock.now())
 
-    def _is_of(self, name: str, provider: str, principal: Principal) -> bool:
+    def _spelled(self, name: str, principal: Principal) -> str:
+        """A name as the catalogue knows it, where it knows it."""
+        if self._known(name, principal):
+            return name
+        return unlisted_name(name, self._every(principal)) or name
+
+    def _known(self, name: str, principal: Principal) -> tuple[Target, ...]:
+        """Nothing where the name is ambiguous, unknown or not for this caller."""
         try:
-            targets = self._catalog.route(name, principal).targets
+            return self._catalog.route(name, principal).targets
         except SamovarError:
-            # Ambiguous, unknown or not for this caller: then it is not the provider's.
-            return False
-        return all(one.provider.name == provider for one in targets)
+            return ()
+
+    def _every(self, principal: Principal) -> tuple[Target, ...]:
+        """Of all models that the caller may use. Raises ``ModelNotFound``, ``ModelNotAllowed``."""
+        return self._catalog.route(_ALL, principal).targets
