@@ -208,6 +208,8 @@ def _routers(services: Services) -> Iterator[APIRouter]:
         service=services.reports.queries, budgets=services.reports.budgets, authenticate=authenticate
     )
     yield jobs_http.router(service=services.jobs.service, authenticate=authenticate)
+    # Not once for each Idempotency-Key: a download is nothing to be kept for whoever asks again.
+    yield services.backups.router(signed_in)
     desk = services.desk
     yield money_http.router(wallets=desk.wallets, budgets=desk.budgets, books=desk.books, authenticate=authenticate)
 

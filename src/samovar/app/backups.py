@@ -1,16 +1,25 @@
 """Backups' object graph: from settings to what the routes, the schedule and the command line use."""
 
+import base64
 import importlib
 import pkgutil
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from fastapi import APIRouter
 
 import samovar.adapters.jobs
 import samovar.domains
 from samovar import __version__
+from samovar.adapters.aesgcm import load_or_make_master_key, parse_master_key
+from samovar.adapters.age import AgeKeyring
 from samovar.app.settings import Settings
 from samovar.domains.identity.model import administrator
+from samovar.domains.operations.http import backups as http
+from samovar.domains.operations.http.backups import Authenticate
+from samovar.domains.operations.model.recovery import PHRASE_BYTES, phrase_of
 from samovar.domains.operations.service.backups import Backups, BackupSettings
 from samovar.kernel.principal import Principal
 from samovar.ports.blobs import Blobs
@@ -20,8 +29,15 @@ if TYPE_CHECKING:
     from samovar.app.services import Services
 
 
+MASTER_KEY_FILE: Final = "master.key"
+"""In the data directory, where no setting gives the key."""
+
+# A phrase of 140 random bits needs no stretching; this much is for the form.
+_PHRASE_WORK: Final = 15
+
+
 class BackupDesk:
-    """Reading ``service`` may make a master key."""
+    """What there is to be had of backups; ``blobs`` and ``service`` are made when they are first asked for."""
 
     def __init__(self, services: "Services") -> None:
         self._services = services
@@ -36,11 +52,12 @@ class BackupDesk:
             blobs=lambda: self.blobs,
             clock=services.clock,
             ids=services.ids,
+            jobs=services.jobs.table,
             sealer=sealer_of(settings.backup_age_recipients),
             settings=BackupSettings(
                 keep=timedelta(days=settings.backup_keep_days),
                 version=__version__,
-                master_key_check=services.box.check_value,
+                master_key_check=lambda: services.box.check_value,
             ),
         )
 
@@ -61,10 +78,44 @@ class BackupDesk:
             ),
         )
 
+    def router(self, authenticate: Authenticate) -> APIRouter:
+        """``/admin/backup`` and ``/api/backups``."""
+        return http.router(
+            service=lambda: self.service,
+            keyring=AgeKeyring(),
+            prompts=self.prompts,
+            now=self._services.clock.now,
+            authenticate=authenticate,
+        )
+
+    def prompts(self, team_id: str) -> AsyncIterator[bytes]:
+        """A team's prompts as one JSON document."""
+        return self._services.prompts.exchange.export_json(team_id)
+
+    async def new_recovery_phrase(self) -> str:
+        """Every backup from now on holds the master key, sealed under this phrase, which is kept nowhere. Raises
+        ``BadMasterKey``, ``Unavailable``."""
+        from samovar.adapters.age import AgeSealer, Passphrase
+
+        given = self._settings.master_key
+        if given is not None:
+            key = parse_master_key(given.get_secret_value())
+        else:
+            key = load_or_make_master_key(self._settings.data_dir / MASTER_KEY_FILE)
+        phrase = phrase_of(base64.urlsafe_b64decode(self._services.ids.token(PHRASE_BYTES)))
+        sealer = AgeSealer(Passphrase(phrase, work=_PHRASE_WORK))
+        sealed = b"".join([piece async for piece in sealer.seal(_one(base64.b64encode(key) + b"\n"))])
+        await self.service.keep_copy(self.principal, sealed)
+        return phrase
+
     @property
     def principal(self) -> Principal:
         """Who the schedule and the command line act as."""
         return administrator()
+
+
+async def _one(piece: bytes) -> AsyncIterator[bytes]:
+    yield piece
 
 
 def _declare_all_tables() -> None:

@@ -16,6 +16,7 @@ from samovar.app.background import forever
 from samovar.app.settings import Settings
 from samovar.app.telemetry.redaction import redact_text
 from samovar.domains.identity.model import DEFAULT_TEAM_ID
+from samovar.domains.operations.jobs import backup_cron, backup_kind
 from samovar.domains.operations.service.jobs import JobsService
 from samovar.kernel.tasks import background
 from samovar.ports.clock import Clock, Ids
@@ -30,12 +31,12 @@ if TYPE_CHECKING:
 def job_kinds(services: "Services") -> tuple[JobKind, ...]:
     """The table of kinds. A handler reaches for its service when it runs (``lambda job, context: services.x.y(job)``), for
     that service may need the job table itself."""
-    return ()
+    return (backup_kind(lambda: services.backups.service),)
 
 
 def cron_jobs(settings: Settings) -> tuple[CronJob, ...]:
     """The table of what comes by the clock."""
-    return ()
+    return (backup_cron(settings.backup_schedule),)
 
 
 class JobDesk:

@@ -1,6 +1,6 @@
 """Encryption of a whole stream for somebody who is not there: age (https://age-encryption.org/v1)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from samovar.kernel.errors import Invalid, SamovarError
@@ -34,4 +34,16 @@ class Opener(Protocol):
 
     def open(self, sealed: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """The stream that was encrypted; every piece was checked before it is given. Raises :class:`EnvelopeBroken`."""
+        ...
+
+
+class Keyring(Protocol):
+    """From what a caller gives to what encrypts and decrypts. Both raise :class:`BadRecipient`."""
+
+    def sealer(self, recipients: Sequence[str], passphrase: str | None) -> Sealer | None:
+        """For some recipients or under a passphrase; ``None`` where neither is given."""
+        ...
+
+    def opener(self, identity: str | None, passphrase: str | None) -> Opener | None:
+        """With an identity file's text or a passphrase; ``None`` where neither is given."""
         ...

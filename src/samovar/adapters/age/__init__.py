@@ -5,9 +5,11 @@ takes a passphrase for what fits into memory only. The tests read what we write 
 """
 
 from samovar.adapters.age.envelope import AgeOpener, AgeSealer
+from samovar.adapters.age.keyring import AgeKeyring
 from samovar.adapters.age.keys import Identity, Passphrase, Recipient, new_identity, parse_identities, parse_recipient
 
 __all__ = [
+    "AgeKeyring",
     "AgeOpener",
     "AgeSealer",
     "Identity",

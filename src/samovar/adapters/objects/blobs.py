@@ -60,11 +60,12 @@ def checked_url(url: str) -> str:
 class ObjectBlobs:
     """A :class:`samovar.ports.blobs.Blobs` at ``url``. Raises ``ValueError`` for an address that is none."""
 
-    def __init__(self, url: str, *, s3: S3Access | None = None) -> None:
+    def __init__(self, url: str, *, s3: S3Access | None = None, retries: int = _RETRIES) -> None:
         self.where = checked_url(url)
         parts = urlsplit(url)
         self._folder = Path(unquote(parts.path)) if parts.scheme == "file" else None
         self._s3 = s3 or S3Access()
+        self._retries = retries
         self._made: ObjectStore | None = None
 
     async def put(self, name: str, content: AsyncIterator[bytes]) -> None:
@@ -150,7 +151,7 @@ class ObjectBlobs:
                 "timeout": timedelta(seconds=_REQUEST_S),
                 "allow_http": self._s3.endpoint.startswith("http:"),
             },
-            retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_S)},
+            retry_config={"max_retries": self._retries, "retry_timeout": timedelta(seconds=_RETRY_S)},
         )
 
     def _config(self) -> dict[str, str]:

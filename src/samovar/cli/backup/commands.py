@@ -92,3 +92,29 @@ def restore(
     if as_json:
         return say_json({"rows": done.rows})
     return note(f"Restored {sum(done.rows.values())} rows of {len(done.rows)} tables.")
+
+
+@app.command("recovery")
+def recovery() -> None:
+    """Make a recovery phrase, shown once: with it, any later backup gives back the master key. A former phrase ends."""
+    from samovar.cli.backup import making
+
+    phrase = making.new_phrase()
+    note("Write this down and keep it away from the backups. It is shown once; backups made from now on need it.")
+    return say(phrase)
+
+
+@app.command("master-key")
+def master_key(
+    source: Source,
+    phrase_file: Annotated[
+        Path, typer.Option("--phrase-file", help="A file with the recovery phrase; /dev/stdin reads it from there.")
+    ],
+    identity: IdentityFile = None,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Bring the master key back out of a backup, into the data directory."""
+    from samovar.cli.backup import taking
+
+    path = taking.master_key(source, phrase_file=phrase_file, identity=identity, passphrase_file=passphrase_file)
+    return note(f"Wrote {path}. `samovar backup restore` can be run now.")

@@ -45,6 +45,16 @@ def listed() -> list[StoredBackup]:
     return asyncio.run(run())
 
 
+def new_phrase() -> str:
+    """A recovery phrase whose copy of the master key is in the database now. Raises as :func:`create`."""
+
+    async def run() -> str:
+        async with opened() as desk:
+            return await desk.new_recovery_phrase()
+
+    return asyncio.run(run())
+
+
 @asynccontextmanager
 async def opened() -> AsyncIterator[BackupDesk]:
     """This installation's backups."""

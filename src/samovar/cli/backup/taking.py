@@ -1,20 +1,23 @@
 """Verifying and restoring backups."""
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncGenerator
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from samovar.adapters.aesgcm import parse_master_key
 from samovar.adapters.age import AgeOpener, Passphrase, parse_identities
 from samovar.adapters.alembic import rebuilding
 from samovar.app.adapters import prepare_folder
-from samovar.app.backups import BackupDesk
+from samovar.app.backups import MASTER_KEY_FILE, BackupDesk
 from samovar.app.services import Services
 from samovar.app.settings import Settings, load
 from samovar.cli.output import CannotDo
 from samovar.domains.operations.model.backups import Verdict, stored_backup
+from samovar.domains.operations.model.recovery import as_printed
 from samovar.ports.envelopes import Opener
 
 _READ_BYTES: Final = 256 * 1024
@@ -56,6 +59,39 @@ def restore(source: str, *, replace: bool, identity: Path | None, passphrase_fil
     return asyncio.run(run())
 
 
+def master_key(source: str, *, phrase_file: Path, identity: Path | None, passphrase_file: Path | None) -> Path:
+    """The file it was written to. Raises as :func:`verify`, and ``BadMasterKey``."""
+    opener = _opener(identity, passphrase_file)
+    phrase = as_printed(passphrase_in(phrase_file).phrase)
+    settings = load()
+    path = settings.data_dir / MASTER_KEY_FILE
+    if path.exists():
+        raise CannotDo(f"{path} is there already: move it away if it is not the one that is wanted")
+
+    async def run() -> bytes | None:
+        services = Services(settings)
+        try:
+            desk = services.backups
+            copy = await desk.service.copy_in(_read(source, desk), opener=opener)
+        finally:
+            await services.database.close()
+        if copy is None:
+            return None
+        found = AgeOpener(Passphrase(phrase)).open(_whole(copy))
+        return b"".join([piece async for piece in found])
+
+    key = asyncio.run(run())
+    if key is None:
+        raise CannotDo("this backup holds no copy of the master key: it was made before `samovar backup recovery` was")
+    parse_master_key(key.decode("ascii"))
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(path, "xb", opener=partial(os.open, mode=0o600)) as file:
+        file.write(key)
+        file.flush()
+        os.fsync(file.fileno())
+    return path
+
+
 def passphrase_in(path: Path) -> Passphrase:
     """The first line of a file. Raises :class:`CannotDo`."""
     lines = _secret(path).splitlines()
@@ -88,6 +124,10 @@ def _read(source: str, desk: BackupDesk) -> AsyncGenerator[bytes, None]:
     return desk.service.read(desk.principal, source)
 
 
+async def _whole(content: bytes) -> AsyncGenerator[bytes, None]:
+    yield content
+
+
 async def _pieces(file: BinaryIO) -> AsyncGenerator[bytes, None]:
     with file:
         while piece := await asyncio.to_thread(file.read, _READ_BYTES):
@@ -96,8 +136,8 @@ async def _pieces(file: BinaryIO) -> AsyncGenerator[bytes, None]:
 
 def _needs_master_key(settings: Settings) -> None:
     """Here none is made: a new one opens nothing of what is restored."""
-    if settings.master_key is None and not (settings.data_dir / "master.key").exists():
+    if settings.master_key is None and not (settings.data_dir / MASTER_KEY_FILE).exists():
         raise CannotDo(
-            f"there is no master key: put the file that the backed up installation had to {settings.data_dir}/master.key (or"
-            " give SAMOVAR_MASTER_KEY); `samovar backup master-key` brings it back with the recovery phrase"
+            f"there is no master key: put the file that the installation had to {settings.data_dir}/{MASTER_KEY_FILE}, or give"
+            " SAMOVAR_MASTER_KEY; `samovar backup master-key` brings it back with the recovery phrase"
         )

@@ -58,6 +58,19 @@ async def tables_there(tx: Tx) -> set[str]:
     return {row[0] for row in found} - {VERSIONS}
 
 
+async def kept_by_triggers(tx: Tx) -> set[str]:
+    """Tables that triggers fill from others: indexes of SQLite's, which nobody declares and nobody needs to back up."""
+    if tx.dialect.name == "postgresql":
+        return set()
+    found = await tx.execute(
+        text(
+            "SELECT there.name FROM pragma_table_list AS there WHERE there.type = 'table' AND there.schema = 'main' AND EXISTS"
+            " (SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND instr(sql, 'INSERT INTO ' || there.name || ' '))"
+        )
+    )
+    return {row[0] for row in found}
+
+
 def shapes() -> list[TableShape]:
     """All tables of all domains, none before one that it points to."""
     return [

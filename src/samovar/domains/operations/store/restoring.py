@@ -110,7 +110,9 @@ async def check_references(tx: Tx, deferred: list[tuple[str, str]]) -> None:
     if tx.dialect.name == "sqlite":
         astray = (await tx.exec_driver_sql("PRAGMA foreign_key_check")).first()
         if astray is not None:
-            raise RowRefused(f"A row of the table {astray[0]!r} points to one of {astray[2]!r} that is not there.")
+            raise RowRefused(
+                f"A row of the table {astray.table!r} points to one of {astray.parent!r} that is not there."
+            )
         return
     try:
         await tx.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")

@@ -1,5 +1,5 @@
 """Backups: made, kept, verified and restored."""
 
-from samovar.domains.operations.service.backups.service import Backups, BackupSettings, Draft
+from samovar.domains.operations.service.backups.service import BACKUP_JOB, Backups, BackupSettings, Draft
 
-__all__ = ["BackupSettings", "Backups", "Draft"]
+__all__ = ["BACKUP_JOB", "BackupSettings", "Backups", "Draft"]

@@ -49,7 +49,7 @@ async def restore(
 
 async def _make_room(rebuild: Rebuild, *, replace: bool) -> None:
     there = await store.tables_there(rebuild.tx)
-    strangers = there - {shape.name for shape in store.shapes()}
+    strangers = there - {shape.name for shape in store.shapes()} - await store.kept_by_triggers(rebuild.tx)
     if strangers:
         raise SchemaUnlike(
             f"The database holds tables that are not Samovar's ({', '.join(sorted(strangers))}): give it one of its own."

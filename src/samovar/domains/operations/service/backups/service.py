@@ -22,13 +22,18 @@ from samovar.domains.operations.model.backups import (
 from samovar.domains.operations.service.backups.reading import ArchiveReader
 from samovar.domains.operations.service.backups.restoring import restore
 from samovar.domains.operations.service.backups.writing import write_archive
+from samovar.domains.operations.store import recovery
 from samovar.kernel.errors import Forbidden
 from samovar.kernel.principal import Principal
 from samovar.ports.blobs import Blobs
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database
 from samovar.ports.envelopes import EnvelopeBroken, Opener, Sealer
+from samovar.ports.jobs import Enqueued, Jobs
 from samovar.ports.schema import Rebuilder
+
+BACKUP_JOB: Final = "backup"
+"""The kind of the job that makes one, and the name of the cron job."""
 
 _PREFIX: Final = "samovar-"
 _SEALED: Final = b"age-encryption.org/"
@@ -37,11 +42,11 @@ _MAX_PROBLEMS: Final = 100
 
 class BackupSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``keep`` is how long one stays in the configured place; ``version`` is Samovar's own; ``master_key_check`` tells our
-    master key from others (see :class:`Manifest`)."""
+    master key from others (see :class:`Manifest`); asking for it may make a key."""
 
     keep: timedelta
     version: str
-    master_key_check: str
+    master_key_check: Callable[[], str]
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +66,7 @@ class Backups:
         blobs: Callable[[], Blobs],
         clock: Clock,
         ids: Ids,
+        jobs: Jobs,
         sealer: Sealer | None,
         settings: BackupSettings,
     ) -> None:
@@ -68,6 +74,7 @@ class Backups:
         self._blobs = blobs
         self._clock = clock
         self._ids = ids
+        self._jobs = jobs
         self._sealer = sealer
         self._settings = settings
 
@@ -75,6 +82,10 @@ class Backups:
     def where(self) -> str:
         """The configured place, without secrets."""
         return self._blobs().where
+
+    def check_download(self, principal: Principal) -> None:
+        """Raises ``Forbidden`` for whom nothing may be handed out to."""
+        _check(principal, Permission.BACKUPS_WRITE)
 
     def draft(self, principal: Principal, *, sealer: Sealer | None = None) -> Draft:
         """A backup of now, encrypted with ``sealer`` or else as configured. Raises ``Forbidden``; reading it raises
@@ -86,7 +97,7 @@ class Backups:
             self._database,
             samovar=self._settings.version,
             at=at,
-            master_key_check=self._settings.master_key_check,
+            master_key_check=self._settings.master_key_check(),
         )
         # Its own digits: two of one second must not meet.
         chance = hashlib.sha256(self._ids.token(16).encode()).hexdigest()[:8]
@@ -94,6 +105,20 @@ class Backups:
             name=backup_name(at, chance, encrypted=sealer is not None),
             content=content if sealer is None else _sealed(sealer, content),
         )
+
+    async def order(self, principal: Principal) -> Enqueued:
+        """Have one made as a job; one is under way at a time. Raises ``Forbidden``, ``Unavailable``."""
+        _check(principal, Permission.BACKUPS_WRITE)
+        async with self._database.transaction() as tx:
+            ordered = await self._jobs.enqueue(tx, BACKUP_JOB, {}, team_id=DEFAULT_TEAM_ID, key=BACKUP_JOB)
+        await self._jobs.wake()
+        return ordered
+
+    async def keep_copy(self, principal: Principal, sealed: bytes) -> None:
+        """Have every backup from now on hold this copy of the master key, and no former one. Raises ``Forbidden``."""
+        _check(principal, Permission.BACKUPS_WRITE)
+        async with self._database.transaction() as tx:
+            await recovery.keep_copy(tx, self._settings.master_key_check(), sealed, at=self._clock.now())
 
     async def run(self, principal: Principal) -> StoredBackup:
         """Write one to the configured place, read it again to prove it, and only then delete those past their time. Raises
@@ -120,12 +145,19 @@ class Backups:
         return sorted(await _stored(self._blobs()), key=lambda one: one.name, reverse=True)
 
     def read(self, principal: Principal, name: str) -> AsyncGenerator[bytes, None]:
-        """A backup's bytes as they stand in the configured place. Raises ``Forbidden``, ``BackupNotFound``; reading it raises
-        ``BlobNotFound``, ``Unavailable``."""
-        _check(principal, Permission.BACKUPS_WRITE)
+        """A backup's bytes as they stand in the configured place, to verify or restore it. Raises ``Forbidden``,
+        :class:`BackupNotFound`; reading it raises ``BlobNotFound``, ``Unavailable``."""
+        _check(principal, Permission.BACKUPS_READ)
         if stored_backup(name, 0) is None:
             raise BackupNotFound(f"No backup is called {name!r}. GET /api/backups lists those there are.")
         return self._blobs().get(name)
+
+    async def copy_in(self, content: AsyncIterator[bytes], *, opener: Opener | None = None) -> bytes | None:
+        """The sealed copy of the master key in a backup, ``None`` where it has none. Raises :class:`BackupDamaged`,
+        ``BackupTooNew``, :class:`BackupSealed`, ``EnvelopeBroken``."""
+        reader = ArchiveReader(plain(content, opener), found=_ignored)
+        await reader.open()
+        return reader.recovery
 
     async def verify(
         self, principal: Principal, content: AsyncIterator[bytes], *, opener: Opener | None = None
@@ -162,7 +194,7 @@ class Backups:
         return await restore(
             plain(content, opener),
             rebuilder,
-            master_key_check=self._settings.master_key_check,
+            master_key_check=self._settings.master_key_check(),
             replace=replace,
         )
 
@@ -195,6 +227,10 @@ async def plain(content: AsyncIterator[bytes], opener: Opener | None) -> AsyncIt
         source = opener.open(whole())
     async for piece in source:
         yield piece
+
+
+def _ignored(problem: str) -> None:
+    """Not asked for here."""
 
 
 class _Sum:

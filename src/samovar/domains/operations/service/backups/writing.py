@@ -17,6 +17,7 @@ from samovar.domains.operations.model.backups import (
     FORMAT,
     FORMAT_VERSION,
     MANIFEST,
+    RECOVERY,
     SUMS,
     ColumnKind,
     Manifest,
@@ -26,6 +27,7 @@ from samovar.domains.operations.model.backups import (
     part_name,
 )
 from samovar.domains.operations.store import backups as store
+from samovar.domains.operations.store import recovery
 from samovar.kernel.time import rfc3339
 from samovar.ports.database import Database, Tx
 
@@ -58,6 +60,9 @@ async def write_archive(
         )
         book = _Book(modified_at=int(at.timestamp()))
         yield book.entry(MANIFEST, _pretty(manifest))
+        copy = await recovery.copy_of(tx, master_key_check)
+        if copy is not None:
+            yield book.entry(RECOVERY, copy)
         for shape in shapes:
             async for name, content in _parts(tx, shape, book.count):
                 yield await asyncio.to_thread(book.entry, name, content)
@@ -68,11 +73,11 @@ async def _check(tx: Tx, shapes: Sequence[TableShape]) -> None:
     """A table that nobody declares would be missing from the backup without a word."""
     there = await store.tables_there(tx)
     known = {shape.name for shape in shapes}
-    if there != known:
-        odd = ", ".join(sorted(there ^ known))
+    odd = (there ^ known) - (await store.kept_by_triggers(tx) - known)
+    if odd:
         raise SchemaUnlike(
-            f"The database has other tables than this version of Samovar knows ({odd}). Run `samovar migrate` first; tables"
-            " of others have no place in Samovar's database."
+            f"The database has other tables than this version of Samovar knows ({', '.join(sorted(odd))}). Run `samovar migrate`"
+            " first; tables of others have no place in Samovar's database."
         )
 
 
