@@ -7,6 +7,7 @@ from bench.scenarios.bench import Bench
 from bench.scenarios.calls import calls
 from bench.scenarios.explain import explain
 from bench.scenarios.images import images
+from bench.scenarios.jobs import jobs
 from bench.scenarios.latency import latency
 from bench.scenarios.ledger import ledger
 from bench.scenarios.memory import memory
@@ -26,6 +27,7 @@ SCENARIOS: Mapping[str, Callable[[Bench], list[Figure]]] = {
     "passthrough": passthrough,
     "translated": translated,
     "ledger": ledger,
+    "jobs": jobs,
     "explain": explain,
     "images": images,
     "paid": paid,

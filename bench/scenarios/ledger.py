@@ -66,13 +66,14 @@ async def _on_sqlite(folder: Path, calls: int) -> tuple[float, float, float]:
 
 
 async def _on_postgres(folder: Path, calls: int) -> tuple[float, float, float]:
-    async with _postgres() as url:
+    async with postgres() as url:
         await migrate(url)
         return await _measured(PostgresDatabase(url), folder / "spool-postgres", calls)
 
 
 @asynccontextmanager
-async def _postgres() -> AsyncIterator[str]:
+async def postgres() -> AsyncIterator[str]:
+    """A database of the bench's own, dropped behind it. Raises ``OSError`` where no server answers."""
     name = f"samovar_bench_{os.getpid()}"
     server = await asyncpg.connect(f"{POSTGRES_URL}/postgres", timeout=5)
     try:

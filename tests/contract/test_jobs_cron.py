@@ -187,6 +187,19 @@ async def test_a_run_can_be_begun_by_hand_and_the_schedule_stays(shop: Shop) -> 
     assert await runs(shop) == [None, at(22, 3)]
 
 
+async def test_a_run_by_hand_before_anybody_planned_is_noted_and_then_planned(shop: Shop) -> None:
+    cron = shop.cron(NIGHTLY)
+    async with shop.database.transaction() as tx:
+        made = await cron.run_now(tx, "nightly")
+    assert made is not None
+    seen = await entry(shop)
+    assert (seen.next_at, seen.last_job_id) == (None, made.id)
+    await cron.tick()
+    seen = await entry(shop)
+    assert (seen.next_at, seen.last_job_id) == (at(22, 3), made.id)
+    assert await runs(shop) == [None]
+
+
 async def test_the_next_look_is_when_something_is_due_and_never_far_away(shop: Shop) -> None:
     cron = shop.cron(NIGHTLY)
     assert await cron.tick() == 30.0

@@ -263,6 +263,7 @@ class Services:
             targets=lambda: self.gateway.routes.figures() if Part.GATEWAY in self.parts else ({}, {}),
             quotas=lambda: self.quotas.figures(),
             money=lambda: (self.desk.money.tally, self.desk.money.waiting_bytes),
+            jobs=lambda: self.jobs.figures(),
             multiprocess=self.settings.workers > 1,
         )
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from samovar import __version__
-from samovar.cli import backup, keys, providers, quotas, routes, wallets
+from samovar.cli import backup, jobs, keys, providers, quotas, routes, wallets
 from samovar.cli.output import AsJson
 from samovar.cli.targets import AdminToken, By, Key, Url
 
@@ -35,6 +35,7 @@ def run(words: Sequence[str] | None = None) -> None:
     from samovar.kernel.errors import SamovarError
 
     app.add_typer(backup.app, name="backup")
+    app.add_typer(jobs.app, name="jobs")
     app.add_typer(keys.app, name="keys")
     app.add_typer(providers.app, name="providers")
     app.add_typer(quotas.app, name="quotas")

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.app.conftest import ADMIN_TOKEN, Served, listening, serve, served
 
 __all__ = ["serve", "served"]
 
-ServeJobs = Callable[[Sequence[JobKind], Sequence[CronJob]], Awaitable[Served]]
+ServeJobs = Callable[..., Awaitable[Served]]
 
 
 class Noted:
@@ -40,10 +41,10 @@ async def serve_jobs(tmp_path: Path, sqlite_template: Path) -> AsyncIterator[Ser
     """Start a whole Samovar that knows these kinds of jobs."""
     async with AsyncExitStack() as stack:
 
-        async def start(kinds: Sequence[JobKind], cron: Sequence[CronJob] = ()) -> Served:
+        async def start(kinds: Sequence[JobKind], cron: Sequence[CronJob] = (), **settings: Any) -> Served:
             shutil.copyfile(sqlite_template, tmp_path / "samovar.db")
-            settings = Settings(data_dir=tmp_path, admin_token=ADMIN_TOKEN, _env_file=None)  # type: ignore[call-arg, arg-type]
-            services = Services(settings, kinds=kinds, cron=cron)
+            given: dict[str, Any] = {"data_dir": tmp_path, "admin_token": ADMIN_TOKEN, "_env_file": None, **settings}
+            services = Services(Settings(**given), kinds=kinds, cron=cron)
             await stack.enter_async_context(services.running())
             return Served(await stack.enter_async_context(listening(edge_of(services))), services)
 

@@ -65,7 +65,10 @@ class TableCron:
         made = await self._jobs.enqueue_scheduled(tx, self._order(job), cron=name, scheduled_at=None)
         assert made is not None
         if made.is_new:
-            ran = {"last_at": self._clock.now(), "last_job_id": made.id}
+            now = self._clock.now()
+            # Where nobody has planned it yet, without a plan: the next look makes one.
+            await insert_new(tx, cron_jobs, [{"name": name, "plan": "", "next_at": now}], keys=("name",))
+            ran = {"last_at": now, "last_job_id": made.id}
             await tx.execute(update(cron_jobs).where(cron_jobs.c.name == name).values(**ran))
         return made
 

@@ -2,10 +2,26 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, String, and_, case, cast, exists, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    String,
+    Update,
+    and_,
+    bindparam,
+    case,
+    cast,
+    exists,
+    literal,
+    literal_column,
+    select,
+    union_all,
+    update,
+)
 
 from samovar.adapters.jobs.rows import job_of, jobs
 from samovar.ports.database import Instant, Tx, among
@@ -13,6 +29,8 @@ from samovar.ports.jobs import Job, JobState, Priority
 
 MAX_TAKEN_OVER: Final = 100
 """Expired leases looked at in one transaction."""
+_SLACK: Final = 4
+"""So many times what a worker wants it looks at, for others are taking from the same beginning."""
 
 Hold = tuple[str, int]
 """A job's id and the attempt that is ours."""
@@ -56,39 +74,54 @@ async def claim(
 ) -> list[Job]:
     """Jobs that are due, those of a higher priority first; they are ours until ``lease_until``. Their attempt is counted here,
     before it begins."""
-    found: list[Job] = []
-    for priority in Priority:
-        # One at a time: behind each stands a walk along the index that begins with what is due and ends with the limit.
-        due = (
+    taken = await tx.execute(
+        _claiming(),
+        {"worker": worker, "now": now, "lease_until": lease_until, "kinds": list(kinds), "limit": limit},
+    )
+    return sorted((job_of(row) for row in taken), key=lambda job: (job.priority, job.run_at, job.id))
+
+
+@cache
+def _claiming() -> Update:
+    """One statement, made once. Of each priority the first few that are due come from the beginning of its part of the index,
+    however many jobs for later stand behind them; of all of them those are taken that nobody else is taking just now."""
+    now, kinds = bindparam("now", type_=Instant), bindparam("kinds", type_=String, expanding=True)
+    first = [
+        select(
             select(jobs.c.id)
             .where(
-                jobs.c.state == JobState.QUEUED,
+                jobs.c.state == literal_column("'queued'"),
                 jobs.c.priority == priority,
                 jobs.c.run_at <= now,
                 jobs.c.kind.in_(kinds),
             )
             .order_by(jobs.c.run_at, jobs.c.id)
-            .limit(limit - len(found))
-            .with_for_update(skip_locked=True)
-            .cte("due")
+            .limit(bindparam("limit", type_=Integer) * _SLACK)
+            .subquery()
+            .c.id
         )
-        taken = (
-            update(jobs)
-            .where(jobs.c.id.in_(select(due.c.id)))
-            .values(
-                state=JobState.RUNNING,
-                attempt=jobs.c.attempt + 1,
-                started_at=now,
-                lease_until=lease_until,
-                worker=worker,
-            )
-            .returning(*jobs.c)
+        for priority in Priority
+    ]
+    due = (
+        select(jobs.c.id)
+        .where(jobs.c.id.in_(union_all(*first)), jobs.c.state == literal_column("'queued'"))
+        .order_by(jobs.c.priority, jobs.c.run_at, jobs.c.id)
+        .limit(bindparam("limit", type_=Integer))
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    return (
+        update(jobs)
+        .where(jobs.c.id.in_(select(due.c.id)))
+        .values(
+            state=JobState.RUNNING,
+            attempt=jobs.c.attempt + 1,
+            started_at=now,
+            lease_until=bindparam("lease_until", type_=Instant),
+            worker=bindparam("worker", type_=String),
         )
-        some = [job_of(row) for row in await tx.execute(taken)]
-        found += sorted(some, key=lambda job: (job.run_at, job.id))
-        if len(found) >= limit:
-            break
-    return found
+        .returning(*jobs.c)
+    )
 
 
 async def renew(tx: Tx, held: Sequence[Hold], *, lease_until: datetime) -> dict[Hold, bool]:
@@ -121,9 +154,10 @@ async def fail(tx: Tx, failure: Failure, *, now: datetime) -> bool:
     values: dict[str, Any] = {"state": failure.state, "lease_until": None, "finished_at": now}
     if failure.error is not None:
         values["error"] = failure.error
+    if failure.state is not JobState.CANCELLED:
+        # What was cancelled meanwhile neither begins again nor waits for somebody to look.
+        values["state"] = case((jobs.c.cancel_asked, JobState.CANCELLED.value), else_=failure.state.value)
     if failure.state is JobState.QUEUED:
-        # Nobody begins again what was cancelled meanwhile.
-        values["state"] = case((jobs.c.cancel_asked, JobState.CANCELLED.value), else_=JobState.QUEUED.value)
         values["finished_at"] = case((jobs.c.cancel_asked, literal(now, Instant)), else_=None)
         values["run_at"] = failure.run_at or now
     if failure.is_free:

@@ -1,6 +1,7 @@
 """Runs jobs: claims them in batches, keeps their leases, and writes how they ended, in as few transactions as may be."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -29,7 +30,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``at_once`` bounds the jobs under way here. A lease of ``lease_s`` is renewed three times in its life. Who is not woken
     looks every ``poll_s``. When told to stop, jobs have ``grace_s`` to end; then their leases are given back."""
 
-    at_once: int = 16
+    at_once: int = 64
     lease_s: float = 30.0
     poll_s: float = 1.0
     grace_s: float = 5.0
@@ -112,6 +113,7 @@ class Worker:
         self._beat = asyncio.Event()
         self._turning = asyncio.Lock()
         self._stopping = False
+        self._look_at = -math.inf
         self.ended: Counter[tuple[str, str]] = Counter()
 
     def subscribe(self) -> None:
@@ -169,7 +171,7 @@ class Worker:
         async with self._database.transaction() as tx:
             ended = await leases.finish(tx, done, now=now)
             kept = [await leases.fail(tx, failure, now=now) for failure in failed]
-            expired = [] if self._stopping else await self._take_over(tx)
+            expired = await self._take_over(tx) if self._may_look() else []
             if room > 0:
                 claimed = await leases.claim(
                     tx,
@@ -245,6 +247,14 @@ class Worker:
     async def _on_gap(self) -> None:
         self._woken.set()
         self._beat.set()
+
+    def _may_look(self) -> bool:
+        """Whether it is time again to look for those that died: not at each of a hundred turns a second."""
+        now = self._clock.monotonic()
+        if self._stopping or now < self._look_at:
+            return False
+        self._look_at = now + self._settings.poll_s
+        return True
 
     async def _is_needed(self, room: int) -> bool:
         if self._stopping:

@@ -212,7 +212,7 @@ class Settings(BaseSettings):
     )
 
     timezone: str = Field("UTC", description="The time zone of schedules, such as Europe/Berlin.")
-    jobs_at_once: int = Field(16, ge=1, le=256, description="Jobs that a process runs at once.")
+    jobs_at_once: int = Field(64, ge=1, le=256, description="Jobs that a process runs at once.")
     job_lease_s: float = Field(
         30.0, ge=1, le=3_600, description="A job whose worker is not heard of for so long goes to another."
     )

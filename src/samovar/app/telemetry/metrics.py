@@ -23,6 +23,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from samovar.app.telemetry.jobs import JobMetrics
 from samovar.app.telemetry.money import MoneyMetrics
 from samovar.app.telemetry.process import WorkerMetrics
 from samovar.app.telemetry.providers import MAX_MODELS, OTHER, ProviderMetrics
@@ -34,6 +35,7 @@ from samovar.domains.billing.service.quotas import Figures as QuotaFigures
 from samovar.domains.gateway.model import BreakerState, CallFinished, CallStatus
 from samovar.domains.gateway.model.routing import TargetKey, Vitals
 from samovar.kernel.money import NANO_USD_PER_CREDIT
+from samovar.ports.jobs import JobFigures
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _CHAT: Final = "chat"
@@ -85,6 +87,7 @@ class Metrics:
         quotas: Callable[[], QuotaFigures] | None = None,
         money: Callable[[], tuple[Tally, int]] | None = None,
         targets: Callable[[], tuple[Choices, Mapping[TargetKey, Vitals]]] | None = None,
+        jobs: Callable[[], JobFigures] | None = None,
         multiprocess: bool,
     ) -> None:
         # A series more for each counter and histogram, which nobody reads.
@@ -98,6 +101,7 @@ class Metrics:
         self._read_quotas = quotas
         self._read_money = money
         self._read_targets = targets
+        self._read_jobs = jobs
         self._multiprocess = multiprocess
         self._registry = registry = CollectorRegistry()
         self._worker = WorkerMetrics(registry) if multiprocess else None
@@ -112,6 +116,7 @@ class Metrics:
         self._define_state(registry)
         self._quotas = QuotaMetrics(registry)
         self._money = MoneyMetrics(registry)
+        self._jobs = JobMetrics(registry)
         self._providers = ProviderMetrics(registry)
         self._routes = RouteMetrics(registry, name_of=self._name_of)
         self._requests_of: dict[tuple[str, str, int], tuple[Count, Distribution]] = {}
@@ -261,6 +266,8 @@ class Metrics:
             self._money.refresh(*self._read_money())
         if self._read_targets is not None:
             self._routes.refresh(*self._read_targets())
+        if self._read_jobs is not None:
+            self._jobs.refresh(self._read_jobs())
         dropped = self._read_dropped()
         self._dropped.inc(dropped - self._dropped_before)
         self._dropped_before = dropped
