@@ -39,6 +39,8 @@ _PNG_BIT_DEPTH_AT: Final = 24
 _DEEP_BITS: Final = 16
 # Scaled in the decoder or by whole factors down to this much above the size wanted, and resampled from there.
 _REDUCING_GAP: Final = 1.25
+# Sharp enough to read small print, and half the work of bicubic, which would be most of the work of all.
+_FILTER: Final = Image.Resampling.HAMMING
 _JPEG_QUALITIES: Final = (90, 80, 65)
 _PNG_COMPRESSION: Final = 4
 _SHRINK: Final = 0.7
@@ -144,7 +146,7 @@ def _scaled(image: Image.Image, limits: ImageLimits) -> Image.Image:
     if image.mode in ("1", "P") or image.mode.startswith("I"):
         image = _plain(image)  # these would be scaled by picking single pixels
     image.draft(None, (int(size[0] * _REDUCING_GAP), int(size[1] * _REDUCING_GAP)))
-    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=_REDUCING_GAP)
+    return image.resize(size, _FILTER, reducing_gap=_REDUCING_GAP)
 
 
 def _in_srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
@@ -191,7 +193,7 @@ def _encoded(image: Image.Image, limits: ImageLimits, *, lossless: bool) -> Pict
                 return _picture(content, ImageKind.JPEG, image)
         width_px, height_px = image.size
         smaller = (max(1, int(width_px * _SHRINK)), max(1, int(height_px * _SHRINK)))
-        image = image.resize(smaller, Image.Resampling.BICUBIC, reducing_gap=_REDUCING_GAP)
+        image = image.resize(smaller, _FILTER, reducing_gap=_REDUCING_GAP)
     raise ImageTooLarge(f"The image cannot be made to fit into {limits.max_bytes:,} bytes.")
 
 

@@ -27,6 +27,7 @@ def confine(*, memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     os.nice(_NICENESS)
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # to wake up never takes a core from somebody at work
 
 
 def volunteer_for_the_oom_killer() -> None:
@@ -68,7 +69,9 @@ def _answer(job: wire.Job, content: bytes) -> tuple[wire.Message, bytes]:
             ImageTooLarge.code, "The image needs more memory to be decoded than one image may take."
         ), b""
     except Exception as error:  # noqa: BLE001 - edge: what hostile bytes make a decoder raise has no bounds
-        return wire.Refused(BrokenImage.code, f"The image cannot be decoded ({type(error).__name__})."), b""
+        return wire.Refused(
+            BrokenImage.code, f"The image is truncated or damaged: it cannot be decoded ({type(error).__name__})."
+        ), b""
     return wire.done(picture), picture.content
 
 
