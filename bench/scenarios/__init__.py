@@ -16,6 +16,7 @@ from bench.scenarios.paid import paid
 from bench.scenarios.routes import passthrough, translated
 from bench.scenarios.startup import startup
 from bench.scenarios.streams import streams
+from bench.scenarios.vision import vision
 
 SCENARIOS: Mapping[str, Callable[[Bench], list[Figure]]] = {
     "calls": calls,
@@ -31,6 +32,7 @@ SCENARIOS: Mapping[str, Callable[[Bench], list[Figure]]] = {
     "explain": explain,
     "images": images,
     "paid": paid,
+    "vision": vision,
 }
 
 __all__ = ["SCENARIOS", "Bench"]
