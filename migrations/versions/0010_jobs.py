@@ -13,6 +13,7 @@ depends_on = None
 _LIVE = sa.text("key IS NOT NULL AND state IN ('queued', 'running')")
 _PARTIAL = {
     "uq_jobs_live_key": (["team_id", "kind", "key"], _LIVE),
+    "uq_jobs_cron": (["cron", "scheduled_at"], sa.text("cron IS NOT NULL")),
     "ix_jobs_due": (["priority", "run_at", "id"], sa.text("state = 'queued'")),
     "ix_jobs_leases": (["lease_until"], sa.text("state = 'running'")),
     "ix_jobs_finished": (["finished_at"], sa.text("finished_at IS NOT NULL")),
@@ -42,7 +43,6 @@ def upgrade() -> None:
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("cancel_asked", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
-        sa.UniqueConstraint("cron", "scheduled_at", name=op.f("uq_jobs_cron_scheduled_at")),
     )
     for name, (columns, where) in _PARTIAL.items():
         op.create_index(

@@ -17,13 +17,12 @@ from sqlalchemy import (
     cast,
     exists,
     literal,
-    literal_column,
     select,
     union_all,
     update,
 )
 
-from samovar.adapters.jobs.rows import job_of, jobs
+from samovar.adapters.jobs.rows import IN_QUEUE, UNDER_WAY, job_of, jobs
 from samovar.ports.database import Instant, Tx, among
 from samovar.ports.jobs import Job, JobState, Priority
 
@@ -63,8 +62,8 @@ class Due(msgspec.Struct, frozen=True):
 
 async def look(tx: Tx, kinds: Sequence[str], *, now: datetime) -> Due:
     """Reads only: an idle worker shall not take a write lock every second."""
-    queued = exists().where(jobs.c.state == JobState.QUEUED, jobs.c.run_at <= now, jobs.c.kind.in_(kinds))
-    expired = exists().where(jobs.c.state == JobState.RUNNING, jobs.c.lease_until < now)
+    queued = exists().where(jobs.c.state == IN_QUEUE, jobs.c.run_at <= now, jobs.c.kind.in_(kinds))
+    expired = exists().where(jobs.c.state == UNDER_WAY, jobs.c.lease_until < now)
     row = (await tx.execute(select(queued.label("queued"), expired.label("expired")))).one()
     return Due(bool(row.queued), bool(row.expired))
 
@@ -90,7 +89,7 @@ def _claiming() -> Update:
         select(
             select(jobs.c.id)
             .where(
-                jobs.c.state == literal_column("'queued'"),
+                jobs.c.state == IN_QUEUE,
                 jobs.c.priority == priority,
                 jobs.c.run_at <= now,
                 jobs.c.kind.in_(kinds),
@@ -104,7 +103,7 @@ def _claiming() -> Update:
     ]
     due = (
         select(jobs.c.id)
-        .where(jobs.c.id.in_(union_all(*first)), jobs.c.state == literal_column("'queued'"))
+        .where(jobs.c.id.in_(union_all(*first)), jobs.c.state == IN_QUEUE)
         .order_by(jobs.c.priority, jobs.c.run_at, jobs.c.id)
         .limit(bindparam("limit", type_=Integer))
         .with_for_update(skip_locked=True)
@@ -171,7 +170,7 @@ async def expired(tx: Tx, *, now: datetime) -> list[Job]:
     """Jobs whose worker did not renew its lease, locked for the transaction."""
     query = (
         select(jobs)
-        .where(jobs.c.state == JobState.RUNNING, jobs.c.lease_until < now)
+        .where(jobs.c.state == UNDER_WAY, jobs.c.lease_until < now)
         .order_by(jobs.c.lease_until)
         .limit(MAX_TAKEN_OVER)
         .with_for_update(skip_locked=True)

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select
 
-from samovar.adapters.jobs.rows import jobs
+from samovar.adapters.jobs.rows import IN_QUEUE, UNDER_WAY, jobs
 from samovar.kernel.errors import Unavailable
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database, Tx
@@ -62,9 +62,9 @@ class JobUpkeep:
         """Read the figures anew. Raises ``Unavailable``."""
         now = self._clock.now()
         async with self._database.reading() as tx:
-            waiting = await _by_kind(tx, JobState.QUEUED)
-            running = await _by_kind(tx, JobState.RUNNING)
-            query = select(func.min(jobs.c.run_at)).where(jobs.c.state == JobState.QUEUED, jobs.c.run_at <= now)
+            waiting = await _by_kind(tx, IN_QUEUE)
+            running = await _by_kind(tx, UNDER_WAY)
+            query = select(func.min(jobs.c.run_at)).where(jobs.c.state == IN_QUEUE, jobs.c.run_at <= now)
             oldest: datetime | None = await tx.scalar(query)
         self.figures = JobFigures(
             waiting={kind: waiting.get(kind, 0) for kind in self._kinds},
@@ -95,7 +95,7 @@ class JobUpkeep:
             await asyncio.sleep(_BREATH_S)
 
 
-async def _by_kind(tx: Tx, state: JobState) -> dict[str, int]:
+async def _by_kind(tx: Tx, state: ColumnElement[str]) -> dict[str, int]:
     some = select(jobs.c.kind).where(jobs.c.state == state).limit(MAX_COUNTED).subquery()
     found = await tx.execute(select(some.c.kind, func.count().label("count")).group_by(some.c.kind))
     return {row.kind: row._mapping["count"] for row in found}
