@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -80,6 +82,20 @@ async def test_a_worker_knows_no_secret_and_can_do_little(monkeypatch: pytest.Mo
         assert int(limits["Max cpu time"][0]) <= 40
         assert process.joinpath("oom_score_adj").read_text() == "1000\n"
         assert len(list(process.joinpath("fd").iterdir())) <= 4
+
+
+def test_a_worker_lives_within_harder_limits_than_its_own() -> None:
+    program = """
+import resource
+from samovar.adapters.pillow.worker import allow_processor_time, confine
+resource.setrlimit(resource.RLIMIT_CPU, (5, 5))
+resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))
+confine(memory_bytes=1_000_000_000)
+allow_processor_time(30)
+print(*(resource.getrlimit(what) for what in (resource.RLIMIT_CPU, resource.RLIMIT_NOFILE, resource.RLIMIT_AS)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "(5, 5) (20, 20) (1000000000, 1000000000)\n"
 
 
 @pytest.mark.parametrize("end", [signal.SIGSEGV, signal.SIGKILL])

@@ -8,6 +8,7 @@ import os
 import resource
 import socket
 import sys
+from contextlib import suppress
 from math import ceil
 from typing import Final
 
@@ -22,28 +23,38 @@ _NICENESS: Final = 5
 
 def confine(*, memory_bytes: int) -> None:
     """Give up, for good, what an image never needs."""
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
+    for what, most in (
+        (resource.RLIMIT_AS, memory_bytes),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, _OPEN_FILES),
+    ):
+        allowed = _at_most(most, what)
+        resource.setrlimit(what, (allowed, allowed))
     os.nice(_NICENESS)
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # to wake up never takes a core from somebody at work
+    with suppress(OSError):  # where a container forbids it, nothing is lost but some politeness
+        # To wake up never takes a core from somebody at work.
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def _at_most(wanted: int, what: int) -> int:
+    """A limit that this process may set: whoever started Samovar may have set a harder one."""
+    hard = resource.getrlimit(what)[1]
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
 
 def volunteer_for_the_oom_killer() -> None:
     """Better this process than one that serves everybody. Where there is no such thing, nothing is lost."""
-    try:
-        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
-            score.write("1000")
-    except OSError:
-        pass
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
+        score.write("1000")
 
 
 def allow_processor_time(seconds: int) -> None:
     """For the next image. Counted by the kernel, which then ends the process: also one that nobody waits for any more."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     used_s = ceil(usage.ru_utime + usage.ru_stime)
-    resource.setrlimit(resource.RLIMIT_CPU, (used_s + seconds, resource.RLIM_INFINITY))
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (_at_most(used_s + seconds, resource.RLIMIT_CPU), hard))
 
 
 def serve(peer: socket.socket, *, max_bytes: int, processor_s: int) -> None:
