@@ -162,7 +162,7 @@ def test_argument_pieces_join_to_the_arguments(text: str) -> None:
 _MOST = {
     "chunks": MAX_CHUNKS,
     "words": MAX_WORDS,
-    "delay_ms": 60_000,
+    "delay_ms": 300_000,
     "first_byte_ms": 600_000,
     "retry_after": 3_600,
     "at": MAX_CHUNKS,

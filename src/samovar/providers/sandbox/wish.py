@@ -70,7 +70,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     cached: int = 0
 
 
-_PACE_NUMBERS: Final = {"chunks": MAX_CHUNKS, "words": MAX_WORDS, "delay_ms": 60_000, "first_byte_ms": 600_000}
+_PACE_NUMBERS: Final = {"chunks": MAX_CHUNKS, "words": MAX_WORDS, "delay_ms": 300_000, "first_byte_ms": 600_000}
 _OTHER_NUMBERS: Final = {"retry_after": 3_600, "at": MAX_CHUNKS, "flaky": 1_000, "cached": 10_000_000}
 _KNOWN: Final = frozenset(("fault", *_PACE_NUMBERS, *_OTHER_NUMBERS))
 _FAULTS: Final = frozenset(Fault)

@@ -32,14 +32,15 @@ class Pictures:
         self._fetch = fetch
 
     async def fit(self, given: Sequence[Given], targets: Sequence[Target], *, fetch: bool | None) -> list[str]:
-        """An address or a ``data:`` URL for each. ``fetch`` is the caller's wish that we get what stands at an address; without
-        one we do where a vendor of ``targets`` does not. One after another: the workers are everybody's.
+        """An address or a ``data:`` URL for each. What stands at an address is fetched by us where the caller wants that
+        (``fetch``), and where a vendor of ``targets`` would not fetch it from a network of its own. One after another: the
+        workers are everybody's.
 
         Raises what :class:`~samovar.ports.images.Images` and :class:`~samovar.ports.fetch.Fetch` raise, and ``BadAsk``.
         """
         vendors = {target.provider.vendor for target in targets}
         limits = tightest(*[limits_of(vendor) for vendor in sorted(vendors)])
-        passes_on = not fetch and (fetch is False or fetch_themselves(targets))
+        passes_on = not fetch and fetch_themselves(targets)
         return [await self._one(one, limits, passes_on=passes_on) for one in given]
 
     async def _one(self, given: Given, limits: ImageLimits, *, passes_on: bool) -> str:
