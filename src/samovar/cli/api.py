@@ -9,9 +9,9 @@ Both ways end in the same routes, so a command has one meaning, one set of rules
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from pydantic import SecretStr
@@ -24,8 +24,9 @@ from samovar.ports.asgi import Message
 from samovar.ports.transport import ConnectFailed, HttpRequest, Timeouts, Transport, TransportFailure
 
 _T = TypeVar("_T")
+Headers: TypeAlias = Sequence[tuple[str, str]]
 
-_MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
+_MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
 _PAGE: Final = 100
 _TOKEN_BYTES: Final = 32
 _TIMEOUTS: Final = Timeouts(connect_s=5, first_byte_s=60, idle_s=60, total_s=90)
@@ -54,8 +55,9 @@ class Credential(msgspec.Struct, frozen=True):
 class Api(Protocol):
     """``/api`` of an installation."""
 
-    async def exchange(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
-        """Status and body of the answer. Raises :class:`CannotDo` where there is none."""
+    async def exchange(self, method: str, path: str, body: bytes, headers: Headers = ()) -> tuple[int, bytes]:
+        """Status and body of the answer; ``headers`` go with those that every request has. Raises :class:`CannotDo` where there
+        is none."""
         ...
 
 
@@ -67,10 +69,10 @@ class RemoteApi:
         self._credential = credential
         self._transport = transport
 
-    async def exchange(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+    async def exchange(self, method: str, path: str, body: bytes, headers: Headers = ()) -> tuple[int, bytes]:
         """See :class:`Api`."""
-        headers = [(self._credential.header, self._credential.value), ("content-type", "application/json")]
-        request = HttpRequest(method, self._url + path, headers, body)
+        sent = [(self._credential.header, self._credential.value), ("content-type", "application/json"), *headers]
+        request = HttpRequest(method, self._url + path, sent, body)
         try:
             async with self._transport.send(request, timeouts=_TIMEOUTS) as answer:
                 return answer.status, await answer.read(max_bytes=_MAX_ANSWER_BYTES)
@@ -89,7 +91,7 @@ class LocalApi:
         self._app = app
         self._credential = credential
 
-    async def exchange(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+    async def exchange(self, method: str, path: str, body: bytes, headers: Headers = ()) -> tuple[int, bytes]:
         """See :class:`Api`."""
         path, _, query = path.partition("?")
         scope = {
@@ -106,13 +108,19 @@ class LocalApi:
                 (self._credential.header.encode(), self._credential.value.encode()),
                 (b"content-type", b"application/json"),
                 (b"content-length", b"%d" % len(body)),
+                *((name.encode(), value.encode()) for name, value in headers),
             ],
             "client": None,
             "server": None,
         }
-        status, blocks = 0, []
+        status, blocks, is_asked = 0, [], False
 
         async def receive() -> Message:
+            nonlocal is_asked
+            if is_asked:
+                # Who streams an answer waits here for its caller to leave, which this one does not.
+                await asyncio.get_running_loop().create_future()
+            is_asked = True
             return {"type": "http.request", "body": body, "more_body": False}
 
         async def send(message: Message) -> None:
@@ -127,7 +135,21 @@ class LocalApi:
 
 async def ask(api: Api, method: str, path: str, body: Any = None) -> Any:
     """The answer's JSON, ``None`` where it has none. Raises :class:`CannotDo` with what the API says of a refusal."""
-    status, raw = await api.exchange(method, path, b"" if body is None else msgspec.json.encode(body))
+    return _answer(method, path, *await api.exchange(method, path, b"" if body is None else msgspec.json.encode(body)))
+
+
+async def send(api: Api, method: str, path: str, raw: bytes, headers: Headers = ()) -> Any:
+    """As :func:`ask`, of a body that is bytes already."""
+    return _answer(method, path, *await api.exchange(method, path, raw, headers))
+
+
+async def fetch(api: Api, path: str) -> bytes:
+    """The bytes at a path. Raises :class:`CannotDo` with what the API says of a refusal."""
+    status, raw = await api.exchange("GET", path, b"")
+    return raw if status < 400 else _answer("GET", path, status, raw)
+
+
+def _answer(method: str, path: str, status: int, raw: bytes) -> Any:
     try:
         answer = msgspec.json.decode(raw) if raw else None
     except msgspec.DecodeError as error:
@@ -143,7 +165,7 @@ async def ask_all(api: Api, path: str) -> list[Any]:
     cursor = None
     while True:
         after = f"&cursor={cursor}" if cursor else ""
-        page = await ask(api, "GET", f"{path}?limit={_PAGE}{after}")
+        page = await ask(api, "GET", f"{path}{'&' if '?' in path else '?'}limit={_PAGE}{after}")
         items.extend(page["items"])
         cursor = page["next_cursor"]
         if cursor is None:

@@ -31,6 +31,11 @@ def say(text: str) -> None:
     typer.echo(text)
 
 
+def say_bytes(data: bytes) -> None:
+    """A file on standard output."""
+    typer.echo(data, nl=False)
+
+
 def say_json(data: Any) -> None:
     """``data`` as indented JSON."""
     typer.echo(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from samovar import __version__
-from samovar.cli import backup, jobs, keys, providers, quotas, routes, wallets
+from samovar.cli import backup, jobs, keys, prompts, providers, quotas, routes, wallets
 from samovar.cli.output import AsJson
 from samovar.cli.targets import AdminToken, By, Key, Url
 
@@ -37,6 +37,7 @@ def run(words: Sequence[str] | None = None) -> None:
     app.add_typer(backup.app, name="backup")
     app.add_typer(jobs.app, name="jobs")
     app.add_typer(keys.app, name="keys")
+    app.add_typer(prompts.app, name="prompts")
     app.add_typer(providers.app, name="providers")
     app.add_typer(quotas.app, name="quotas")
     app.add_typer(routes.app, name="routes")

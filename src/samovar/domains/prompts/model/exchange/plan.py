@@ -130,7 +130,7 @@ def _step(item: Item, there: dict[int, Prompt], mode: Mode, *, others: AbstractS
     before = newest if entry.version is UNSET else there.get(entry.version)
     if before is None:
         action = Action.CREATED if newest is None else Action.NEW_VERSION
-        return Step(item, action, 1 if entry.version is UNSET else entry.version, None, _FIELDS)
+        return Step(item, action, 1 if entry.version is UNSET else entry.version, None)
     changed = _changed(entry, before)
     if not any(field in changed for field in _TEXT):
         return _edited(item, before, changed, mode)
