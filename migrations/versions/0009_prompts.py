@@ -13,7 +13,8 @@ depends_on = None
 # A table that is made anew (Alembic's batch mode on SQLite) loses its triggers: who changes `prompts` makes them again.
 _SEARCH_ON_SQLITE = (
     """CREATE VIRTUAL TABLE prompt_search USING fts5(
-        stems, content='prompts', content_rowid='id', tokenize='ascii', detail=none, columnsize=0)""",
+        stems, content='prompts', content_rowid='id', tokenize='ascii', prefix='2 3',
+        detail=none, columnsize=0)""",
     """CREATE TRIGGER prompts_search_insert AFTER INSERT ON prompts BEGIN
         INSERT INTO prompt_search (rowid, stems) VALUES (new.id, new.stems);
     END""",
@@ -24,9 +25,28 @@ _SEARCH_ON_SQLITE = (
         INSERT INTO prompt_search (prompt_search, rowid, stems) VALUES ('delete', old.id, old.stems);
         INSERT INTO prompt_search (rowid, stems) VALUES (new.id, new.stems);
     END""",
+    """CREATE TABLE prompt_search_tags (
+        team_id VARCHAR(64) NOT NULL, namespace VARCHAR(64) NOT NULL, tag VARCHAR(64) NOT NULL, prompt_id INTEGER NOT NULL,
+        PRIMARY KEY (team_id, namespace, tag, prompt_id)
+    ) WITHOUT ROWID""",
+    """CREATE TRIGGER prompts_tags_insert AFTER INSERT ON prompts BEGIN
+        INSERT INTO prompt_search_tags SELECT DISTINCT new.team_id, new.namespace, value, new.id FROM json_each(new.tags);
+    END""",
+    """CREATE TRIGGER prompts_tags_delete AFTER DELETE ON prompts BEGIN
+        DELETE FROM prompt_search_tags WHERE team_id = old.team_id AND namespace = old.namespace AND prompt_id = old.id
+            AND tag IN (SELECT value FROM json_each(old.tags));
+    END""",
+    """CREATE TRIGGER prompts_tags_update AFTER UPDATE OF tags ON prompts WHEN old.tags <> new.tags BEGIN
+        DELETE FROM prompt_search_tags WHERE team_id = old.team_id AND namespace = old.namespace AND prompt_id = old.id
+            AND tag IN (SELECT value FROM json_each(old.tags));
+        INSERT INTO prompt_search_tags SELECT DISTINCT new.team_id, new.namespace, value, new.id FROM json_each(new.tags);
+    END""",
 )
 _SEARCH_ON_POSTGRESQL = (
-    "CREATE INDEX ix_prompts_search ON prompts USING gin (array_to_tsvector(string_to_array(stems, ' ')))",
+    """ALTER TABLE prompts ADD COLUMN prompt_search tsvector
+        GENERATED ALWAYS AS (array_to_tsvector(string_to_array(stems, ' '))) STORED""",
+    "CREATE INDEX ix_prompts_search ON prompts USING gin (prompt_search)",
+    "CREATE INDEX ix_prompts_search_tags ON prompts USING gin (tags jsonb_path_ops)",
 )
 
 

@@ -293,3 +293,15 @@ async def test_search_follows_changes_and_deletions(prompts: PromptService) -> N
     assert await found("beta")
     await prompts.writes.delete(ADMIN, made.id)
     assert not await found("beta")
+
+
+async def test_tags_are_found_where_they_are_and_no_longer_where_they_were(prompts: PromptService) -> None:
+    made = await prompts.writes.create(ADMIN, draft(tags=("a", "b")))
+
+    async def found(tag: str) -> bool:
+        return bool((await prompts.reads.page(ADMIN, PromptQuery(tag=tag))).items)
+
+    await prompts.writes.update(ADMIN, made.id, PromptChange(tags=("b", "c")))
+    assert [await found(tag) for tag in "abc"] == [False, True, True]
+    await prompts.writes.delete(ADMIN, made.id)
+    assert [await found(tag) for tag in "abc"] == [False, False, False]

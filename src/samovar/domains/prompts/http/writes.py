@@ -128,7 +128,7 @@ def _pointing(routes: APIRouter, service: PromptWrites, writer: Writer) -> None:
     @routes.delete(
         "/{prompt_id}/default",
         summary="Let there be no default",
-        responses={**refusals(400, 404, 412), **_prompt()},
+        responses={**refusals(400, 404, 409, 412), **_prompt()},
     )
     async def clear_default(principal: who, prompt_id: IdInPath, if_match: IfMatch = None) -> Response:
         """Where this version is it."""
@@ -147,7 +147,7 @@ def _pointing(routes: APIRouter, service: PromptWrites, writer: Writer) -> None:
     @routes.delete(
         "/{prompt_id}/labels/{label}",
         summary="Take a label away from this version",
-        responses={**refusals(400, 404, 412), **_prompt()},
+        responses={**refusals(400, 404, 409, 412), **_prompt()},
     )
     async def drop_label(principal: who, prompt_id: IdInPath, label: LabelInPath, if_match: IfMatch = None) -> Response:
         return _told(await service.drop_label(principal, prompt_id, label, expected=expected_revision(if_match)))

@@ -31,7 +31,7 @@ def _filtered(tx: Tx, team_id: str, chosen: Select[Any], query: PromptQuery) -> 
     if query.name is not None:
         chosen = chosen.where(prompts.c.name == query.name)
     if query.tag is not None:
-        chosen = chosen.where(has_tag(tx, query.tag))
+        chosen = chosen.where(has_tag(tx, team_id, query.namespace, query.tag))
     if query.label is not None:
         pointed = select(labels.c.prompt_id).where(
             labels.c.team_id == team_id, labels.c.namespace == query.namespace, labels.c.label == query.label

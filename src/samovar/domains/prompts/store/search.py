@@ -1,11 +1,11 @@
-"""Full text, the one place where the engines differ: a GIN index over the stems on PostgreSQL, an FTS5 table on SQLite.
+"""Words and tags, the one place where the engines differ: GIN indexes on PostgreSQL, tables of words (FTS5) and tags on SQLite.
 
-Both are kept by the engine itself (an expression index there, triggers here), so whoever writes a row has it indexed. The
-stems are ours (``model/words.py``): neither engine changes them.
+All are kept by the engine itself (a generated column there, triggers here), so whoever writes a row has it indexed. The stems
+are ours (``model/words.py``): neither engine changes them.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import ColumnElement, bindparam, literal_column, text
@@ -13,27 +13,34 @@ from sqlalchemy import ColumnElement, bindparam, literal_column, text
 from samovar.domains.prompts.store.tables import prompts
 from samovar.ports.database import Tx
 
+# The unary plus keeps SQLite from visiting the matches and sorting them all: it walks the sort's index instead, asks of each
+# row whether it is among them, and stops when the page is full.
+_AMONG: Final = literal_column("+prompts.id")
+
 
 def holds_all(tx: Tx, stems: Sequence[str]) -> ColumnElement[bool]:
-    """Each of ``stems`` begins a word of the prompt."""
+    """Each of ``stems`` begins a word of the prompt; one of a single letter is a word of it."""
     if tx.dialect.name == "postgresql":
-        wanted = " & ".join(f"'{stem}':*" for stem in stems)
-        vector: ColumnElement[Any] = literal_column("array_to_tsvector(string_to_array(prompts.stems, ' '))")
+        wanted = " & ".join(f"'{stem}':*" if _is_beginning(stem) else f"'{stem}'" for stem in stems)
+        vector: ColumnElement[Any] = literal_column("prompts.prompt_search")
         return vector.op("@@")(text("CAST(:wanted AS tsquery)").bindparams(bindparam("wanted", wanted)))
-    wanted = " AND ".join(f'"{stem}"*' for stem in stems)
+    wanted = " AND ".join(f'"{stem}"*' if _is_beginning(stem) else f'"{stem}"' for stem in stems)
     found = text("(SELECT rowid FROM prompt_search WHERE prompt_search MATCH :wanted)").bindparams(wanted=wanted)
-    # The unary plus keeps SQLite from visiting the matches and sorting them all: it walks the sort's index instead, asks of each
-    # row whether it is among them, and stops when the page is full.
-    return literal_column("+prompts.id").op("IN")(found)
+    return _AMONG.op("IN")(found)
 
 
-def has_tag(tx: Tx, tag: str) -> ColumnElement[bool]:
+def has_tag(tx: Tx, team_id: str, namespace: str, tag: str) -> ColumnElement[bool]:
     """``tag`` is one of the prompt's."""
     if tx.dialect.name == "postgresql":
         return prompts.c.tags.op("@>")(
             text("CAST(:tags AS jsonb)").bindparams(tags=msgspec.json.encode([tag]).decode())
         )
-    # Looking for the text first is quick, and right but for tags that hold quotes and commas: those the second part tells apart.
-    return text(
-        "(instr(prompts.tags, :written) > 0 AND EXISTS (SELECT 1 FROM json_each(prompts.tags) WHERE value = :tag))"
-    ).bindparams(written=msgspec.json.encode(tag).decode(), tag=tag)  # type: ignore[return-value]
+    found = text(
+        "(SELECT prompt_id FROM prompt_search_tags WHERE team_id = :team AND namespace = :namespace AND tag = :tag)"
+    ).bindparams(team=team_id, namespace=namespace, tag=tag)
+    return _AMONG.op("IN")(found)
+
+
+def _is_beginning(stem: str) -> bool:
+    # One letter begins thousands of words, and tells nothing.
+    return len(stem) > 1
