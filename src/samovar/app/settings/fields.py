@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     default_model: str = Field(
         "",
         validation_alias=AliasChoices("DEFAULT_MODEL", "SAMOVAR_DEFAULT_MODEL", "default_model"),
-        description="The model of `samovar chat` when none is named.",
+        description="The model of `samovar chat` and of vision when none is named.",
     )
     app_url: str = Field(
         "",
