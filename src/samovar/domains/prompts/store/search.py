@@ -15,7 +15,7 @@ from samovar.ports.database import Tx
 
 # The unary plus keeps SQLite from visiting the matches and sorting them all: it walks the sort's index instead, asks of each
 # row whether it is among them, and stops when the page is full.
-_AMONG: Final = literal_column("+prompts.id")
+_AMONG: Final[ColumnElement[Any]] = literal_column("+prompts.id")
 
 
 def holds_all(tx: Tx, stems: Sequence[str]) -> ColumnElement[bool]:
