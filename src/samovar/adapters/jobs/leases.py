@@ -9,8 +9,8 @@ import msgspec
 from sqlalchemy import (
     ColumnElement,
     Integer,
+    Select,
     String,
-    Update,
     and_,
     bindparam,
     case,
@@ -18,18 +18,15 @@ from sqlalchemy import (
     exists,
     literal,
     select,
-    union_all,
     update,
 )
 
 from samovar.adapters.jobs.rows import IN_QUEUE, UNDER_WAY, job_of, jobs
-from samovar.ports.database import Instant, Tx, among
+from samovar.ports.database import Instant, Tx
 from samovar.ports.jobs import Job, JobState, Priority
 
 MAX_TAKEN_OVER: Final = 100
 """Expired leases looked at in one transaction."""
-_SLACK: Final = 4
-"""So many times what a worker wants it looks at, for others are taking from the same beginning."""
 
 Hold = tuple[str, int]
 """A job's id and the attempt that is ours."""
@@ -73,53 +70,42 @@ async def claim(
 ) -> list[Job]:
     """Jobs that are due, those of a higher priority first; they are ours until ``lease_until``. Their attempt is counted here,
     before it begins."""
-    taken = await tx.execute(
-        _claiming(),
-        {"worker": worker, "now": now, "lease_until": lease_until, "kinds": list(kinds), "limit": limit},
+    found: list[str] = []
+    for priority in Priority:
+        # One at a time: each walks its part of the index, which begins with what is due, however many are for later.
+        given = {"priority": priority, "now": now, "kinds": list(kinds), "limit": limit - len(found)}
+        found += [row.id for row in await tx.execute(_due(), given)]
+        if len(found) >= limit:
+            break
+    if not found:
+        return []
+    # They are locked by now. By their keys, for an engine that joins what it found with the table may read all of it.
+    taken = (
+        update(jobs)
+        .where(jobs.c.id.in_(found))
+        .values(
+            state=JobState.RUNNING, attempt=jobs.c.attempt + 1, started_at=now, lease_until=lease_until, worker=worker
+        )
+        .returning(*jobs.c)
     )
-    return sorted((job_of(row) for row in taken), key=lambda job: (job.priority, job.run_at, job.id))
+    some = [job_of(row) for row in await tx.execute(taken)]
+    return sorted(some, key=lambda job: (job.priority, job.run_at, job.id))
 
 
 @cache
-def _claiming() -> Update:
-    """One statement, made once. Of each priority the first few that are due come from the beginning of its part of the index,
-    however many jobs for later stand behind them; of all of them those are taken that nobody else is taking just now."""
-    now, kinds = bindparam("now", type_=Instant), bindparam("kinds", type_=String, expanding=True)
-    first = [
-        select(
-            select(jobs.c.id)
-            .where(
-                jobs.c.state == IN_QUEUE,
-                jobs.c.priority == priority,
-                jobs.c.run_at <= now,
-                jobs.c.kind.in_(kinds),
-            )
-            .order_by(jobs.c.run_at, jobs.c.id)
-            .limit(bindparam("limit", type_=Integer) * _SLACK)
-            .subquery()
-            .c.id
-        )
-        for priority in Priority
-    ]
-    due = (
+def _due() -> Select[tuple[str]]:
+    """Made once: it runs several times a turn."""
+    return (
         select(jobs.c.id)
-        .where(jobs.c.id.in_(union_all(*first)), jobs.c.state == IN_QUEUE)
-        .order_by(jobs.c.priority, jobs.c.run_at, jobs.c.id)
+        .where(
+            jobs.c.state == IN_QUEUE,
+            jobs.c.priority == bindparam("priority", type_=Integer),
+            jobs.c.run_at <= bindparam("now", type_=Instant),
+            jobs.c.kind.in_(bindparam("kinds", type_=String, expanding=True)),
+        )
+        .order_by(jobs.c.run_at, jobs.c.id)
         .limit(bindparam("limit", type_=Integer))
         .with_for_update(skip_locked=True)
-        .cte("due")
-    )
-    return (
-        update(jobs)
-        .where(jobs.c.id.in_(select(due.c.id)))
-        .values(
-            state=JobState.RUNNING,
-            attempt=jobs.c.attempt + 1,
-            started_at=now,
-            lease_until=bindparam("lease_until", type_=Instant),
-            worker=bindparam("worker", type_=String),
-        )
-        .returning(*jobs.c)
     )
 
 
@@ -127,7 +113,7 @@ async def renew(tx: Tx, held: Sequence[Hold], *, lease_until: datetime) -> dict[
     """Lengthen leases. Those that are still ours, each with whether it shall be cancelled."""
     kept = (
         update(jobs)
-        .where(_ours(tx, held))
+        .where(_ours(held))
         .values(lease_until=lease_until)
         .returning(jobs.c.id, jobs.c.attempt, jobs.c.cancel_asked)
     )
@@ -140,7 +126,7 @@ async def finish(tx: Tx, held: Sequence[Hold], *, now: datetime) -> set[Hold]:
         return set()
     ended = (
         update(jobs)
-        .where(_ours(tx, held))
+        .where(_ours(held))
         .values(state=JobState.DONE, finished_at=now, lease_until=None, error=None)
         .returning(jobs.c.id, jobs.c.attempt)
     )
@@ -178,11 +164,11 @@ async def expired(tx: Tx, *, now: datetime) -> list[Job]:
     return [job_of(row) for row in await tx.execute(query)]
 
 
-def _ours(tx: Tx, held: Sequence[Hold]) -> ColumnElement[bool]:
-    """The id finds the row, both together say that nobody has taken it over."""
+def _ours(held: Sequence[Hold]) -> ColumnElement[bool]:
+    """The id finds the row, both together say that nobody has taken it over. There are as many as a process runs at once."""
     both = jobs.c.id.concat(literal("#")).concat(cast(jobs.c.attempt, String))
     return and_(
-        jobs.c.state == JobState.RUNNING,
-        among(tx, jobs.c.id, [job_id for job_id, _ in held]),
-        among(tx, both, [f"{job_id}#{attempt}" for job_id, attempt in held]),
+        jobs.c.state == UNDER_WAY,
+        jobs.c.id.in_([job_id for job_id, _ in held]),
+        both.in_([f"{job_id}#{attempt}" for job_id, attempt in held]),
     )
