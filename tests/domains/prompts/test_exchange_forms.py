@@ -202,7 +202,7 @@ def test_a_file_may_leave_to_its_path_whose_it_is() -> None:
         ("a/b.en.md", b"---\n- b\n---\ntext", "fields with values"),
         ("a/b.en.md", b"---\nname: c\n---\ntext", "must be called a/c.en.md"),
         ("a/b.en.md", b"---\nnamespace: ../../etc\n---\ntext", "without control characters"),
-        ("a/b.en.md", b"---\nactiv: true\n---\ntext", "activ"),
+        ("a/b.en.md", b"---\nis_on: true\n---\ntext", "is_on"),
         ("a/b.en.md", b"---\nversion: one\n---\ntext", "version"),
         ("a/b.en.md", b"---\ntext: b\n---\ntext", "stands below"),
         ("a/b.en.md", b"---\n---\n\xff", "UTF-8"),

@@ -126,14 +126,13 @@ def read_each(found: Sequence[tuple[str, Any]]) -> list[Item]:
     flaws: list[Flaw] = []
     for where, fields in found:
         try:
-            items.append(Item(where, _entry(fields)))
+            item = Item(where, _entry(fields))
         except msgspec.ValidationError as error:
             flaws.append(Flaw(where, _told(fields) + str(error)))
-    flaws += [
-        item.flaw(flaw.what, "is_default" if flaw.where == "make_default" else flaw.where)
-        for item in items
-        for flaw in item.entry.draft().flaws()
-    ]
+            continue
+        items.append(item)
+        for flaw in item.entry.draft().flaws():
+            flaws.append(item.flaw(flaw.what, "is_default" if flaw.where == "make_default" else flaw.where))
     if flaws:
         raise BadImport(flaws)
     return items
