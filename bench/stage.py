@@ -111,6 +111,12 @@ class Stage:
         post("/api/quotas", {"subject": "key", "subject_id": made["id"], **limits})
         return dataclasses.replace(samovar, key=str(made["key"]))
 
+    def prompt(self, samovar: Lane) -> int:
+        """A prompt of a usual length, the default in Russian; its id."""
+        order = {"namespace": "default", "name": "bench", "lang": "ru", "text": "Опиши картинку. " * 60, "make_default": True}
+        made = _post(samovar.processes["samovar"], samovar.target, "/v1/prompts", order, self._admin_token)
+        return int(made["id"])
+
     def observed(self) -> tuple[Lane, Path]:
         """A fresh Samovar that times its event loop's steps, and the file they go to (`bench.observed`)."""
         report = self.fresh_directory() / "steps.json"

@@ -13,6 +13,7 @@ from bench.scenarios.ledger import ledger
 from bench.scenarios.memory import memory
 from bench.scenarios.paced import paced
 from bench.scenarios.paid import paid
+from bench.scenarios.prompts import prompts
 from bench.scenarios.routes import passthrough, translated
 from bench.scenarios.startup import startup
 from bench.scenarios.streams import streams
@@ -32,6 +33,7 @@ SCENARIOS: Mapping[str, Callable[[Bench], list[Figure]]] = {
     "explain": explain,
     "images": images,
     "paid": paid,
+    "prompts": prompts,
     "vision": vision,
 }
 

@@ -13,6 +13,7 @@ from bench.lanes import Lane
 from bench.load.connection import Connection, PacedConnection
 from bench.load.drivers import ClosedLoop, OpenLoop
 from bench.load.record import Record
+from bench.load.request import Request
 from bench.load.window import Seen, Span, Watched, observe
 from bench.stage import Stage
 from bench.wire import Route, Shape
@@ -99,6 +100,14 @@ class Bench:
         """Arrivals by a timetable of their own."""
         driver = OpenLoop(lane.request(route, shape), rate_per_s=rate_per_s, randomness=self._randomness())
         return self._run(lane, driver, self._span(), OPEN_LOOP_CONNECTIONS, partial(Connection, driver))
+
+    def asked(self, lane: Lane, request: Request, *, rate_per_s: float | None = None) -> Seen:
+        """A request that is no call: as often as it is answered, or at a rate."""
+        if rate_per_s is None:
+            closed = ClosedLoop(request, randomness=self._randomness())
+            return self._run(lane, closed, self._span(), self.measure.connections, partial(Connection, closed))
+        opened = OpenLoop(request, rate_per_s=rate_per_s, randomness=self._randomness())
+        return self._run(lane, opened, self._span(), OPEN_LOOP_CONNECTIONS, partial(Connection, opened))
 
     def _span(self) -> Span:
         return Span(seconds=self.measure.seconds, warmup_s=self.measure.warmup_s)
