@@ -38,10 +38,11 @@ def create(
     from samovar.cli.backup import making
 
     name, size_bytes = making.create(output=output, recipients=recipient or (), passphrase_file=passphrase_file)
-    if as_json:
+    if as_json and output != Path("-"):
         return say_json({"name": name, "size_bytes": size_bytes})
     note(f"Made a backup of {size_bytes} bytes.")
-    return say(name)
+    # Behind the backup itself on standard output its name would be a part of it.
+    return None if output == Path("-") else say(name)
 
 
 @app.command("list")

@@ -5,8 +5,9 @@ import os
 import sys
 from collections.abc import AsyncGenerator
 from functools import partial
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final, cast
 
 from samovar.adapters.aesgcm import parse_master_key
 from samovar.adapters.age import AgeOpener, Passphrase, parse_identities
@@ -115,7 +116,7 @@ def _secret(path: Path) -> str:
 
 def _read(source: str, desk: BackupDesk) -> AsyncGenerator[bytes, None]:
     if source == "-":
-        return _pieces(sys.stdin.buffer)
+        return _pieces(cast(BufferedReader, sys.stdin.buffer))
     path = Path(source)
     if path.is_file():
         return _pieces(path.open("rb"))
@@ -128,9 +129,10 @@ async def _whole(content: bytes) -> AsyncGenerator[bytes, None]:
     yield content
 
 
-async def _pieces(file: BinaryIO) -> AsyncGenerator[bytes, None]:
+async def _pieces(file: BufferedReader) -> AsyncGenerator[bytes, None]:
     with file:
-        while piece := await asyncio.to_thread(file.read, _READ_BYTES):
+        # What there is: a pipe need not be full to be read.
+        while piece := await asyncio.to_thread(file.read1, _READ_BYTES):
             yield piece
 
 
