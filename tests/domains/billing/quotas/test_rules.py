@@ -103,7 +103,8 @@ def test_a_bucket_never_lets_more_through_than_it_promises_though_the_clock_jump
 ) -> None:
     bucket = Bucket(capacity=limit.capacity, rate=limit.amount / limit.window_s)
     allowed: list[tuple[int, int]] = []
-    now_us = latest_us = 10**9
+    # The bucket's time begins with its first hit, which may be before the time that the steps begin from.
+    now_us, latest_us = 10**9, 0
     for step_us, cost in hits:
         now_us = max(0, now_us + step_us)
         latest_us = max(latest_us, now_us)

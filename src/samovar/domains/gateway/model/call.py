@@ -40,8 +40,9 @@ class Allowed(Protocol):
         """Whether any limit on tokens or on targets asks for an estimate."""
         ...
 
-    async def take_tokens(self, input_tokens: int, output_tokens: int, *, is_named: bool = True) -> None:
-        """Take an estimate, before the call goes out. ``is_named``: the caller said that it may be answered so many."""
+    def take_tokens(self, input_tokens: int, output_tokens: int, *, is_named: bool = True) -> Awaitable[None] | None:
+        """Take an estimate, before the call goes out. ``is_named``: the caller said that it may be answered so many. Await
+        what comes back, if anything does."""
         ...
 
     def to_target(self, provider: str, model: str) -> Awaitable[None] | None:

@@ -15,11 +15,9 @@ from samovar.domains.gateway.model import (
     GatewaySettings,
     GiveUp,
     Next,
-    NextTarget,
     Plan,
     next_step,
 )
-from samovar.domains.gateway.model.call import Allowed
 from samovar.domains.gateway.model.retry import is_targets_fault
 from samovar.domains.gateway.model.routing import ASSUMED_OUTPUT_TOKENS
 from samovar.domains.gateway.service.estimate import asked_tokens
@@ -65,9 +63,9 @@ class Attempts:
 
     async def run(self, planned: Plan, trail: Trail, once: Callable[[Attempt, Trail], Awaitable[T]]) -> T:
         """Run the plan until an attempt succeeds or the policy gives up. Raises the last error."""
-        grant = trail.call.grant
-        if grant is not None and grant.counts_tokens:
-            await _take_tokens(grant, trail.call, planned.attempts[0].target.model)
+        taking = _take_tokens(trail.call, planned.attempts[0].target.model)
+        if taking is not None:
+            await taking
         position, tries = 0, 0
         while True:
             attempt = planned.attempts[position]
@@ -77,17 +75,16 @@ class Attempts:
             is_probe = False
             try:
                 is_probe = self._admit(breaker)
-                await _granted(trail.call, attempt)
+                asking = _ask_target(trail.call, attempt)
+                if asking is not None:
+                    await asking
                 result = await once(attempt, trail)
             except SamovarError as error:
                 self._tell(breaker, error, is_probe=is_probe)
                 step = self._step(error, attempt, trail, tries=tries, left=len(planned.attempts) - position - 1)
-                if isinstance(step, GiveUp) or _is_over(trail, step):
+                if _is_over(trail, step):
                     raise
-                if isinstance(step, Again):
-                    await asyncio.sleep(step.after_s)
-                else:
-                    position += 1
+                position += await _targets_on(step)
             except asyncio.CancelledError:
                 if is_probe:
                     breaker.abandoned()
@@ -150,29 +147,40 @@ class Attempts:
             breaker.abandoned()
 
 
-async def _take_tokens(grant: Allowed, call: Call, model: Model) -> None:
+def _take_tokens(call: Call, model: Model) -> Awaitable[None] | None:
     """What a call says by estimate, and its answers at most: by the caller's bound, else the model's. Without one, calls
-    that race would all pass a limit that has room for the first of them. Raises ``RateLimited``, ``QuotaUnavailable``."""
+    that race would all pass a limit that has room for the first of them. Await what comes back, if anything does: it raises
+    ``RateLimited``, ``QuotaUnavailable``."""
+    grant = call.grant
+    if grant is None or not grant.counts_tokens:
+        return None
     said, named = asked_tokens(call)
     if call.as_prompt is not None:
         # Vectors and counts are not made of tokens.
-        await grant.take_tokens(said, 0)
-        return
+        return grant.take_tokens(said, 0)
     bounds = [most for most in (named, model.max_output_tokens) if most]
     answered = (min(bounds) if bounds else ASSUMED_OUTPUT_TOKENS) * call.head.choices
-    await grant.take_tokens(said, answered, is_named=named > 0)
+    return grant.take_tokens(said, answered, is_named=named > 0)
 
 
-async def _granted(call: Call, attempt: Attempt) -> None:
-    """Ask the limits of the target. Raises ``TargetLimited``, ``QuotaUnavailable``."""
-    if call.grant is not None:
-        asked = call.grant.to_target(attempt.target.provider.name, attempt.target.model.id)
-        if asked is not None:
-            await asked
+def _ask_target(call: Call, attempt: Attempt) -> Awaitable[None] | None:
+    """Ask the limits of the target. Await what comes back, if anything does: it raises ``TargetLimited``,
+    ``QuotaUnavailable``."""
+    return None if call.grant is None else call.grant.to_target(attempt.target.provider.name, attempt.target.model.id)
 
 
-def _is_over(trail: Trail, step: NextTarget | Again) -> bool:
-    """Whether the call's total leaves no time for the next attempt."""
+async def _targets_on(step: Next) -> int:
+    """How many targets further the next attempt goes; waits where it is the same one again."""
+    if isinstance(step, Again):
+        await asyncio.sleep(step.after_s)
+        return 0
+    return 1
+
+
+def _is_over(trail: Trail, step: Next) -> bool:
+    """Whether there is no next attempt, or the call's total leaves no time for it."""
+    if isinstance(step, GiveUp):
+        return True
     rest_s = trail.rest_s()
     return rest_s is not None and rest_s <= (step.after_s if isinstance(step, Again) else 0.0)
 

@@ -27,10 +27,10 @@ from samovar.domains.gateway.model.other_models import other_models
 from samovar.domains.gateway.service.attempts import Attempts
 from samovar.domains.gateway.service.estimate import answer_chars, is_credible, settled
 from samovar.domains.gateway.service.figures import Figures, count_once, embed_once, estimated_count
-from samovar.domains.gateway.service.guarding import Guards, read_through, ruled_answer
+from samovar.domains.gateway.service.guarding import Guards, is_guarded, read_through, ruled_answer
 from samovar.domains.gateway.service.health import Healths
 from samovar.domains.gateway.service.live import LiveStream, open_live
-from samovar.domains.gateway.service.outbound import noted, prepared, read_error
+from samovar.domains.gateway.service.outbound import LARGE_BYTES, noted, prepared, read_error, upstream_request
 from samovar.domains.gateway.service.payments import Payments
 from samovar.domains.gateway.service.routes import Routes
 from samovar.domains.gateway.service.trail import Trail
@@ -119,7 +119,8 @@ class GatewayService:
 
         trail = Trail(call, self._clock).bounded(self.settings.json_timeouts.total_s)
         try:
-            await self._guards.run(self._admit_count, trail)
+            if is_guarded(call.principal):
+                await self._guards.run(self._admit_count, trail)
             planned = plan_count(self._plan(trail))
             if counts_tokens(planned.attempts[0]):
                 body = await self.attempts.run(planned, trail, self._count_once)
@@ -145,8 +146,12 @@ class GatewayService:
     ) -> Answer:
         trail = Trail(call, self._clock).bounded(self.settings.json_timeouts.total_s)
         try:
-            await self._guards.run(admit, trail)
-            planned = await self._payments.planned(trail, plan_of, has_output=has_output)
+            if is_guarded(call.principal):
+                await self._guards.run(admit, trail)
+            planned = plan_of(trail)
+            payer = self._payments.payer(trail)
+            if payer is not None:
+                planned = await self._payments.held(trail, planned, payer, plan_of, has_output=has_output)
             body = await self.attempts.run(planned, trail, once)
         except BaseException as error:
             await self._finish_failed(trail, error)
@@ -159,8 +164,12 @@ class GatewayService:
         what you get, in every case."""
         trail = Trail(call, self._clock)
         try:
-            await self._guards.run(self._guards.admit, trail)
-            planned = await self._payments.planned(trail, self._plan)
+            if is_guarded(call.principal):
+                await self._guards.run(self._guards.admit, trail)
+            planned = self._plan(trail)
+            payer = self._payments.payer(trail)
+            if payer is not None:
+                planned = await self._payments.held(trail, planned, payer, self._plan)
 
             async def open_once(attempt: Attempt, trail: Trail) -> LiveStream:
                 return await open_live(
@@ -184,11 +193,10 @@ class GatewayService:
         """The call as its key's guard rails let it through, and the plan for it: nothing is sent, held or accounted for. Raises
         as answering it would."""
         trail = Trail(call, self._clock)
-        if call.as_prompt is not None:
-            await self._guards.run(self._admit_inputs, trail)
-            return trail, self._plan_embeddings(trail)
-        await self._guards.run(self._guards.admit, trail)
-        return trail, self._plan(trail)
+        is_chat = call.as_prompt is None
+        if is_guarded(call.principal):
+            await self._guards.run(self._guards.admit if is_chat else self._admit_inputs, trail)
+        return trail, self._plan(trail) if is_chat else self._plan_embeddings(trail)
 
     def remembered(self, trail: Trail, status: CallStatus) -> None:
         """Account for a call that was answered from memory, or left while it was. Nobody learns from it."""
@@ -245,7 +253,8 @@ class GatewayService:
 
     async def _answer_once(self, attempt: Attempt, trail: Trail) -> bytes:
         call = trail.call
-        request = await prepared(attempt, trail)
+        is_large = len(call.body) >= LARGE_BYTES
+        request = await prepared(attempt, trail) if is_large else upstream_request(attempt, trail)
         body = await self._post(attempt, trail, request)
         if attempt.native:
             tapped = attempt.dialect.tap(body, vendor=attempt.vendor)
@@ -278,7 +287,9 @@ class GatewayService:
 
     async def _post(self, attempt: Attempt, trail: Trail, request: HttpRequest) -> bytes:
         transport = self._transports(attempt.target.provider)
-        await noted(trail)
+        noting = noted(trail)
+        if noting is not None:
+            await noting
         sent = trail.sent()
         try:
             async with transport.send(request, timeouts=self._bounds(trail)) as answer:

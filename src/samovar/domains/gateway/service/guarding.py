@@ -29,6 +29,11 @@ _MAX_COMPILED_RULES: Final = 512
 """Of all keys together. RE2 grows each to its budget at most (``PATTERN_MEMORY_BYTES``), and most stay far below it."""
 
 
+def is_guarded(principal: Principal) -> bool:
+    """Whether its key has anything to guard."""
+    return principal.guard is not None or principal.drop_params
+
+
 class Guards:
     """Compiled guards by the key's id, the least recently used going first when there are too many rules. One is compiled
     anew when the key's guard is no longer the one it was made of."""
@@ -60,11 +65,9 @@ class Guards:
         return made
 
     async def run(self, admit: Callable[[Trail], None], trail: Trail) -> None:
-        """``admit`` (one of those below) for a call whose key has something to guard. What a long body holds is read and ruled
+        """``admit`` (one of those below) for a call whose key :func:`is_guarded`. What a long body holds is read and ruled
         in a thread: a million characters take from 5 to 200 ms, in which RE2 leaves the interpreter to others."""
         principal = trail.call.principal
-        if principal.guard is None and not principal.drop_params:
-            return
         if len(trail.call.body) < LONG_BYTES or principal.guard is None or not principal.guard.rules:
             admit(trail)
             return

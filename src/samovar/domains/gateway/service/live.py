@@ -7,7 +7,7 @@ from samovar.domains.gateway.errors import GuardBlocked
 from samovar.domains.gateway.model import Attempt, CallStatus, GatewaySettings, Plan
 from samovar.domains.gateway.model.screening import ScreenedStream
 from samovar.domains.gateway.service.estimate import settled
-from samovar.domains.gateway.service.outbound import noted, prepared, read_error
+from samovar.domains.gateway.service.outbound import LARGE_BYTES, noted, prepared, read_error, upstream_request
 from samovar.domains.gateway.service.pipe import Translation
 from samovar.domains.gateway.service.trail import Trail
 from samovar.kernel.errors import SamovarError
@@ -150,10 +150,13 @@ async def open_live(
     heard: Callable[[Attempt, HttpAnswer], None],
 ) -> LiveStream:
     """Send, and wait for the first content. Raises a ``SamovarError`` while nothing has been promised to the caller."""
-    request = await prepared(attempt, trail)
+    is_large = len(trail.call.body) >= LARGE_BYTES
+    request = await prepared(attempt, trail) if is_large else upstream_request(attempt, trail)
     pipe = _pipe(attempt, trail, clock)
     exchange = transport.send(request, timeouts=settings.stream_timeouts)
-    await noted(trail)
+    noting = noted(trail)
+    if noting is not None:
+        await noting
     sent = trail.sent()
     answer = None
     try:

@@ -1,7 +1,7 @@
 """The request that goes out to a vendor."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Final
 from urllib.parse import quote
 
@@ -12,15 +12,13 @@ from samovar.domains.gateway.service.trail import Trail
 from samovar.ports.dialect import Dialect, UpstreamError
 from samovar.ports.transport import HttpAnswer, HttpRequest
 
-_LARGE_BYTES: Final = 256 * 1024
+LARGE_BYTES: Final = 256 * 1024
 _MAX_ERROR_BYTES: Final = 64 * 1024
 
 
 async def prepared(attempt: Attempt, trail: Trail) -> HttpRequest:
-    """:func:`upstream_request`, in several steps of the event loop where the body is large: a picture of a megabyte takes
-    some milliseconds to read, to write and to send, and the other calls go on in between."""
-    if len(trail.call.body) < _LARGE_BYTES:
-        return upstream_request(attempt, trail)
+    """:func:`upstream_request` for a body of :data:`LARGE_BYTES` and more, in several steps of the event loop: a picture of a
+    megabyte takes some milliseconds to read, to write and to send, and the other calls go on in between."""
     await asyncio.sleep(0)
     if not attempt.native:
         trail.request()
@@ -74,12 +72,10 @@ def _dialect_headers(dialect: Dialect, forwarded: Sequence[tuple[str, str]]) -> 
     return [*forwarded, *(pair for pair in dialect.default_headers if pair[0] not in given)]
 
 
-async def noted(trail: Trail) -> None:
-    """Before the request goes out: that money is held for it. Raises ``SpoolFull``: then nothing may be sent."""
-    if trail.hold is not None:
-        noting = trail.hold.sent()
-        if noting is not None:
-            await noting
+def noted(trail: Trail) -> Awaitable[None] | None:
+    """Before the request goes out: that money is held for it. Await what comes back, if anything does. Raises ``SpoolFull``,
+    also when awaited: then nothing may be sent."""
+    return None if trail.hold is None else trail.hold.sent()
 
 
 async def read_error(attempt: Attempt, answer: HttpAnswer) -> UpstreamError:

@@ -24,22 +24,27 @@ class Payments:
     def __init__(self, money: MoneyService) -> None:
         self._money = money
 
-    async def planned(self, trail: Trail, plan_of: Callable[[Trail], Plan], *, has_output: bool = True) -> Plan:
-        """The plan, and in ``trail.hold`` the money for it.
+    def payer(self, trail: Trail) -> WalletRef | None:
+        """The wallet that pays; ``None`` where nobody does."""
+        return self._money.payer(trail.call.principal)
+
+    async def held(
+        self, trail: Trail, plan: Plan, wallet: WalletRef, plan_of: Callable[[Trail], Plan], *, has_output: bool = True
+    ) -> Plan:
+        """The plan as it can be paid for, and in ``trail.hold`` the money for it.
 
         A budget in its ``degrade`` mode makes the plan anew, the cheaper targets first. Targets without a price are left out.
         Raises what ``plan_of`` does, ``CreditSpent``, ``PriceUnknown``, ``WalletGone``, ``Unavailable``.
         """
-        plan = plan_of(trail)
-        wallet = self._money.payer(trail.call.principal)
-        if wallet is None:
-            return plan
-        plan = await self._held(trail, plan, wallet, has_output=has_output)
-        assert trail.hold is not None
-        if trail.hold.state is PurseState.DEGRADE and not trail.call.prefer_cheaper:
-            trail.hold.release()
-            trail.call = msgspec.structs.replace(trail.call, prefer_cheaper=True)
-            plan = await self._held(trail, plan_of(trail), wallet, has_output=has_output)
+        plan, bound = self._priced(trail, plan, wallet, has_output=has_output)
+        call = trail.call
+        principal_id = call.principal.id
+        hold = trail.hold = await self._money.hold(call.id, wallet, bound, principal_id=principal_id)
+        if hold.state is PurseState.DEGRADE and not call.prefer_cheaper:
+            hold.release()
+            trail.call = msgspec.structs.replace(call, prefer_cheaper=True)
+            plan, bound = self._priced(trail, plan_of(trail), wallet, has_output=has_output)
+            trail.hold = await self._money.hold(call.id, wallet, bound, principal_id=principal_id)
         return plan
 
     def conclude(self, trail: Trail) -> Awaitable[None] | None:
@@ -54,7 +59,8 @@ class Payments:
         memo = self._money.memo(charge, trail.usage, model=model, provider=attempt.target.provider.name)
         return hold.settle(charge, memo)
 
-    async def _held(self, trail: Trail, plan: Plan, wallet: WalletRef, *, has_output: bool) -> Plan:
+    def _priced(self, trail: Trail, plan: Plan, wallet: WalletRef, *, has_output: bool) -> tuple[Plan, int]:
+        """The plan without targets whose price is not known, and the most that it may cost. Raises ``PriceUnknown``."""
         call = trail.call
         most_input = _most_input(trail)
         bound, priced = 0, []
@@ -71,8 +77,7 @@ class Payments:
             if not priced:
                 raise unknown
             plan = msgspec.structs.replace(plan, attempts=tuple(priced))
-        trail.hold = await self._money.hold(call.id, wallet, bound, principal_id=call.principal.id)
-        return plan
+        return plan, bound
 
     def _bound(self, wallet: WalletRef, attempt: Attempt, call: Call, most_input: int, *, has_output: bool) -> int:
         model = attempt.target.model

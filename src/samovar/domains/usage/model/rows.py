@@ -117,7 +117,7 @@ def _tokens(usage: Usage | None) -> tuple[int | None, int | None, int | None, in
 
 def _bounded(number: int, most: int) -> int:
     # Providers say what they like; the sums of many such numbers must still fit into 64 bits. `usage` keeps their words.
-    return min(max(number, 0), most)
+    return number if 0 <= number <= most else min(max(number, 0), most)
 
 
 def _column_text(text: str, chars: int) -> str:

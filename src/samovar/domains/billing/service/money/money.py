@@ -128,7 +128,8 @@ class MoneyService:
         not answer.
         """
         purse = self._purses.get(wallet.id) or await self._purse(wallet)
-        bound_nano_usd = max(0, bound_nano_usd)
+        if bound_nano_usd < 0:
+            bound_nano_usd = 0
         now = self._clock.now()
         # Straight from the lease where it has enough: most calls wait for nothing.
         lease = purse.take(bound_nano_usd, now)

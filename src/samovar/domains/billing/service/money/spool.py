@@ -140,7 +140,8 @@ class Spool:
     def end(self) -> Place:
         """See :class:`Journal`."""
         # What waits in memory comes after all that is written.
-        return (self._segment.number + 1, 0) if self._late else self.written
+        segment = self._segment
+        return (segment.number + 1, 0) if self._late else (segment.number, segment.size)
 
     @property
     def written(self) -> Place:

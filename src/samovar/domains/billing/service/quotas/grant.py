@@ -107,11 +107,20 @@ class Grant:
         """Whether :meth:`take_tokens` is needed."""
         return bool(self._account.tokens) or self._target_of is not None
 
-    async def take_tokens(self, input_tokens: int, output_tokens: int, *, is_named: bool = True) -> None:
+    def take_tokens(self, input_tokens: int, output_tokens: int, *, is_named: bool = True) -> Awaitable[None] | None:
         """Take an estimate before the call: what it says, and what it may be answered at most. Where the caller did not name
-        that, the call takes what is left, if that is less. Raises ``RateLimited``, ``QuotaUnavailable``."""
+        that, the call takes what is left, if that is less. Await what comes back, if anything does: it raises
+        ``RateLimited``, ``QuotaUnavailable``."""
         self._asked = (input_tokens, output_tokens, is_named)
-        self._estimate = await self._take_estimate(self._account, RateLimited)
+        if not is_named:
+            return self._take_rest(0)
+        meters, now = self._account.tokens, self._clock.monotonic()
+        estimate = _most_of(meters, input_tokens, output_tokens)
+        for place, meter in enumerate(meters):
+            if not meter.try_take(estimate, now):
+                return self._take_rest(place)
+        self._estimate = estimate
+        return None
 
     def to_target(self, provider: str, model: str) -> Awaitable[None] | None:
         """Ask the limits of a provider and its model, where there are any, before an attempt goes there; ``None``: none.
@@ -145,6 +154,9 @@ class Grant:
         """``X-RateLimit-*`` of the tightest limit on requests (on tokens, where there is none on requests)."""
         return headers_of(self._account, self._clock.monotonic())
 
+    async def _take_rest(self, start: int) -> None:
+        self._estimate = await self._take_estimate(self._account, RateLimited, start=start)
+
     async def _enter_target(self, target: Account) -> None:
         self._leave_target()
         await enter_all(target.gates, self._clock.monotonic(), TargetLimited)
@@ -155,14 +167,11 @@ class Grant:
         self._target = target
         self._targets = [*(self._targets or ()), (target, estimate)]
 
-    async def _take_estimate(self, account: Account, refused: type[RateLimited]) -> int:
+    async def _take_estimate(self, account: Account, refused: type[RateLimited], *, start: int = 0) -> int:
+        """From the meters before ``start`` it was taken already."""
         said, answered, is_named = self._asked
-        if not account.tokens:
-            return said + answered
-        # A large wish for output alone shall not keep a call out for ever: it takes the whole limit at most.
-        most = min(meter.limit.capacity for meter in account.tokens)
-        estimate = min(said + answered, max(said, most))
-        if not is_named:
+        estimate = _most_of(account.tokens, said, answered)
+        if account.tokens and not is_named:
             # Nor a wish that nobody spoke while there is room for a usual answer: it takes what is left.
             least = min(estimate, said + USUAL_ANSWER_TOKENS)
             now = self._clock.monotonic()
@@ -175,7 +184,7 @@ class Grant:
                     estimate = least
                 else:
                     return estimate
-        await take_all(account.tokens, estimate, self._clock, refused=refused)
+        await take_all(account.tokens, estimate, self._clock, refused=refused, start=start)
         return estimate
 
     def _leave_target(self) -> None:
@@ -183,6 +192,13 @@ class Grant:
         if target is not None:
             for gate in target.gates:
                 gate.leave()
+
+
+def _most_of(meters: Sequence[Meter], said: int, answered: int) -> int:
+    # A large wish for output alone shall not keep a call out for ever: it takes the whole limit at most.
+    for meter in meters:
+        answered = min(answered, max(0, meter.limit.capacity - said))
+    return said + answered
 
 
 def _correct(account: Account, difference: int, now: float) -> None:
