@@ -39,11 +39,12 @@ def test_without_a_server_a_job_is_queued_for_the_next_one_and_can_be_cancelled_
     assert [job["id"] for job in terminal.type("jobs", "list", "--json").json()] == [made["id"]]
 
 
-def test_what_is_not_there_is_said_in_words(terminal: Terminal) -> None:
+def test_what_is_not_there_is_said_in_words(server: Samovar, terminal: Terminal) -> None:
+    far = {"SAMOVAR_URL": server.url, "ADMIN_TOKEN": ADMIN_TOKEN}
     for words in (("show", "job_0"), ("cancel", "job_0"), ("replay", "job_0"), ("run", "nobody")):
-        done = terminal.type("jobs", *words)
+        done = terminal.type("jobs", *words, settings=far)
         assert done.status == 1, words
         assert "no such" in done.err, words
-    wrong = terminal.type("jobs", "list", "--state", "asleep")
+    wrong = terminal.type("jobs", "list", "--state", "asleep", settings=far)
     assert wrong.status == 1
     assert "state" in wrong.err
