@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from bench.figures import Figure
+from bench.scenarios.analyze import analyze
 from bench.scenarios.bench import Bench
 from bench.scenarios.calls import calls
 from bench.scenarios.explain import explain
@@ -35,6 +36,7 @@ SCENARIOS: Mapping[str, Callable[[Bench], list[Figure]]] = {
     "paid": paid,
     "prompts": prompts,
     "vision": vision,
+    "analyze": analyze,
 }
 
 __all__ = ["SCENARIOS", "Bench"]

@@ -31,9 +31,9 @@ def images(bench: Bench) -> list[Figure]:
     for route in (OPENAI_NATIVE, ANTHROPIC_NATIVE, OPENAI_TO_ANTHROPIC, ANTHROPIC_TO_OPENAI):
         body = json.dumps(_body(route, picture)).encode()
         _pass(lane, route, body, calls=3)
-        _steps_ms(lane, report)  # what went before does not count
+        steps_ms(lane, report)  # what went before does not count
         _pass(lane, route, body, calls=CALLS)
-        longest = _steps_ms(lane, report)
+        longest = steps_ms(lane, report)
         typical = longest[min(CALLS // 2, len(longest) - 1)]
         name = f"1 MB images, {route.name}, longest step"
         note = f"of {CALLS} calls; a typical call's longest {typical:.1f}"
@@ -75,7 +75,7 @@ def _pass(lane: Lane, route: Route, body: bytes, *, calls: int) -> None:
         connection.close()
 
 
-def _steps_ms(lane: Lane, report: Path) -> list[float]:
+def steps_ms(lane: Lane, report: Path) -> list[float]:
     """The longest steps since the last time, the longest first."""
     report.unlink(missing_ok=True)
     os.kill(lane.processes["samovar"].pid, signal.SIGUSR1)

@@ -94,7 +94,7 @@ BODIES: dict[str, tuple[Any, int, str]] = {
     "variables of a text": ({**SANDBOX, "variables": {"a": 1}, "image_base64": "AA"}, 422, "variables"),
     "no words": ({"model": "sandbox/vision", "image_base64": base64_of(picture())}, 422, "prompt_missing"),
     "empty prompt": ({**SANDBOX, "prompt": "", "image_base64": "AA"}, 400, "$.prompt"),
-    "unknown field": ({**SANDBOX, "promt": "x", "image_base64": "AA"}, 400, "promt"),
+    "unknown field": ({**SANDBOX, "colour": "x", "image_base64": "AA"}, 400, "colour"),
     "wrong type": ({**SANDBOX, "cleanup": "yes", "image_base64": "AA"}, 400, "$.cleanup"),
     "params say the model": (
         {**SANDBOX, "params": {"model": "x"}, "image_base64": base64_of(picture())},
@@ -212,7 +212,7 @@ FORMS: dict[str, tuple[bytes, str, int, str]] = {
     "a field twice": (*form([("prompt", "x"), ("prompt", "y"), ("image", picture())]), 422, "twice"),
     "params no JSON": (*form([("params", "{"), ("image", picture())]), 400, "$.params"),
     "a number of letters": (*form([("max_tokens", "many"), ("image", picture())]), 400, "max_tokens"),
-    "unknown field": (*form([("promt", "x"), ("image", picture())]), 400, "promt"),
+    "unknown field": (*form([("colour", "x"), ("image", picture())]), 400, "colour"),
     "a hundred fields": (*form([(f"f{n}", "x") for n in range(100)]), 400, "more than 64"),
     "images as text": (*form([("images", "[]"), ("image", picture())]), 422, "images"),
     "no image": (*form([("prompt", "x"), ("model", "sandbox/vision")]), 422, "Send a picture"),

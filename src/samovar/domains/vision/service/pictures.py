@@ -84,6 +84,8 @@ async def decoded(given: Encoded) -> bytes:
     found: list[bytes] = []
     left = b""
     try:
+        if len(given.text) > _STEP_CHARS:
+            await asyncio.sleep(0)
         raw = given.text.encode("ascii")
         for at in range(0, len(raw), _STEP_CHARS):
             if at:
@@ -99,4 +101,6 @@ async def decoded(given: Encoded) -> bytes:
         found.append(binascii.a2b_base64(left, strict_mode=True))
     except (binascii.Error, UnicodeEncodeError) as error:
         raise BadAsk(given.where, "is not valid base64") from error
+    if len(found) > 1:
+        await asyncio.sleep(0)
     return b"".join(found)
