@@ -18,6 +18,7 @@ from samovar.adapters.sqlite import SqliteDatabase
 from samovar.adapters.system import SystemIds
 from samovar.ports.database import Database
 from tests.support.clock import ManualClock
+from tests.support.seaweed import SeaweedS3
 from tests.support.servers import POSTGRES_URL, REDIS_URL, missing, on_postgres
 from tests.support.tables import all_tables
 
@@ -124,3 +125,12 @@ def redis_prefix(redis_server: str, run_name: str) -> Iterator[str]:
     with Redis.from_url(redis_server) as client:
         for key in client.scan_iter(match=prefix + "*", count=1000):
             client.delete(key)
+
+
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedS3]:
+    """An S3 server that answers."""
+    server = SeaweedS3(tmp_path_factory.mktemp("seaweed"))
+    server.start()
+    yield server
+    server.stop()

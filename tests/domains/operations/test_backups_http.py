@@ -15,6 +15,7 @@ from samovar.domains.operations.model.backups import backup_name
 from tests.app.conftest import ADMIN, Answer, Serve, Served
 from tests.domains.operations.test_backups_damaged import pieces, problems_of
 from tests.support.installations import say
+from tests.support.seaweed import BUCKET, SeaweedS3
 
 T = TypeVar("T")
 
@@ -148,6 +149,29 @@ async def test_old_ones_go_only_after_a_new_one_is_proved_good(serve: Serve, tmp
     backup = await made_backup(served)
     there = {blob.name async for blob in place.list()}
     assert there == {backup["name"], names[29], "holiday.jpg"}
+
+
+async def test_a_bucket_serves_as_a_folder_does(serve: Serve, seaweed: SeaweedS3) -> None:
+    access = seaweed.access
+    served = await serve(
+        backup_url=f"s3://{BUCKET}/of-one-test/samovar",
+        backup_endpoint=access.endpoint,
+        backup_region=access.region,
+        backup_access_key_id=access.access_key_id,
+        backup_secret_access_key=access.secret_access_key,
+    )
+    now = served.services.clock.now()
+    old = backup_name(now - timedelta(days=99), "00000000", encrypted=False)
+    await served.services.backups.blobs.put(old, pieces(b"x"))
+    backup = await made_backup(served)
+    assert [one["name"] for one in (await say(served, "GET", "/api/backups"))["items"]] == [backup["name"]]
+    assert (await say(served, "POST", f"/api/backups/{backup['name']}/verify"))["good"]
+
+
+async def test_a_place_that_does_not_answer_is_told(serve: Serve) -> None:
+    served = await serve(backup_url="file:///dev/null/backups")
+    refused = await served.ask("GET", "/api/backups", headers=ADMIN)
+    assert (refused.status, refused.json["code"]) == (503, "storage_unavailable")
 
 
 async def test_the_clock_makes_one_and_its_schedule_is_a_setting(serve: Serve) -> None:

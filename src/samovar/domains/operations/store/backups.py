@@ -20,7 +20,7 @@ from sqlalchemy.types import TypeEngine
 from samovar.domains.operations.model.backups import ColumnKind, ColumnShape, TableShape
 from samovar.ports.database import Instant, Json, Tx, as_of_now, metadata, schema_version
 
-_ROWS_AT_ONCE: Final = 500
+_ROWS_AT_ONCE: Final = 200
 # A row with bytes may be a kept answer of some megabytes.
 _ROWS_WITH_BYTES_AT_ONCE: Final = 8
 VERSIONS: Final = "alembic_version"
