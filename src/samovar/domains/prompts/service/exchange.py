@@ -184,10 +184,7 @@ async def _apply(turn: Turn, steps: Sequence[Step]) -> None:
     for step, prompt in standing:
         if step.item.entry.is_default is True and not prompt.is_default:
             turn.touch(prompt.namespace, *await pointers.set_default(turn.tx, turn.team_id, prompt))
-    for step, prompt in standing:
-        labels = step.item.entry.labels
-        if labels is not UNSET and (step.makes_row or "labels" in step.fields):
-            await _point(turn, prompt, labels)
+    await _point(turn, [one for one in standing if one[0].makes_row or "labels" in one[0].fields])
 
 
 async def _made(turn: Turn, steps: Sequence[Step]) -> list[tuple[Step, Prompt]]:
@@ -230,13 +227,21 @@ async def _changed(turn: Turn, step: Step, before: Prompt) -> Prompt:
     return after
 
 
-async def _point(turn: Turn, prompt: Prompt, labels: tuple[str, ...]) -> None:
-    """Let these labels point here, and no others."""
-    left = await pointers.point(turn.tx, turn.team_id, prompt, labels, at=turn.at, by=turn.by)
-    dropped = await exchange.keep_labels(turn.tx, turn.team_id, prompt.id, labels)
-    if labels or dropped:
-        await pointers.touch(turn.tx, turn.team_id, [*left, prompt.id])
-        turn.touch(prompt.namespace, *left, prompt.id)
+async def _point(turn: Turn, standing: Sequence[tuple[Step, Prompt]]) -> None:
+    """Let the labels that entries say point to their versions, and no others."""
+    said = [(prompt, step.item.entry.labels) for step, prompt in standing if step.item.entry.labels is not UNSET]
+    pointing = [(prompt, label) for prompt, labels in said for label in labels if label not in prompt.labels]
+    changed = await exchange.point(turn.tx, turn.team_id, pointing, at=turn.at, by=turn.by)
+    for prompt, labels in said:
+        dropped = set(prompt.labels) - set(labels)
+        if dropped:
+            await exchange.drop(turn.tx, turn.team_id, prompt.id, dropped)
+            changed[prompt.id] = _slot(prompt)
+    ids = sorted(changed)
+    for start in range(0, len(ids), _PAGE):
+        await pointers.touch(turn.tx, turn.team_id, ids[start : start + _PAGE])
+    for prompt_id, (namespace, _, _) in changed.items():
+        turn.touch(namespace, prompt_id)
 
 
 def _imported(steps: Sequence[Step], mode: Mode, *, dry_run: bool) -> Imported:

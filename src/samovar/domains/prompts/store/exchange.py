@@ -1,9 +1,11 @@
 """Prompts in bulk: read in the order of an export, and found and labelled by what an import names."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from sqlalchemy import and_, delete, func, or_, select, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
 
 from samovar.domains.prompts.model.exchange.entries import Slot
 from samovar.domains.prompts.model.prompt import Prompt
@@ -11,7 +13,9 @@ from samovar.domains.prompts.store.rows import SHOWN, read
 from samovar.domains.prompts.store.tables import labels, prompts
 from samovar.ports.database import Tx
 
-_SLOT = (prompts.c.namespace, prompts.c.name, prompts.c.lang)
+_PLACE: Final = ("namespace", "name", "lang")
+_SLOT: Final = tuple(prompts.c[field] for field in _PLACE)
+_LABELS: Final = 50
 
 
 async def count(tx: Tx, team_id: str, *, namespace: str | None, lang: str | None, current: bool) -> int:
@@ -42,12 +46,14 @@ async def page(
 
 async def standing(tx: Tx, team_id: str, wanted: Sequence[tuple[Slot, Collection[int]]]) -> list[Prompt]:
     """Of each of these prompts the versions named, and the newest."""
+    # Made once: each would be an alias of its own.
+    is_newest = ~_newer()
     places = [
         and_(
             prompts.c.namespace == namespace,
             prompts.c.name == name,
             prompts.c.lang == lang,
-            or_(prompts.c.version.in_(numbers), ~_newer()),
+            or_(prompts.c.version.in_(numbers), is_newest),
         )
         for (namespace, name, lang), numbers in wanted
     ]
@@ -56,14 +62,46 @@ async def standing(tx: Tx, team_id: str, wanted: Sequence[tuple[Slot, Collection
     return await read(tx, (await tx.execute(query)).all())
 
 
-async def keep_labels(tx: Tx, team_id: str, prompt_id: int, kept: Collection[str]) -> int:
-    """Take all other labels away from a version; how many there were."""
-    found = await tx.execute(
+async def point(
+    tx: Tx, team_id: str, pointing: Sequence[tuple[Prompt, str]], *, at: datetime, by: str
+) -> dict[int, Slot]:
+    """Move labels to these versions; the ids of those and of the versions they pointed to before, each with its prompt."""
+    changed: dict[int, Slot] = {}
+    for start in range(0, len(pointing), _LABELS):
+        some = pointing[start : start + _LABELS]
+        places = [
+            and_(*(labels.c[field] == getattr(prompt, field) for field in _PLACE), labels.c.label == label)
+            for prompt, label in some
+        ]
+        before = select(labels.c.prompt_id, *(labels.c[field] for field in _PLACE))
+        found = await tx.execute(before.where(labels.c.team_id == team_id, or_(*places)).limit(len(some)))
+        changed |= {row.prompt_id: (row.namespace, row.name, row.lang) for row in found}
+        changed |= {prompt.id: (prompt.namespace, prompt.name, prompt.lang) for prompt, _ in some}
+        rows = [
+            {
+                "team_id": team_id,
+                **{field: getattr(prompt, field) for field in _PLACE},
+                "label": label,
+                "prompt_id": prompt.id,
+                "moved_at": at,
+                "moved_by": by,
+            }
+            for prompt, label in some
+        ]
+        statement = (postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert)(labels)
+        moved = {field: statement.excluded[field] for field in ("prompt_id", "moved_at", "moved_by")}
+        keys = ["team_id", *_PLACE, "label"]
+        await tx.execute(statement.on_conflict_do_update(index_elements=keys, set_=moved), rows)
+    return changed
+
+
+async def drop(tx: Tx, team_id: str, prompt_id: int, dropped: Collection[str]) -> None:
+    """Take these labels away from a version, where they still point to it."""
+    await tx.execute(
         delete(labels).where(
-            labels.c.team_id == team_id, labels.c.prompt_id == prompt_id, labels.c.label.not_in(list(kept))
+            labels.c.team_id == team_id, labels.c.prompt_id == prompt_id, labels.c.label.in_(list(dropped))
         )
     )
-    return found.rowcount
 
 
 def _rules(team_id: str, *, namespace: str | None, lang: str | None, current: bool) -> list[Any]:
