@@ -292,3 +292,20 @@ def test_with_nothing_but_the_sandbox_its_eyes_look(bare: Samovar) -> None:
     status, said, _ = ask(bare, {"prompt": "What?", "image_base64": base64_of(picture())})
     assert status == 200, said
     assert said["model"] == "sandbox/vision"
+
+
+def test_a_key_s_guard_rails_hold_for_vision_too(samovar: Samovar) -> None:
+    rules = [
+        {"name": "kind", "pattern": "PNG", "on": "output", "action": "redact", "replacement": "<gone>"},
+        {"name": "names", "pattern": "Voldemort", "on": "input", "action": "block"},
+    ]
+    status, made, _ = samovar.request("POST", "/api/keys", {"name": "guarded vision", "guard": {"rules": rules}})
+    assert status == 201, made
+    asked, key = {**SANDBOX, "image_base64": base64_of(picture())}, f"Bearer {made['key']}"
+    for path in (ANALYZE, STREAM):
+        status, said, _ = ask(samovar, {**asked, "cleanup": True}, path, Authorization=key)
+        assert status == 200, said
+        text = words_of(chunks_of(said)) if path == STREAM else said["text"]
+        assert "<gone>, 32 x 24" in text
+        status, refused, _ = ask(samovar, {**asked, "prompt": "Is it Voldemort?"}, path, Authorization=key)
+        assert (status, refused["code"]) == (400, "guard_blocked")

@@ -78,6 +78,12 @@ async def test_of_two_writers_at_once_one_wins(cleanups: Cleanups) -> None:
     assert sum(isinstance(result, StaleRevision) for result in results) == 1
 
 
+async def test_writers_who_expect_nothing_come_one_after_the_other(cleanups: Cleanups) -> None:
+    results = await asyncio.gather(*[cleanups.write(ADMIN, pattern=letter, flags="g") for letter in "abc"])
+    assert sorted(result.revision for result in results) == [1, 2, 3]
+    assert await cleanups.read(ADMIN) == max(results, key=lambda result: result.revision)
+
+
 async def test_a_pattern_that_cannot_be_used_is_never_kept(cleanups: Cleanups) -> None:
     with pytest.raises(BadPattern):
         await cleanups.write(ADMIN, pattern="(", flags="g")

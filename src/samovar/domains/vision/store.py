@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Column, ForeignKey, Integer, String, Table, delete, select
 
-from samovar.ports.database import Instant, Json, Tx, metadata, upsert
+from samovar.ports.database import Instant, Json, Tx, insert_or_take, metadata
 
 config = Table(
     "config",
@@ -25,13 +25,14 @@ async def read(tx: Tx, team_id: str, name: str) -> tuple[Any, int, datetime] | N
     return None if row is None else (row.value, row.revision, row.updated_at)
 
 
-async def write(tx: Tx, team_id: str, name: str, value: Any, *, revision: int, at: datetime) -> None:
-    """In place of what stands there."""
-    row = {"team_id": team_id, "name": name, "value": value, "revision": revision, "updated_at": at}
-    await upsert(tx, config, row, keys=("team_id", "name"))
+async def write(tx: Tx, team_id: str, name: str, value: Any, *, over: int, at: datetime) -> bool:
+    """In place of what stands there, if that has the revision ``over`` (0: nothing stands there). Of racing callers one gets
+    ``True``."""
+    row = {"team_id": team_id, "name": name, "value": value, "revision": over + 1, "updated_at": at}
+    return await insert_or_take(tx, config, row, keys=("team_id", "name"), where=config.c.revision == over)
 
 
-async def remove(tx: Tx, team_id: str, name: str) -> bool:
-    """Whether there was one."""
-    gone = await tx.execute(delete(config).where(config.c.team_id == team_id, config.c.name == name))
-    return gone.rowcount > 0
+async def remove(tx: Tx, team_id: str, name: str, *, revision: int) -> bool:
+    """Whether there was one with this revision."""
+    found = (config.c.team_id == team_id, config.c.name == name, config.c.revision == revision)
+    return (await tx.execute(delete(config).where(*found))).rowcount > 0

@@ -1,6 +1,6 @@
 """The pattern that cleans answers: read from memory by calls, changed by an admin."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from samovar.domains.identity.model import Permission, require
@@ -20,6 +20,7 @@ FRESH_S: Final = 10.0
 """How old what is remembered may be where no bus message came through."""
 _NAME: Final = "regex"
 _MAX_TEAMS: Final = 1_000
+_MAX_TRIES: Final = 5
 
 Clean = Callable[[], Cleaner]
 
@@ -65,22 +66,38 @@ class Cleanups:
         """Put another in its place. Raises ``Forbidden``, ``BadPattern``, ``StaleRevision``."""
         require(principal, Permission.CONFIG_WRITE)
         cleaner(Cleanup(pattern, flags))
-        at = self._clock.now()
-        async with self._database.transaction() as tx:
-            revision = await _checked(tx, principal.team_id, expected) + 1
-            value = {"pattern": pattern, "flags": flags}
-            await store.write(tx, principal.team_id, _NAME, value, revision=revision, at=at)
-        await self._changed(principal.team_id)
+        at, value = self._clock.now(), {"pattern": pattern, "flags": flags}
+
+        async def put(tx: Tx, over: int) -> bool:
+            return await store.write(tx, principal.team_id, _NAME, value, over=over, at=at)
+
+        revision = 1 + await self._change(principal.team_id, put, expected)
         return RegexConfig(pattern=pattern, flags=flags, source=Source.DATABASE, revision=revision, updated_at=at)
 
     async def reset(self, principal: Principal, *, expected: int | None = None) -> RegexConfig:
         """Back to the default. As :meth:`write`."""
         require(principal, Permission.CONFIG_WRITE)
-        async with self._database.transaction() as tx:
-            await _checked(tx, principal.team_id, expected)
-            await store.remove(tx, principal.team_id, _NAME)
-        await self._changed(principal.team_id)
+
+        async def remove(tx: Tx, over: int) -> bool:
+            return over == 0 or await store.remove(tx, principal.team_id, _NAME, revision=over)
+
+        await self._change(principal.team_id, remove, expected)
         return BUILT_IN
+
+    async def _change(self, team_id: str, change: Callable[[Tx, int], Awaitable[bool]], expected: int | None) -> int:
+        """The revision that was changed: the one expected, or whichever stands there. Raises ``StaleRevision``, and
+        ``Unavailable`` where others are faster again and again."""
+        for _ in range(_MAX_TRIES):
+            async with self._database.transaction() as tx:
+                row = await store.read(tx, team_id, _NAME)
+                current = 0 if row is None else row[1]
+                if expected is not None and expected != current:
+                    raise StaleRevision(sent=expected, current=current)
+                is_done = await change(tx, current)
+            if is_done:
+                await self._changed(team_id)
+                return current
+        raise Unavailable("the pattern is being changed by several at once; try again", headers={"Retry-After": "1"})
 
     async def on_changed(self, message: bytes) -> None:
         """Somebody changed a pattern (:data:`CONFIG_CHANGED`)."""
@@ -116,12 +133,3 @@ async def _read(tx: Tx, team_id: str) -> RegexConfig:
         revision=revision,
         updated_at=updated_at,
     )
-
-
-async def _checked(tx: Tx, team_id: str, expected: int | None) -> int:
-    """The revision in force. Raises ``StaleRevision`` where another was expected."""
-    row = await store.read(tx, team_id, _NAME)
-    current = 0 if row is None else row[1]
-    if expected is not None and expected != current:
-        raise StaleRevision(sent=expected, current=current)
-    return current
