@@ -12,7 +12,7 @@ from samovar.domains.prompts.model.variables import flaws_of_variables
 
 KIND = VariableType
 NAMES = st.from_regex(r"[A-Za-zа-я_][A-Za-zа-я0-9_]{0,10}", fullmatch=True)
-PLAIN = st.text(st.characters(exclude_characters="{", exclude_categories=("Cs",)), max_size=20)
+PLAIN = st.text(st.characters(exclude_characters="{\0", exclude_categories=("Cs",)), max_size=20)
 
 
 @given(st.lists(st.tuples(PLAIN, NAMES), max_size=8), PLAIN, st.data())
