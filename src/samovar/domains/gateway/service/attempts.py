@@ -30,6 +30,9 @@ from samovar.ports.dialect import UpstreamError
 T = TypeVar("T")
 
 _MAX_BREAKERS: Final = 4096
+# A member reached through its class costs a call of a function, and each gateway call takes this path.
+_CLOSED: Final = BreakerState.CLOSED
+_HALF_OPEN: Final = BreakerState.HALF_OPEN
 
 
 class Attempts:
@@ -56,9 +59,7 @@ class Attempts:
         states: dict[str, BreakerState] = {}
         for (_, model), breaker in self.breakers.items():
             if states.get(model) is not BreakerState.OPEN:
-                states[model] = (
-                    breaker.state if breaker.state is not BreakerState.CLOSED else states.get(model, breaker.state)
-                )
+                states[model] = breaker.state if breaker.state is not _CLOSED else states.get(model, breaker.state)
         return states
 
     async def run(self, planned: Plan, trail: Trail, once: Callable[[Attempt, Trail], Awaitable[T]]) -> T:
@@ -119,7 +120,7 @@ class Attempts:
         if breaker is None:
             if len(self.breakers) >= _MAX_BREAKERS:
                 # Callers choose names, so what is kept of them is bounded: what is well is forgotten first.
-                ill = {name: found for name, found in self.breakers.items() if found.state is not BreakerState.CLOSED}
+                ill = {name: found for name, found in self.breakers.items() if found.state is not _CLOSED}
                 self.breakers = ill if len(ill) < _MAX_BREAKERS else {}
             breaker = Breaker(failures=self._settings.breaker_failures, rest_s=self._settings.breaker_rest_s)
             self.breakers[key] = breaker
@@ -134,7 +135,7 @@ class Attempts:
                 f"this model failed several times in a row; it is tried again in {rest_s} s",
                 headers={"Retry-After": str(rest_s)},
             )
-        return breaker.state is BreakerState.HALF_OPEN
+        return breaker.state is _HALF_OPEN
 
     def _tell(self, breaker: Breaker, error: SamovarError, *, is_probe: bool) -> None:
         if _is_late(breaker, is_probe=is_probe):
@@ -187,4 +188,4 @@ def _is_over(trail: Trail, step: Next) -> bool:
 
 def _is_late(breaker: Breaker, *, is_probe: bool) -> bool:
     """Whether a call went out before the breaker opened: only its probe speaks now."""
-    return breaker.state is not BreakerState.CLOSED and not is_probe
+    return breaker.state is not _CLOSED and not is_probe

@@ -6,6 +6,7 @@ the caller's bound or else the model's.
 """
 
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import msgspec
 
@@ -16,6 +17,9 @@ from samovar.domains.gateway.model import Attempt, Call, Plan
 from samovar.domains.gateway.service.estimate import SHORT_BYTES, most_prompt_tokens
 from samovar.domains.gateway.service.trail import Trail
 from samovar.kernel.errors import SamovarError
+
+# A member reached through its class costs a call of a function, and each gateway call takes this path.
+_DEGRADE: Final = PurseState.DEGRADE
 
 
 class Payments:
@@ -40,7 +44,7 @@ class Payments:
         call = trail.call
         principal_id = call.principal.id
         hold = trail.hold = await self._money.hold(call.id, wallet, bound, principal_id=principal_id)
-        if hold.state is PurseState.DEGRADE and not call.prefer_cheaper:
+        if hold.state is _DEGRADE and not call.prefer_cheaper:
             hold.release()
             trail.call = msgspec.structs.replace(call, prefer_cheaper=True)
             plan, bound = self._priced(trail, plan_of(trail), wallet, has_output=has_output)

@@ -1,7 +1,7 @@
 """Money set aside for one call, from before it goes out until its cost is known."""
 
 from collections.abc import Awaitable
-from enum import IntEnum
+from typing import Final
 
 import msgspec
 
@@ -31,10 +31,10 @@ class Tally(msgspec.Struct):
     damaged_segments: int = 0
 
 
-class _Stage(IntEnum):
-    HELD = 0
-    SENT = 1
-    ENDED = 2
+# Stages. Plain numbers: a member of an enum, reached through its class, costs a call of a function.
+_HELD: Final = 0
+_SENT: Final = 1
+_ENDED: Final = 2
 
 
 class Hold:
@@ -49,7 +49,7 @@ class Hold:
         self._lease = lease
         self._journal = journal
         self._tally = tally
-        self._stage = _Stage.HELD
+        self._stage = _HELD
         self.state: PurseState = purse.state
 
     @property
@@ -65,21 +65,21 @@ class Hold:
     def sent(self) -> Awaitable[None] | None:
         """To be called before the request goes out to a provider, at each attempt: the first notes the intent. Await what
         comes back, if anything does. Raises ``SpoolFull``, also when awaited: then do not send, and :meth:`release`."""
-        if self._stage is not _Stage.HELD:
+        if self._stage is not _HELD:
             return None
         waiting = self._journal.intend(self._intent)
-        self._stage = _Stage.SENT
+        self._stage = _SENT
         return waiting
 
     @property
     def is_over(self) -> bool:
         """Whether it was settled or released."""
-        return self._stage is _Stage.ENDED
+        return self._stage is _ENDED
 
     def settle(self, charge: Charge, memo: str | None = None) -> Awaitable[None] | None:
         """To be called before the answer ends. A cost that nobody knows is charged at the hold; one above the hold in full;
         both are marked. Await what comes back, if anything does."""
-        if self._stage is _Stage.ENDED:
+        if self._stage is _ENDED:
             return None
         hold, cost = self._intent.hold_nano_usd, charge.nano_usd
         mark = None
@@ -105,15 +105,15 @@ class Hold:
         self, cost: int, kind: OutcomeKind, source: str, mark: Mark | None, memo: str | None
     ) -> Awaitable[None] | None:
         stage = self._stage
-        if stage is _Stage.ENDED:
+        if stage is _ENDED:
             return None
-        if stage is _Stage.HELD and kind != "released":
+        if stage is _HELD and kind != "released":
             # A cost without a request that was noted: noted now, so that it stands in the ledger.
             self._journal.intend(self._intent)
-            stage = _Stage.SENT
-        self._stage = _Stage.ENDED
+            stage = _SENT
+        self._stage = _ENDED
         cost, waiting = min(max(cost, 0), MOST_NANO_USD_A_CALL), None
-        if stage is _Stage.SENT:
+        if stage is _SENT:
             outcome = Outcome(self._intent.call_id, cost, kind, source[:64], mark, memo)
             waiting = self._journal.conclude(self._intent, outcome)
             self._lease.last_mark = self._journal.end

@@ -11,6 +11,12 @@ from samovar.ports.database import Database
 _PAGE: Final = 1000
 # A transaction that began before ours may become visible after it, with an earlier instant.
 _OVERLAP: Final = timedelta(minutes=2)
+# Members reached through their class cost a call of a function each, and each gateway call takes this path.
+_KEY: Final = OwnerKind.KEY
+_PROJECT: Final = OwnerKind.PROJECT
+_USER: Final = OwnerKind.USER
+_TEAM: Final = OwnerKind.TEAM
+_A_KEY: Final = PrincipalKind.KEY
 
 
 class WalletRef(NamedTuple):
@@ -43,16 +49,16 @@ class Payers:
             return None
         team_id = principal.team_id
         owners = (
-            (OwnerKind.KEY, principal.id if principal.kind is PrincipalKind.KEY else None),
-            (OwnerKind.PROJECT, principal.project_id),
-            (OwnerKind.USER, principal.person_id),
+            (_KEY, principal.id if principal.kind is _A_KEY else None),
+            (_PROJECT, principal.project_id),
+            (_USER, principal.person_id),
         )
         for kind, owner_id in owners:
             if owner_id is not None:
                 found = self._by_owner.get((team_id, kind, owner_id))
                 if found is not None:
                     return found
-        return self._by_owner.get((team_id, OwnerKind.TEAM, team_id))
+        return self._by_owner.get((team_id, _TEAM, team_id))
 
     async def refresh(self) -> None:
         """Read what changed since the last time. Raises ``Unavailable``."""
