@@ -113,7 +113,13 @@ class Stage:
 
     def prompt(self, samovar: Lane) -> int:
         """A prompt of a usual length, the default in Russian; its id."""
-        order = {"namespace": "default", "name": "bench", "lang": "ru", "text": "Опиши картинку. " * 60, "make_default": True}
+        order = {
+            "namespace": "default",
+            "name": "bench",
+            "lang": "ru",
+            "text": "Опиши картинку. " * 60,
+            "make_default": True,
+        }
         made = _post(samovar.processes["samovar"], samovar.target, "/v1/prompts", order, self._admin_token)
         return int(made["id"])
 

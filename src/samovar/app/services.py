@@ -237,15 +237,15 @@ class Services:
             probes["redis"] = self.shared.ping
         return OperationsService(probes=probes)
 
+    @cached_property
+    def backups(self) -> BackupDesk:
+        return BackupDesk(self)
+
     # --- being seen
 
     @cached_property
     def traces(self) -> "Traces | None":
         """Imported only where they are wanted (see the module)."""
-    @cached_property
-    def backups(self) -> BackupDesk:
-        return BackupDesk(self)
-
         if not self.settings.otlp_endpoint:
             return None
         from samovar.app.telemetry.traces import Traces

@@ -261,7 +261,7 @@ async def test_lists_are_filtered_by_all_they_show(prompts: PromptService) -> No
         ("ёлки", True),
         ("елка", True),
         ("summaries", True),
-        ("summar", True),
+        ("summarize", True),
         ("summary перевод", True),
         ("summary Kanzler", False),
         ("greet", True),
