@@ -49,6 +49,12 @@ class ChargesRefused(SamovarError):
     code = "charges_refused"
 
 
+class ChargesKnown(Unavailable):
+    """Some charges of a batch stand in the ledger already. Nobody who calls ever sees this."""
+
+    code = "charges_known"
+
+
 class SpoolFull(Unavailable):
     """Charges that the database has not taken fill their place: no call goes out that could not be noted."""
 

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, and_, func, insert, literal, or_, select, 
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from samovar.domains.billing.errors import ChargesRefused, TransferTaken
+from samovar.domains.billing.errors import ChargesKnown, ChargesRefused, TransferTaken
 from samovar.domains.billing.model.ledger import (
     LeaseState,
     Transfer,
@@ -47,13 +47,15 @@ class Counter(NamedTuple):
 
 
 async def append(tx: Tx, rows: Sequence[TransferRow]) -> None:
-    """Add rows; one whose id is there is left out. Raises :class:`ChargesRefused` where the database is well and does not take
-    a row; the transaction is then lost."""
+    """Add rows. Raises :class:`ChargesKnown` where one is there already (see :func:`known`): the caller must not commit then;
+    :class:`ChargesRefused` where the database is well and does not take a row: the transaction is then lost."""
     try:
-        await insert_rows(tx, ledger, rows, keys=("id",))
+        new = await insert_rows(tx, ledger, rows, keys=("id",))
     except DBAPIError as error:
         # Without the statement, which holds what callers wrote.
         raise ChargesRefused(f"{type(error.orig).__name__}: {error.orig}"[:500]) from error
+    if new != len(rows):
+        raise ChargesKnown("Some charges of the batch stand in the ledger already. Write the others alone.")
 
 
 async def add(tx: Tx, row: TransferRow) -> None:

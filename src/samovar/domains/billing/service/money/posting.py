@@ -1,9 +1,9 @@
 """Writing a batch of charges: the ledger's rows, and every figure that is kept beside it, in one transaction."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from samovar.domains.billing.errors import ChargesRefused
+from samovar.domains.billing.errors import ChargesKnown, ChargesRefused
 from samovar.domains.billing.model.ledger import LeaseDelta, LeaseState, Settled, post
 from samovar.domains.billing.model.wallets import Budget, period_start
 from samovar.domains.billing.store import budgets, leases, ledger, wallets
@@ -12,12 +12,12 @@ from samovar.domains.billing.store.wallets import WalletSums
 from samovar.ports.database import Database, Tx
 
 
-async def charge(tx: Tx, batch: Sequence[Settled]) -> int:
-    """Charge each call that is not charged yet; how many those were."""
+async def charge(tx: Tx, batch: Sequence[Settled], *, known: Collection[str]) -> int:
+    """Charge each call that is not ``known`` to be charged; how many those were. Raises ``ChargesKnown`` where another one is:
+    the caller must not commit then."""
     wallet_ids = {call.wallet_id for call in batch}
     await wallets.lock_wallets(tx, wallet_ids)
     found = await leases.leases_of(tx, {call.lease_id for call in batch})
-    known = await ledger.known(tx, [call.call_id for call in batch])
     # Thousands of rows take longer than a call on the loop may wait.
     posting = await asyncio.to_thread(post, batch, leases=found, known=known)
     await ledger.append(tx, posting.rows)
@@ -33,14 +33,12 @@ async def charge_all(database: Database, batch: Sequence[Settled], set_aside: Ca
     it alone is handed to ``set_aside``. Where none is written the fault may not be the calls': then :class:`ChargesRefused` is
     raised, and nothing is set aside. Raises ``Unavailable``."""
     try:
-        async with database.transaction() as tx:
-            return await charge(tx, batch)
+        return await _charged(database, batch)
     except ChargesRefused:
         refused, written = [], 0
         for call in batch:
             try:
-                async with database.transaction() as tx:
-                    written += await charge(tx, [call])
+                written += await _charged(database, [call])
             except ChargesRefused:
                 refused.append(call)
         if refused and not written:
@@ -48,6 +46,17 @@ async def charge_all(database: Database, batch: Sequence[Settled], set_aside: Ca
         for call in refused:
             set_aside(call)
         return written
+
+
+async def _charged(database: Database, batch: Sequence[Settled]) -> int:
+    try:
+        async with database.transaction() as tx:
+            return await charge(tx, batch, known=())
+    except ChargesKnown:
+        # Its end was not noted when it was written: that is seldom, so nobody asks before.
+        async with database.transaction() as tx:
+            known = await ledger.known(tx, [call.call_id for call in batch])
+            return await charge(tx, batch, known=known)
 
 
 def _wallet_sums(deltas: Sequence[LeaseDelta]) -> list[WalletSums]:

@@ -9,8 +9,8 @@ from samovar.domains.billing.model.records import Intent, scan, settled
 from samovar.domains.billing.service.money.journal import Place
 from samovar.domains.billing.service.money.spool import segment_path, segments_of
 
-# Some five hundred calls; and above the longest record.
-_CHUNK_BYTES: Final = 384 * 1024
+# Some two thousand calls; and above the longest record.
+_CHUNK_BYTES: Final = 1024 * 1024
 
 
 class Batch(NamedTuple):
