@@ -97,7 +97,9 @@ def test_no_byte_can_be_changed_and_none_can_be_missing(size_bytes: int, data: s
 
 
 @pytest.mark.parametrize(
-    "text", ["", "age1", MINE.text, MINE.recipient[:-1] + "x", MINE.recipient[:9] + MINE.recipient[10:]]
+    "text",
+    ["", "age1", MINE.text, MINE.recipient[:-1] + "x", MINE.recipient[:9] + MINE.recipient[10:]],
+    ids=["nothing", "a prefix", "a secret key", "a wrong end", "one short"],
 )
 def test_a_recipient_that_is_none_is_refused_without_being_shown(text: str) -> None:
     with pytest.raises(BadRecipient) as refused:

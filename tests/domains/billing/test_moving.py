@@ -14,7 +14,11 @@ from sqlalchemy import text
 from samovar.adapters.memory import MemoryBus
 from samovar.adapters.system import SystemIds
 from samovar.domains.billing.errors import ChargesRefused
+from samovar.domains.billing.model.ledger import Settled
 from samovar.domains.billing.service import MoneyService, MoneySettings
+from samovar.domains.billing.service.money.posting import charge_all
+from samovar.domains.billing.service.money.replay import Reader
+from samovar.domains.billing.service.money.spool import Spool
 from samovar.ports.database import Database
 from tests.domains.billing.conftest import ADMIN, CREDIT, Till, cost, gone, till_of
 from tests.support.clock import ManualClock
@@ -91,6 +95,25 @@ async def test_a_charge_stands_when_moving_it_was_cancelled_in_the_middle_of_the
     await still.money.flush()
     assert await still.balance(wallet) == 99 * CREDIT
     assert await still.books.check(ADMIN) == []
+
+
+async def test_what_is_written_a_second_time_counts_once_and_what_is_new_in_it_counts(
+    still: Till, installed: Database
+) -> None:
+    wallet = await still.wallet(100)
+    for name in ("call_1", "call_2"):
+        await still.call(name, wallet, hold=CREDIT, nano_usd=CREDIT)
+    journal = still.money._journal
+    assert isinstance(journal, Spool)
+    await still.money.flush()
+    await still.call("call_3", wallet, hold=CREDIT, nano_usd=CREDIT)
+    everything = Reader(journal.folder).read().calls
+    refused: list[Settled] = []
+    assert [call.call_id for call in everything] == ["call_1", "call_2", "call_3"]
+    assert await charge_all(installed, everything, refused.append) == 1
+    await still.money.flush()
+    assert await still.balance(wallet) == 97 * CREDIT
+    assert (await still.books.check(ADMIN), refused) == ([], [])
 
 
 async def test_a_refused_charge_alone_waits_and_the_next_that_is_taken_tells_whose_fault_it_was(
