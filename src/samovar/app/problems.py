@@ -12,6 +12,16 @@ MEDIA_TYPE: Final = b"application/problem+json"
 _MAX_DETAIL_CHARS: Final = 2000
 _MAX_WHERE_CHARS: Final = 200
 _MAX_FLAWS: Final = 50
+# What Pydantic says of Python's types, said of JSON's.
+_OF_JSON: Final = {
+    "tuple_type": "Input should be a list",
+    "set_type": "Input should be a list",
+    "frozen_set_type": "Input should be a list",
+    "dataclass_type": "Input should be an object",
+    "model_attributes_type": "Input should be an object",
+    "dict_type": "Input should be an object",
+    "mapping_type": "Input should be an object",
+}
 
 
 def problem(error: SamovarError, request_id: str) -> tuple[int, bytes]:
@@ -35,7 +45,10 @@ def problem(error: SamovarError, request_id: str) -> tuple[int, bytes]:
 
 def flaws_of(errors: Sequence[Any]) -> list[Flaw]:
     """FastAPI's validation errors as flaws; the input is left out, for it may be a secret."""
-    return [Flaw(".".join(str(step) for step in error["loc"]), error["msg"]) for error in errors[:_MAX_FLAWS]]
+    return [
+        Flaw(".".join(str(step) for step in error["loc"]), _OF_JSON.get(error["type"], error["msg"]))
+        for error in errors[:_MAX_FLAWS]
+    ]
 
 
 def _bounded(text: str, most: int) -> str:
