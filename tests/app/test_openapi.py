@@ -74,6 +74,11 @@ def test_refusals_of_our_own_surfaces_are_problems(document: dict[str, Any]) -> 
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
+def test_what_may_be_refused_for_want_of_a_credential_says_which_it_takes(document: dict[str, Any]) -> None:
+    for path, method, operation in _operations(document):
+        assert bool(operation.get("security")) == ("401" in operation["responses"]), (path, method)
+
+
 def test_every_operation_says_what_it_is(document: dict[str, Any]) -> None:
     for path, method, operation in _operations(document):
         assert operation.get("summary"), (path, method)

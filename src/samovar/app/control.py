@@ -6,9 +6,10 @@ from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Final
 
 import structlog
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.exceptions import HTTPException
 
 from samovar.app.http import MethodNotAllowed
@@ -204,7 +205,7 @@ class _Renamed(dict[str, Any]):
 
 
 def control_app(routers: Iterable[APIRouter], *, title: str, version: str, description: str) -> FastAPI:
-    """The FastAPI app of the routers given; its own docs pages are off, for they load from a CDN."""
+    """The FastAPI app of the routers given, all of which want a credential. Its own docs pages are off: they load from a CDN."""
     app = FastAPI(
         title=title,
         version=version,
@@ -218,8 +219,11 @@ def control_app(routers: Iterable[APIRouter], *, title: str, version: str, descr
     )
     # FastAPI's own is a plain route, which metrics would not know.
     app.add_api_route("/openapi.json", lambda: JSONResponse(app.openapi()), include_in_schema=False)
+    # These describe; who is let in is each route's own business.
+    bearer = HTTPBearer(auto_error=False, description="A gateway key, or the admin token.")
+    admin_token = APIKeyHeader(name="X-Admin-Token", auto_error=False, description="The installation's admin token.")
     for router in routers:
-        app.include_router(router)
+        app.include_router(router, dependencies=[Security(bearer), Security(admin_token)])
     app.add_exception_handler(SamovarError, _on_samovar_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_exception)

@@ -2,8 +2,7 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, Depends, Header, Path, Query, Response, Security
-from fastapi.security import APIKeyHeader, HTTPBearer
+from fastapi import APIRouter, Body, Depends, Header, Path, Query, Response
 
 from samovar.domains.identity.http.key_bodies import (
     KeyAnswer,
@@ -46,10 +45,6 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return refusals(_REFUSALS, 401, 403, 429, 503, *statuses)
 
 
-_bearer = HTTPBearer(auto_error=False, description="A gateway key, or the admin token.")
-_admin_token = APIKeyHeader(name="X-Admin-Token", auto_error=False, description="The installation's admin token.")
-
-
 _KeyId = Annotated[str, Path(max_length=64, description="The key's `id`, not its secret.")]
 
 
@@ -58,7 +53,7 @@ _KeyId = Annotated[str, Path(max_length=64, description="The key's `id`, not its
 
 def router(*, service: IdentityService, authenticate: Authenticate) -> APIRouter:
     """``/api/keys``: create, list, show, change, rotate, revoke."""
-    routes = APIRouter(prefix="/api/keys", tags=["keys"], dependencies=[Security(_bearer), Security(_admin_token)])
+    routes = APIRouter(prefix="/api/keys", tags=["keys"])
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.post("", status_code=201, summary="Make a gateway key", responses=_refusals(400, 422))

@@ -4,9 +4,8 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, Depends, Query, Request, Response, Security
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from fastapi.security import APIKeyHeader, HTTPBearer
 from pydantic import BaseModel
 
 from samovar.domains.prompts.http.conventions import PREFIX, refusals
@@ -47,9 +46,7 @@ def exchange_router(
     *, exchange: PromptExchange, reader: Authenticate, writer: Authenticate, gate: WriteGate
 ) -> APIRouter:
     """``GET /v1/prompts/export`` and ``POST /v1/prompts/import``. ``reader`` and ``writer`` know who asks."""
-    bearer = HTTPBearer(auto_error=False, description="A gateway key, or the admin token.")
-    admin_token = APIKeyHeader(name="X-Admin-Token", auto_error=False, description="The installation's admin token.")
-    routes = APIRouter(prefix=PREFIX, tags=["prompts"], dependencies=[Security(bearer), Security(admin_token)])
+    routes = APIRouter(prefix=PREFIX, tags=["prompts"])
     _export(routes, exchange, reader)
     _import(routes, exchange, writer, gate)
     return routes

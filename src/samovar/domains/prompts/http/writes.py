@@ -4,8 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Query, Response, Security
-from fastapi.security import APIKeyHeader, HTTPBearer
+from fastapi import APIRouter, Depends, Query, Response
 
 from samovar.domains.prompts.errors import PromptNotFound
 from samovar.domains.prompts.http import looking
@@ -22,7 +21,7 @@ Writer = Callable[..., Awaitable[Principal]]
 
 def router(*, reads: PromptReads, writes: PromptWrites, authenticate: Authenticate, writer: Writer) -> APIRouter:
     """All but the raw reads."""
-    routes = _routes()
+    routes = APIRouter(prefix=PREFIX, tags=["prompts"], default_response_class=Response)
     _making(routes, writes, writer)
     _changing(routes, writes, writer)
     _pointing(routes, writes, writer)
@@ -41,17 +40,6 @@ def nowhere_router() -> APIRouter:
         )
 
     return routes
-
-
-def _routes() -> APIRouter:
-    bearer = HTTPBearer(auto_error=False, description="A gateway key, or the admin token.")
-    admin_token = APIKeyHeader(name="X-Admin-Token", auto_error=False, description="The installation's admin token.")
-    return APIRouter(
-        prefix=PREFIX,
-        tags=["prompts"],
-        dependencies=[Security(bearer), Security(admin_token)],
-        default_response_class=Response,
-    )
 
 
 def _making(routes: APIRouter, service: PromptWrites, writer: Writer) -> None:
