@@ -88,6 +88,18 @@ class Conflict(SamovarError):
     title = "Conflict"
 
 
+class StaleRevision(SamovarError):
+    """``If-Match`` names a revision that is not the current one: somebody else was faster."""
+
+    code = "stale_revision"
+    status = 412
+    title = "It was changed in the meantime"
+
+    def __init__(self, *, current: int | None = None) -> None:
+        stands = "It was changed meanwhile" if current is None else f"It stands at revision {current} by now"
+        super().__init__(f"{stands}: read it again and redo the change.")
+
+
 class BodyTooLarge(SamovarError):
     """A body over the bound of its route."""
 

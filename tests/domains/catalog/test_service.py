@@ -21,11 +21,10 @@ from samovar.domains.catalog.errors import (
     OverrideNotFound,
     ProviderNotFound,
     ProviderReadOnly,
-    StaleRevision,
 )
 from samovar.domains.catalog.model import Ability, ApiKey, ProviderSource, Rates, Sheet
 from samovar.domains.catalog.service import CATALOG_CHANGED, CatalogService, ProviderChange
-from samovar.kernel.errors import Forbidden
+from samovar.kernel.errors import Forbidden, StaleRevision
 from samovar.ports.database import Database
 from tests.domains.catalog.conftest import ADMIN, admin_of, member
 

@@ -14,11 +14,11 @@ from samovar.domains.prompts.errors import (
     PromptIsDefault,
     PromptIsLabelled,
     PromptNotFound,
-    StaleRevision,
     VersionTaken,
 )
 from samovar.domains.prompts.model import PromptChange, PromptQuery, Sort
 from samovar.domains.prompts.service import Pointing, PromptService
+from samovar.kernel.errors import StaleRevision
 from tests.domains.prompts.conftest import ADMIN, OTHER, draft
 
 

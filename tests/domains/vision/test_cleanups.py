@@ -8,11 +8,11 @@ import pytest
 from samovar.adapters.memory import MemoryBus
 from samovar.domains.identity.model import DEFAULT_TEAM_ID, Permission, Team, administrator
 from samovar.domains.identity.store import add_team
-from samovar.domains.vision.errors import BadPattern, StaleRevision
+from samovar.domains.vision.errors import BadPattern
 from samovar.domains.vision.model.cleanup import DEFAULT_PATTERN, cleaned
 from samovar.domains.vision.model.config import Source
 from samovar.domains.vision.service.cleanups import CONFIG_CHANGED, FRESH_S, Cleanups
-from samovar.kernel.errors import Forbidden
+from samovar.kernel.errors import Forbidden, StaleRevision
 from samovar.kernel.principal import Principal, PrincipalKind
 from samovar.ports.database import Database
 from tests.support.clock import ManualClock

@@ -117,14 +117,6 @@ class TooManyBudgets(Conflict):
     code = "too_many_budgets"
 
 
-class StaleRevision(SamovarError):
-    """Somebody changed the thing meanwhile."""
-
-    code = "stale_revision"
-    status = 412
-    title = "Stale revision"
-
-
 class KeyReused(Invalid):
     """An ``Idempotency-Key`` that stood for another request."""
 

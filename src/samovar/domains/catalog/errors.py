@@ -113,17 +113,6 @@ class BadCatalogEntry(Invalid):
     title = "That cannot stand in the catalogue"
 
 
-class StaleRevision(SamovarError):
-    """``If-Match`` names a revision that is not the current one: somebody else was faster."""
-
-    code = "stale_revision"
-    status = 412
-    title = "It was changed in the meantime"
-
-    def __init__(self, *, sent: int, current: int) -> None:
-        super().__init__(f"You changed revision {sent}, and it stands at {current}: read it again and redo the change.")
-
-
 class DiscoveryFailed(SamovarError):
     """The provider did not give a list of its models."""
 

@@ -59,17 +59,6 @@ class KeyNotActive(Conflict):
     title = "The key is not active"
 
 
-class StaleKey(SamovarError):
-    """``If-Match`` names a revision of the key that is not the current one: somebody else was faster."""
-
-    code = "stale_revision"
-    status = 412
-    title = "It was changed in the meantime"
-
-    def __init__(self, *, current: int) -> None:
-        super().__init__(f"The key stands at revision {current} by now: read it again and redo the change.")
-
-
 class BeyondOwnRights(Forbidden):
     """The new key would be able to do what its maker may not."""
 

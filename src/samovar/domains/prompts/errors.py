@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from samovar.kernel.errors import Conflict, Flaw, Invalid, NotFound, SamovarError, TooManyRequests
+from samovar.kernel.errors import Conflict, Flaw, Invalid, NotFound, TooManyRequests
 
 MAX_FLAWS: Final = 100
 """Named of one import."""
@@ -90,17 +90,6 @@ class RegistryFull(Conflict):
 
     code = "registry_full"
     title = "There are too many"
-
-
-class StaleRevision(SamovarError):
-    """``If-Match`` names a revision that is not the current one: somebody else was faster."""
-
-    code = "stale_revision"
-    status = 412
-    title = "It was changed in the meantime"
-
-    def __init__(self, *, current: int) -> None:
-        super().__init__(f"The prompt stands at revision {current} by now: read it again and redo the change.")
 
 
 class NonceReplayed(Conflict):

@@ -1,6 +1,6 @@
 """What can be wrong with a call for vision."""
 
-from samovar.kernel.errors import Flaw, Invalid, SamovarError
+from samovar.kernel.errors import Flaw, Invalid
 
 
 class BadAsk(Invalid):
@@ -52,14 +52,3 @@ class BadPattern(Invalid):
 
     code = "bad_pattern"
     title = "The pattern cannot be used"
-
-
-class StaleRevision(SamovarError):
-    """``If-Match`` names a revision that is not the current one: somebody else was faster."""
-
-    code = "stale_revision"
-    status = 412
-    title = "It was changed in the meantime"
-
-    def __init__(self, *, sent: int, current: int) -> None:
-        super().__init__(f"You changed revision {sent}, and it stands at {current}: read it again and redo the change.")

@@ -3,11 +3,11 @@
 import pytest
 
 from samovar.adapters.memory import MemoryBus
-from samovar.domains.billing.errors import BadQuota, QuotaExists, QuotaNotFound, StaleRevision
+from samovar.domains.billing.errors import BadQuota, QuotaExists, QuotaNotFound
 from samovar.domains.billing.model.quotas import EVERY, Subject
 from samovar.domains.billing.service.quotas import QuotaDefaults
 from samovar.domains.identity.model import DEFAULT_TEAM_ID
-from samovar.kernel.errors import Forbidden
+from samovar.kernel.errors import Forbidden, StaleRevision
 from samovar.kernel.principal import Principal, PrincipalKind
 from tests.domains.billing.quotas.conftest import ADMIN, Make, key, passed, refusal, until
 

@@ -3,8 +3,7 @@
 import hashlib
 from typing import Final
 
-from samovar.domains.billing.errors import StaleRevision
-from samovar.kernel.errors import Flaw, Invalid
+from samovar.kernel.errors import Flaw, Invalid, StaleRevision
 from samovar.kernel.principal import Principal
 
 MAX_NAME_CHARS: Final = 200
@@ -39,7 +38,7 @@ def check_page(limit: int) -> None:
 def check_revision(revision: int, expected: int | None) -> None:
     """Raises :class:`StaleRevision`."""
     if expected is not None and expected != revision:
-        raise StaleRevision(f"The revision is {revision} by now, not {expected}: read it again, then change it.")
+        raise StaleRevision(current=revision)
 
 
 def transfer_id(principal: Principal, use: str, idempotency_key: str | None, fresh: str) -> str:

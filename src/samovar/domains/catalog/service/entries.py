@@ -11,7 +11,6 @@ from samovar.domains.catalog.errors import (
     GroupNotFound,
     NameTaken,
     OverrideNotFound,
-    StaleRevision,
 )
 from samovar.domains.catalog.model import (
     ALIAS_NAME,
@@ -31,7 +30,7 @@ from samovar.domains.catalog.model import (
 from samovar.domains.catalog.service.live import LiveCatalogs
 from samovar.domains.catalog.service.providers import Changing
 from samovar.domains.identity.model import Permission, require
-from samovar.kernel.errors import Flaw
+from samovar.kernel.errors import Flaw, StaleRevision
 from samovar.kernel.principal import Principal
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database
@@ -208,7 +207,7 @@ def _named(entries: Sequence[_Named], name: str) -> _Named | None:
 def _next_revision(old: Alias | Group | Override | None, expected: int | None) -> int:
     current = 0 if old is None else old.revision
     if expected is not None and expected != current:
-        raise StaleRevision(sent=expected, current=current)
+        raise StaleRevision(current=current)
     return current + 1
 
 

@@ -18,7 +18,6 @@ from samovar.domains.catalog.errors import (
     ProviderInUse,
     ProviderNotFound,
     ProviderReadOnly,
-    StaleRevision,
 )
 from samovar.domains.catalog.model import (
     PROVIDER_NAME,
@@ -29,7 +28,7 @@ from samovar.domains.catalog.model import (
 )
 from samovar.domains.catalog.service.live import LiveCatalogs
 from samovar.domains.identity.model import Permission, require
-from samovar.kernel.errors import Flaw
+from samovar.kernel.errors import Flaw, StaleRevision
 from samovar.kernel.principal import Principal
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database, Tx
@@ -151,7 +150,7 @@ class Providers:
             # A key that does not open is mended by sending another.
             old = stored.provider if change.api_keys is not UNSET else self._live.open_key(stored)
             if expected is not None and expected != old.revision:
-                raise StaleRevision(sent=expected, current=old.revision)
+                raise StaleRevision(current=old.revision)
             new = self._changed(old, change)
             self._check(new)
             await store.change_provider(tx, self._live.seal_key(new), at=self._clock.now())

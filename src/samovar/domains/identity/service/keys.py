@@ -11,7 +11,7 @@ import structlog
 from msgspec import UNSET, Struct, UnsetType, structs
 
 from samovar.domains.identity import store
-from samovar.domains.identity.errors import BeyondOwnRights, KeyNotActive, KeyNotFound, StaleKey
+from samovar.domains.identity.errors import BeyondOwnRights, KeyNotActive, KeyNotFound
 from samovar.domains.identity.model import (
     DEFAULT_SCOPES,
     KEY_ENTROPY_BYTES,
@@ -31,7 +31,7 @@ from samovar.domains.identity.model import (
     require,
 )
 from samovar.kernel.answer_cache import KeyCache
-from samovar.kernel.errors import Flaw, Invalid, Unavailable
+from samovar.kernel.errors import Flaw, Invalid, StaleRevision, Unavailable
 from samovar.kernel.guard import NO_GUARD, Guard, flaws_of
 from samovar.kernel.principal import Principal
 from samovar.ports.clock import Clock, Ids
@@ -149,18 +149,18 @@ class Keys:
     async def change(self, principal: Principal, key_id: str, change: KeyChange, *, expected: int | None) -> Key:
         """The key as it is then; it works so here at once and in every process within seconds. ``expected`` is the
         revision that the caller saw, ``None`` where any will do. Raises ``Forbidden``, ``BeyondOwnRights``,
-        ``KeyNotFound``, ``KeyNotActive``, ``StaleKey``, ``Invalid``."""
+        ``KeyNotFound``, ``KeyNotActive``, ``StaleRevision``, ``Invalid``."""
         require(principal, Permission.KEYS_WRITE)
         async with self._database.transaction() as tx:
             old = await self._mine(tx, principal, key_id)
             if old.state(self._clock.now()) is not KeyState.ACTIVE:
                 raise _not_active(old.state(self._clock.now()), "changed")
             if expected is not None and expected != old.revision:
-                raise StaleKey(current=old.revision)
+                raise StaleRevision(current=old.revision)
             new = self._changed(old, change)
             check_within_rights(principal, new)
             if not await store.change(tx, new, from_revision=old.revision):
-                raise StaleKey(current=new.revision)
+                raise StaleRevision(current=new.revision)
         await self._tell(key_id)
         return new
 

@@ -9,11 +9,11 @@ import msgspec
 import structlog
 
 from samovar.domains.identity.model import Permission, require
-from samovar.domains.prompts.errors import BadPrompt, PromptNotFound, StaleRevision
+from samovar.domains.prompts.errors import BadPrompt, PromptNotFound
 from samovar.domains.prompts.model.prompt import Prompt
 from samovar.domains.prompts.service.cache import Change, PromptCache
 from samovar.domains.prompts.store import rows
-from samovar.kernel.errors import Flaw, Unavailable
+from samovar.kernel.errors import Flaw, StaleRevision, Unavailable
 from samovar.kernel.principal import Principal
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database, Tx

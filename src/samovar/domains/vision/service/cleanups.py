@@ -5,10 +5,9 @@ from typing import Final
 
 from samovar.domains.identity.model import Permission, require
 from samovar.domains.vision import store
-from samovar.domains.vision.errors import StaleRevision
 from samovar.domains.vision.model.cleanup import DEFAULT_FLAGS, Cleaner, Cleanup, cleaner
 from samovar.domains.vision.model.config import BUILT_IN, RegexConfig, Source
-from samovar.kernel.errors import Unavailable
+from samovar.kernel.errors import StaleRevision, Unavailable
 from samovar.kernel.principal import Principal
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database, Tx
@@ -92,7 +91,7 @@ class Cleanups:
                 row = await store.read(tx, team_id, _NAME)
                 current = 0 if row is None else row[1]
                 if expected is not None and expected != current:
-                    raise StaleRevision(sent=expected, current=current)
+                    raise StaleRevision(current=current)
                 is_done = await change(tx, current)
             if is_done:
                 await self._changed(team_id)

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from samovar.domains.billing.errors import BadQuota, QuotaExists, QuotaNotFound, StaleRevision
+from samovar.domains.billing.errors import BadQuota, QuotaExists, QuotaNotFound
 from samovar.domains.billing.model.quotas import EVERY, MAX_CONCURRENCY, Quota, Rows, Subject, check_limits
 from samovar.domains.billing.store import quotas as store
 from samovar.domains.identity.model import Permission, require
-from samovar.kernel.errors import Flaw
+from samovar.kernel.errors import Flaw, StaleRevision
 from samovar.kernel.principal import Principal
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database
@@ -149,7 +149,7 @@ class QuotaRows:
                 updated_at=self._clock.now(),
             )
             if (expected is not None and expected != old.revision) or not await store.change(tx, made):
-                raise StaleRevision("It was changed meanwhile: read it again and redo the change.")
+                raise StaleRevision()
         await self._changed()
         return made
 
