@@ -157,6 +157,7 @@ async def test_a_spool_that_is_all_moved_leaves_nothing(tmp_path: Path) -> None:
     spool = spool_in(tmp_path)
     spool.intend(intent("call_1"))
     spool.conclude(intent("call_1"), outcome("call_1"))
+    spool.note_moved(spool.written)
     await spool.close(delete=True)
     assert left_in(tmp_path) == []
 

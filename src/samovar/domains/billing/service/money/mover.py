@@ -76,6 +76,8 @@ class Mover:
                     continue
                 self._batch = None
                 self._spool.note_moved(batch.end)
+                # Where that began a segment, the one that was read is deleted.
+                self._reader.go_on_at(self._spool.moved)
                 self._tally.damaged_segments += self._reader.damaged
                 self._reader.damaged = 0
 

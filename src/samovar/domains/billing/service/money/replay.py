@@ -41,7 +41,8 @@ class Reader:
             if end > offset or calls:
                 self._mark = (number, end)
                 return Batch(calls, self._mark)
-            if size > offset:
+            if max(size, stop or 0) > offset:
+                # Of a live spool all that was asked for should be there: what is not is passed over, and never asked for again.
                 self.damaged += 1
                 if until is not None and last:
                     self._mark = until
@@ -49,6 +50,10 @@ class Reader:
                 break
             self._mark = (number + 1, 0)
         return Batch([], self._mark)
+
+    def go_on_at(self, mark: Place) -> None:
+        """All before ``mark`` was read, and may be gone."""
+        self._mark = max(self._mark, mark)
 
     def unsettled(self) -> list[Settled]:
         """The calls without an outcome, each at its hold: after the end of a dead process's spool."""

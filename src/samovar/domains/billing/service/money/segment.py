@@ -51,10 +51,14 @@ class Segment:
         os.fdatasync(self._handle)
 
     def end(self) -> None:
-        """Sync for the last time, and give back the room that was not used. Raises ``OSError``."""
+        """Sync for the last time, and give back the room that was not used; a second time nothing. Raises ``OSError``."""
+        # A number that was closed may be another file's by now.
+        handle, self._handle = self._handle, -1
+        if handle < 0:
+            return
         try:
             self._pages.close()
-            os.ftruncate(self._handle, self.size)
-            os.fdatasync(self._handle)
+            os.ftruncate(handle, self.size)
+            os.fdatasync(handle)
         finally:
-            os.close(self._handle)
+            os.close(handle)

@@ -12,6 +12,7 @@ import fcntl
 import os
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -71,13 +72,16 @@ class Spool:
         self._older: deque[tuple[int, int]] = deque()
         self._older_bytes = 0
         self._open: dict[str, tuple[int, Intent]] = {}
-        self._late: deque[bytes] = deque()
+        self._late: deque[tuple[str, bytes]] = deque()
         self._dirty = asyncio.Event()
         self._full: list[Segment] = []
         self._to_delete: list[int] = []
         self._waiters: list[tuple[asyncio.Future[None], bool]] = []
+        self._one_at_a_time = asyncio.Lock()
         self._syncing: asyncio.Task[None] | None = None
+        self._served: list[tuple[asyncio.Future[None], bool]] = []
         self._broken: str | None = None
+        self._is_closed = False
         self.moved: Place = (1, 0)
         self._segment = self._made_segment(1)
 
@@ -98,13 +102,22 @@ class Spool:
         unnamed.mkdir(mode=0o700, parents=True)
         lock = lock_folder(unnamed, new=True)
         assert lock is not None
-        unnamed.rename(root / name)
-        return cls(root / name, lock, sync=sync, max_bytes=max_bytes, segment_bytes=segment_bytes, report=report)
+        try:
+            unnamed.rename(root / name)
+            return cls(root / name, lock, sync=sync, max_bytes=max_bytes, segment_bytes=segment_bytes, report=report)
+        except OSError:
+            # It would stay locked, and so be nobody's, as long as this process lives.
+            with suppress(OSError):
+                remove_folder(root / name)
+            os.close(lock)
+            raise
 
     # --- the journal
 
     def intend(self, intent: Intent) -> Awaitable[None] | None:
         """See :class:`Journal`."""
+        if self._is_closed:
+            raise SpoolFull("This process is ending and takes no more calls.", headers={"Retry-After": "1"})
         if self._broken is not None:
             raise SpoolFull(f"The disk that charges are noted on failed: {self._broken}. See the log, then restart.")
         if self.waiting_bytes >= self._max_bytes or self._late:
@@ -122,9 +135,11 @@ class Spool:
 
     def conclude(self, intent: Intent, outcome: Outcome) -> Awaitable[None] | None:
         """See :class:`Journal`. Where the disk takes nothing it is kept in memory and tried again; were the process to die
-        before, the call would be charged at its hold."""
+        before, the call would be charged at its hold; and so is one that ends after :meth:`close`."""
+        if self._is_closed:
+            self._report(f"call {intent.call_id} ended after its process's spool, and is charged at its hold")
+            return None
         frame = _framed(outcome)
-        self._open.pop(intent.call_id, None)
         try:
             if self._late:
                 raise BlockingIOError
@@ -132,8 +147,11 @@ class Spool:
         except OSError as error:
             if not self._late:
                 self._report(f"outcomes wait in memory: {error}")
-            self._late.append(frame)
+            self._late.append((intent.call_id, frame))
+            # Nobody else might ever write again.
+            self._dirty.set()
             return None
+        self._open.pop(intent.call_id, None)
         return self._synced(strictly=False) if self._always else None
 
     @property
@@ -151,19 +169,20 @@ class Spool:
     @property
     def waiting_bytes(self) -> int:
         """See :class:`Journal`."""
-        return self._older_bytes + self._segment.size
+        segment, (number, offset) = self._segment, self.moved
+        return self._older_bytes + segment.size - (offset if number == segment.number else 0)
 
     def note_moved(self, mark: Place) -> None:
         """All before ``mark`` stands in the ledger: let go of what is not needed any more."""
         self.moved = mark
         number = mark[0]
-        if mark == self.written and self._segment.is_full:
-            self._begin_segment()
-            number = self._segment.number
-            self.moved = (number, 0)
-        if not self._older or self._older[0][0] >= number:
-            return
         try:
+            if mark == self.written and self._segment.is_full:
+                self._begin_segment()
+                number = self._segment.number
+                self.moved = (number, 0)
+            if not self._older or self._older[0][0] >= number:
+                return
             for _, intent in [entry for entry in self._open.values() if entry[0] < number]:
                 self._append(framed(intent))
                 self._open[intent.call_id] = (self._segment.number, intent)
@@ -191,41 +210,62 @@ class Spool:
 
     async def sync(self) -> None:
         """Bring to disk what is written, and let those go on who wait for it."""
-        if self._syncing is not None:
-            await asyncio.wait([self._syncing])
-        self._dirty.clear()
+        async with self._one_at_a_time:
+            # One whose caller was cancelled goes on in its thread, and tells how it ended here.
+            await self._synced_files()
+            self._dirty.clear()
+            if self._late:
+                self._dirty.set()
+            self._served, self._waiters = self._waiters, []
+            full, self._full = self._full, []
+            gone: list[int] = []
+            if self._broken is None:
+                gone, self._to_delete = self._to_delete, []
+            self._syncing = asyncio.create_task(asyncio.to_thread(self._sync_files, self._segment, full, gone))
+            await self._synced_files()
+
+    async def close(self, *, delete: bool) -> None:
+        """Sync and unlock; again is harmless. ``delete`` where all of it stands in the ledger; else the next process of this
+        host takes it."""
+        if self._is_closed:
+            return
+        self._write_late()
+        self._is_closed = True
+        delete = delete and self.moved >= self.end
         if self._late:
-            self._dirty.set()
-        waiters, self._waiters = self._waiters, []
-        full, self._full = self._full, []
-        gone, self._to_delete = self._to_delete, []
-        self._syncing = asyncio.create_task(asyncio.to_thread(self._sync_files, self._segment, full, gone))
+            self._report(
+                f"{len(self._late)} outcomes found no room on the disk: their calls are charged at their holds"
+            )
         try:
-            await asyncio.wait([self._syncing])
-        except asyncio.CancelledError:
-            self._waiters = [*waiters, *self._waiters]
-            raise
-        error = self._syncing.exception()
+            await self.sync()
+            await asyncio.to_thread(self._end, delete=delete)
+        except OSError as error:
+            self._report(f"the disk failed: {error}")
+        finally:
+            os.close(self._lock)
+
+    def _end(self, *, delete: bool) -> None:
+        self._segment.end()
+        if delete:
+            remove_folder(self.folder)
+
+    async def _synced_files(self) -> None:
+        if self._syncing is None:
+            return
+        await asyncio.wait([self._syncing])
+        error, self._syncing = self._syncing.exception(), None
         if error is not None:
             # After a failed sync nobody knows what is on the disk, and a second one would say that all is well.
             self._broken = str(error)
             self._report(f"the disk failed: {self._broken}")
-        for waiter, strictly in waiters:
+        served, self._served = self._served, []
+        for waiter, strictly in served:
             if waiter.done():
                 continue
-            if error is not None and strictly:
-                waiter.set_exception(SpoolFull(f"The disk that charges are noted on failed: {error}."))
+            if self._broken is not None and strictly:
+                waiter.set_exception(SpoolFull(f"The disk that charges are noted on failed: {self._broken}."))
             else:
                 waiter.set_result(None)
-
-    async def close(self, *, delete: bool) -> None:
-        """Sync and unlock. ``delete`` where all of it stands in the ledger; else the next process of this host takes it."""
-        self._write_late()
-        await self.sync()
-        await asyncio.to_thread(self._segment.end)
-        if delete and not self._late:
-            await asyncio.to_thread(remove_folder, self.folder)
-        os.close(self._lock)
 
     def _append(self, frame: bytes) -> None:
         if self._segment.is_full:
@@ -247,8 +287,10 @@ class Spool:
     def _write_late(self) -> None:
         try:
             while self._late:
-                self._append(self._late[0])
+                call_id, frame = self._late[0]
+                self._append(frame)
                 self._late.popleft()
+                self._open.pop(call_id, None)
         except OSError:
             return
 
@@ -258,8 +300,10 @@ class Spool:
         return waiter
 
     def _sync_files(self, newest: Segment, full: list[Segment], gone: list[int]) -> None:
-        for segment in full:
-            segment.end()
+        with ExitStack() as ends:
+            # Each of them, whatever becomes of another.
+            for segment in full:
+                ends.callback(segment.end)
         newest.sync()
         # What was carried over is on the disk by now.
         for number in gone:
