@@ -112,6 +112,24 @@ async def test_a_conditional_read_is_told_that_nothing_changed(served: Served) -
         assert (await served.ask("GET", path, headers={"If-None-Match": tag})).status == 200
 
 
+async def test_who_asks_for_the_default_again_is_told_when_it_is_another_version(served: Served) -> None:
+    await make(served, make_default=True)
+    await make(served, name="other")
+    first = await served.ask("GET", "/v1/prompts/default")
+    tag = first.headers["etag"]
+    assert (await served.ask("GET", "/v1/prompts/default", headers={"If-None-Match": tag})).status == 304
+    moved = await tell(served, "PUT", "/v1/prompts/2/default")
+    # Both stand at the same revision.
+    assert moved.json["revision"] == first.json["revision"]
+    again = await served.ask("GET", "/v1/prompts/default", headers={"If-None-Match": tag})
+    assert (again.status, again.json["id"]) == (200, 2)
+    # What it gives out is good for a write of the version that it led to, and of no other.
+    seen = {"If-Match": again.headers["etag"]}
+    assert (await tell(served, "PUT", "/v1/prompts/1", {"text": "Hi"}, seen)).status == 412
+    assert (await tell(served, "PUT", "/v1/prompts/2", {"text": "Hi"}, seen)).status == 200
+    assert (await tell(served, "PUT", "/v1/prompts/2", {"text": "Hey"}, seen)).status == 412
+
+
 async def test_of_two_writers_at_once_the_second_is_refused(served: Served) -> None:
     made = await tell(served, "POST", "/v1/prompts", DOCUMENTED)
     seen = {"If-Match": made.headers["etag"]}

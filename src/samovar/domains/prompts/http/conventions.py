@@ -1,5 +1,6 @@
 """What the routes of prompts share: parameters, and how answers and refusals look in the description."""
 
+import re
 from typing import Annotated, Any, Final
 
 from fastapi import Header, Path, Query
@@ -7,8 +8,11 @@ from pydantic import BeforeValidator
 
 from samovar.domains.prompts.model import LABEL_PATTERN, MAX_ID
 from samovar.ports import problems
+from samovar.ports.revisions import expected_revision
 
 PREFIX: Final = "/v1/prompts"
+_LED_TO: Final = re.compile(r'\s*(?:W/)?"(?P<id>[0-9]{1,19})\.(?P<revision>[0-9]{1,9})"\s*', re.ASCII)
+_NEVER: Final = 0
 
 
 def _digits(text: object) -> object:
@@ -25,6 +29,16 @@ Cursor = Annotated[str | None, Query(max_length=100, description="`next_cursor` 
 IfMatch = Annotated[
     str | None, Header(max_length=64, description="The `ETag` you saw: 412 if it is no longer the current one.")
 ]
+
+
+def expected(prompt_id: int, if_match: str | None) -> int | None:
+    """The revision that the caller saw, ``None`` for whatever there is; one that never was where the caller saw another
+    version. ``/v1/prompts/default`` names the version in its ``ETag``. Raises ``Malformed``."""
+    led_to = _LED_TO.fullmatch(if_match or "")
+    if led_to is None:
+        return expected_revision(if_match)
+    return expected_revision(led_to["revision"]) if int(led_to["id"]) == prompt_id else _NEVER
+
 
 _REFUSALS: Final = {
     400: "The body is not JSON, or a header cannot be read",

@@ -9,12 +9,12 @@ from fastapi import APIRouter, Depends, Query, Response
 from samovar.domains.prompts.errors import PromptNotFound
 from samovar.domains.prompts.http import looking
 from samovar.domains.prompts.http.bodies import NewPrompt, NewVersion, PromptPut, RestoreOrder
-from samovar.domains.prompts.http.conventions import PREFIX, IdInPath, IfMatch, LabelInPath, answers, refusals
+from samovar.domains.prompts.http.conventions import PREFIX, IdInPath, IfMatch, LabelInPath, answers, expected, refusals
 from samovar.domains.prompts.http.writer import Authenticate
 from samovar.domains.prompts.model import Prompt
 from samovar.domains.prompts.service import PromptReads, PromptWrites
 from samovar.kernel.principal import Principal
-from samovar.ports.revisions import etag, expected_revision
+from samovar.ports.revisions import etag
 
 Writer = Callable[..., Awaitable[Principal]]
 
@@ -74,8 +74,8 @@ def _changing(routes: APIRouter, service: PromptWrites, writer: Writer) -> None:
     )
     async def change(principal: who, prompt_id: IdInPath, body: PromptPut, if_match: IfMatch = None) -> Response:
         """It keeps its id and its version; a former text goes into its history."""
-        expected = expected_revision(if_match)
-        return _told(await service.update(principal, prompt_id, body.change(), expected=expected))
+        seen = expected(prompt_id, if_match)
+        return _told(await service.update(principal, prompt_id, body.change(), expected=seen))
 
     @routes.post(
         "/{prompt_id}/restore",
@@ -84,8 +84,8 @@ def _changing(routes: APIRouter, service: PromptWrites, writer: Writer) -> None:
     )
     async def restore(principal: who, prompt_id: IdInPath, body: RestoreOrder, if_match: IfMatch = None) -> Response:
         """The text that there was until now goes into the history in its turn."""
-        expected = expected_revision(if_match)
-        return _told(await service.restore(principal, prompt_id, revision=body.revision, expected=expected))
+        seen = expected(prompt_id, if_match)
+        return _told(await service.restore(principal, prompt_id, revision=body.revision, expected=seen))
 
     @routes.delete("/{prompt_id}", status_code=204, summary="Delete a version", responses=refusals(400, 404, 409, 412))
     async def delete(
@@ -97,7 +97,7 @@ def _changing(routes: APIRouter, service: PromptWrites, writer: Writer) -> None:
         ] = False,
     ) -> Response:
         """With its history. One that is the default, or that labels point to, is refused with 409."""
-        await service.delete(principal, prompt_id, expected=expected_revision(if_match), force=force)
+        await service.delete(principal, prompt_id, expected=expected(prompt_id, if_match), force=force)
         return Response(status_code=204)
 
 
@@ -111,7 +111,7 @@ def _pointing(routes: APIRouter, service: PromptWrites, writer: Writer) -> None:
     )
     async def set_default(principal: who, prompt_id: IdInPath, if_match: IfMatch = None) -> Response:
         """In the place of the one that was. An inactive version is refused with 409."""
-        return _told(await service.set_default(principal, prompt_id, expected=expected_revision(if_match)))
+        return _told(await service.set_default(principal, prompt_id, expected=expected(prompt_id, if_match)))
 
     @routes.delete(
         "/{prompt_id}/default",
@@ -120,7 +120,7 @@ def _pointing(routes: APIRouter, service: PromptWrites, writer: Writer) -> None:
     )
     async def clear_default(principal: who, prompt_id: IdInPath, if_match: IfMatch = None) -> Response:
         """Where this version is it."""
-        return _told(await service.clear_default(principal, prompt_id, expected=expected_revision(if_match)))
+        return _told(await service.clear_default(principal, prompt_id, expected=expected(prompt_id, if_match)))
 
     @routes.put(
         "/{prompt_id}/labels/{label}",
@@ -130,7 +130,7 @@ def _pointing(routes: APIRouter, service: PromptWrites, writer: Writer) -> None:
     async def set_label(principal: who, prompt_id: IdInPath, label: LabelInPath, if_match: IfMatch = None) -> Response:
         """A prompt is used by `production` where nobody says otherwise, and where there is no such label by its newest active
         version."""
-        return _told(await service.set_label(principal, prompt_id, label, expected=expected_revision(if_match)))
+        return _told(await service.set_label(principal, prompt_id, label, expected=expected(prompt_id, if_match)))
 
     @routes.delete(
         "/{prompt_id}/labels/{label}",
@@ -138,7 +138,7 @@ def _pointing(routes: APIRouter, service: PromptWrites, writer: Writer) -> None:
         responses={**refusals(400, 404, 409, 412), **_prompt()},
     )
     async def drop_label(principal: who, prompt_id: IdInPath, label: LabelInPath, if_match: IfMatch = None) -> Response:
-        return _told(await service.drop_label(principal, prompt_id, label, expected=expected_revision(if_match)))
+        return _told(await service.drop_label(principal, prompt_id, label, expected=expected(prompt_id, if_match)))
 
 
 def _prompt(status: int = 200, words: str = "The version as it is now.") -> dict[int | str, dict[str, Any]]:

@@ -34,16 +34,22 @@ class CacheBounds(msgspec.Struct, frozen=True, kw_only=True):
 
 class Kept:
     """An answer: ``found`` is ``None`` where there is nothing (remembered as well); ``body`` is its JSON, ``etag`` the
-    header's value."""
+    header's value: of a version its revision, of what leads to one version or another (:func:`leading`) its id as well."""
 
     __slots__ = ("body", "etag", "expires_at", "found", "was_hit")
 
-    def __init__(self, found: Prompt | PromptPage | None) -> None:
+    def __init__(self, found: Prompt | PromptPage | None, *, etag: bytes | None = None) -> None:
         self.found = found
         self.body = b"" if found is None else msgspec.json.encode(found)
-        self.etag = b'"%d"' % found.revision if isinstance(found, Prompt) else _digest(self.body)
+        self.etag = etag or (b'"%d"' % found.revision if isinstance(found, Prompt) else _digest(self.body))
         self.expires_at = 0.0
         self.was_hit = False
+
+
+def leading(found: Prompt | None) -> Kept:
+    """An answer under an address that leads to another version when the default moves."""
+    # Two versions often stand at the same revision: by that alone a reader would be told that nothing changed.
+    return Kept(found, etag=None if found is None else b'"%d.%d"' % (found.id, found.revision))
 
 
 class Change(msgspec.Struct, frozen=True):

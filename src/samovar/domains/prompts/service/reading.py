@@ -20,7 +20,7 @@ from samovar.domains.prompts.model.prompt import (
 )
 from samovar.domains.prompts.model.query import MAX_PAGE, PromptQuery, cursor_after, number_cursor, number_of
 from samovar.domains.prompts.model.variables import render
-from samovar.domains.prompts.service.cache import OF_ID, Kept, Key, PromptCache
+from samovar.domains.prompts.service.cache import OF_ID, Kept, Key, PromptCache, leading
 from samovar.domains.prompts.service.turns import not_found
 from samovar.domains.prompts.service.writing import no_former_text
 from samovar.domains.prompts.store import listing, rows
@@ -68,7 +68,11 @@ class PromptReads:
         kept = self._cache.get(key)
         if kept is not None:
             return Found(kept, True)
-        return await self._load(key, lambda tx: rows.one(tx, team_id, prompt_id))
+
+        async def read(tx: Tx) -> Kept:
+            return Kept(await rows.one(tx, team_id, prompt_id))
+
+        return await self._load(key, read)
 
     async def find_default(self, team_id: str, namespace: str, lang: str) -> Found:
         """The default there."""
@@ -76,7 +80,11 @@ class PromptReads:
         kept = self._cache.get(key)
         if kept is not None:
             return Found(kept, True)
-        return await self._load(key, lambda tx: rows.default(tx, team_id, namespace, lang))
+
+        async def read(tx: Tx) -> Kept:
+            return leading(await rows.default(tx, team_id, namespace, lang))
+
+        return await self._load(key, read)
 
     async def find_page(self, team_id: str, query: PromptQuery) -> Found:
         """A page of a list. Raises ``BadPrompt``."""
@@ -86,7 +94,11 @@ class PromptReads:
         kept = self._cache.get(key)
         if kept is not None:
             return Found(kept, True)
-        return await self._load(key, lambda tx: self._page(tx, team_id, query))
+
+        async def read(tx: Tx) -> Kept:
+            return Kept(await self._page(tx, team_id, query))
+
+        return await self._load(key, read)
 
     # --- for people and programs
 
@@ -198,22 +210,22 @@ class PromptReads:
         if kept is not None:
             return Found(kept, True)
 
-        async def choose(tx: Tx) -> Prompt | None:
+        async def choose(tx: Tx) -> Kept:
             if version is not None:
-                return await rows.version(tx, team_id, place, version)
+                return Kept(await rows.version(tx, team_id, place, version))
             if label is not None:
-                return await rows.labelled(tx, team_id, place, label)
+                return Kept(await rows.labelled(tx, team_id, place, label))
             produced = await rows.labelled(tx, team_id, place, PRODUCTION)
-            return produced or await rows.newest(tx, team_id, place, active=True)
+            return Kept(produced or await rows.newest(tx, team_id, place, active=True))
 
         return await self._load(key, choose)
 
     # --- reading
 
-    async def _load(self, key: Key, read: Callable[[Tx], Awaitable[Prompt | PromptPage | None]]) -> Found:
+    async def _load(self, key: Key, read: Callable[[Tx], Awaitable[Kept]]) -> Found:
         generation = self._cache.generation
         async with self._database.reading() as tx:
-            kept = Kept(await read(tx))
+            kept = await read(tx)
         self._cache.put(key, kept, generation=generation)
         return Found(kept, False)
 
