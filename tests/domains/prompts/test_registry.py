@@ -1,7 +1,9 @@
 """Versions, history, labels and defaults, on both engines."""
 
 import asyncio
+from base64 import urlsafe_b64encode
 
+import msgspec
 import pytest
 from msgspec import UNSET
 
@@ -231,6 +233,14 @@ async def test_lists_are_sorted_before_they_are_cut(prompts: PromptService) -> N
     for wrong in ("x", "W10", "", "é"):
         with pytest.raises(BadPrompt, match="cursor"):
             await prompts.reads.page(ADMIN, PromptQuery(cursor=wrong))
+
+
+@pytest.mark.parametrize("place", [[0, "a\0", 1, 1], [2**31, "a", 1, 1], [0, "a", 2**31, 1], [0, "a", 1, 2**63]])
+async def test_a_cursor_that_no_page_can_have_given_is_refused(prompts: PromptService, place: list[object]) -> None:
+    await prompts.writes.create(ADMIN, draft())
+    cursor = urlsafe_b64encode(msgspec.json.encode(["priority", *place])).decode().rstrip("=")
+    with pytest.raises(BadPrompt, match="cursor"):
+        await prompts.reads.page(ADMIN, PromptQuery(cursor=cursor))
 
 
 async def test_lists_are_filtered_by_all_they_show(prompts: PromptService) -> None:

@@ -9,12 +9,18 @@ import msgspec
 from msgspec import Struct
 
 from samovar.domains.prompts.errors import BadPrompt
-from samovar.domains.prompts.model.prompt import DEFAULT_NAMESPACE, Prompt
+from samovar.domains.prompts.model.prompt import (
+    DEFAULT_NAMESPACE,
+    MAX_ID,
+    MAX_PRIORITY,
+    MAX_VERSION,
+    Prompt,
+    is_plain,
+)
 from samovar.kernel.errors import Flaw
 
 MAX_PAGE: Final = 100
 MAX_CURSOR_CHARS: Final = 1_000
-_BIGGEST: Final = 2**63
 
 
 class Sort(StrEnum):
@@ -72,9 +78,16 @@ def place_of(cursor: str, sort: Sort) -> tuple[Any, ...]:
     kinds = [str if order.column in ("name", "lang") else int for order in ORDERS[sort]]
     if named != sort.value or [type(value) for value in place] != kinds:
         raise _not_ours()
-    if any(isinstance(value, int) and abs(value) >= _BIGGEST for value in place):
+    if not all(_can_be(order.column, value) for order, value in zip(ORDERS[sort], place, strict=True)):
         raise _not_ours()
     return tuple(place)
+
+
+def _can_be(column: str, value: int | str) -> bool:
+    """Whether a prompt can have it there. An engine may refuse to compare with what its column cannot hold."""
+    if isinstance(value, str):
+        return is_plain(value)
+    return abs(value) <= {"id": MAX_ID, "version": MAX_VERSION}.get(column, MAX_PRIORITY)
 
 
 def number_cursor(number: int) -> str:
