@@ -35,8 +35,8 @@ class Pattern(Protocol):
         """The first match from ``pos`` on; what stands before it is still seen by ``\\b`` and ``^``."""
         ...
 
-    def finditer(self, text: str) -> Iterator[Match]:
-        """All matches, none overlapping another."""
+    def finditer(self, text: str, pos: int | None = None) -> Iterator[Match]:
+        """All matches from ``pos`` on, none overlapping another, in one pass; an empty one may come twice."""
         ...
 
     def fullmatch(self, text: str, pos: int, endpos: int) -> Match | None:

@@ -1,5 +1,7 @@
 """Cleaning an answer: the same whether it comes whole or in pieces, and the same as the pattern held against the whole text."""
 
+import time
+
 import pytest
 import re2  # type: ignore[import-untyped]
 from hypothesis import example, given
@@ -190,3 +192,11 @@ def test_what_is_catastrophic_elsewhere_takes_linear_time() -> None:
     text = "a" * 30_000 + "!"
     assert cleaned(text, cleaner(Cleanup("^(a+)+$", "gm"))) == text
     assert cleaned(text, cleaner(Cleanup("(?:a|a)*b", "gs"))) == text
+
+
+def test_a_line_of_nothing_but_finds_takes_time_in_proportion() -> None:
+    # A search from the text's beginning for each of them would be some seconds of work, on the event loop.
+    for pattern in ("b", "a?"):
+        started = time.process_time()
+        assert len(cleaned("b" * 60_000, cleaner(Cleanup(pattern, "g")))) in (0, 60_000)
+        assert time.process_time() - started < 8

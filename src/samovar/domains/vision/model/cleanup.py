@@ -136,15 +136,16 @@ class LineCleaner:
             seen += "\n"
         end = start + len(line)
         out: list[str] = []
-        done = at = start
-        while at <= end and not self._is_done:
-            match = self._finder.search(seen, at)
-            if match is None or match.start() > end:
+        done = start
+        # One pass: to begin a search anew at each find would take time that grows with the square of the line.
+        for match in self._finder.finditer(seen, start):
+            if match.start() > end:
                 break
-            self._is_done = not self._finds_all
             out.append(line[done - start : match.start() - start])
             done = match.end()
-            at = done if match.end() > match.start() else done + 1
+            if not self._finds_all:
+                self._is_done = True
+                break
         out.append(line[done - start :])
         return "".join(out)
 
@@ -199,12 +200,11 @@ class WindowCleaner:
         """Look at the beginnings that this window settles: the first :data:`STRIDE_CHARS`, or all where nothing follows."""
         settled = len(window) if is_last else self._before + STRIDE_CHARS
         seen = _readable(window)
-        done = at = self._before
-        while at <= settled and not self._is_done:
-            match = self._finder.search(seen, at)
-            if match is None or match.start() >= settled + is_last:
-                break
+        done = self._before
+        for match in self._finder.finditer(seen, self._before):
             start, end = match.start(), match.end()
+            if start >= settled + is_last or self._is_done:
+                break
             if not is_last and end == len(window) and end - start < LONGEST_FIND_CHARS:
                 # It may go on: what is settled is what stands before it, and then more has to be read.
                 self._give_out(out, done, start)
@@ -213,7 +213,6 @@ class WindowCleaner:
             self._is_done = not self._finds_all
             out.append(window[done:start])
             done = end
-            at = end if end > start else end + 1
         self._give_out(out, done, max(done, settled))
         self._wanted_chars = STRIDE_CHARS + WINDOW_CHARS
 
