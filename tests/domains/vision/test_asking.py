@@ -154,6 +154,12 @@ def test_a_form_s_numbers_and_switches_are_read_from_text() -> None:
     assert (ask.variables, ask.prompt_id) == ({"n": 3}, 12)
 
 
+@pytest.mark.parametrize("text", ['{"n": 1e999}', '{"n": "\\ud800"}', '{"n": "\\q"}'])
+def test_variables_of_a_form_that_cannot_be_read_are_the_caller_s_mistake(text: str) -> None:
+    with pytest.raises(Malformed):
+        read_form([("variables", text)])
+
+
 def test_pictures_stand_in_the_order_in_which_they_are_given() -> None:
     ask = read_ask(b'{"image_url": "https://a.example/1", "images": ["https://a.example/2", "AAAA"]}')
     found = given_images(ask, [b"file"])

@@ -1,6 +1,7 @@
 """What a caller asks of vision, read from JSON or from the fields of a form; and the call for the gateway that becomes of it."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
@@ -95,7 +96,7 @@ _NO_PARAMS: Final = frozenset(
     }
     | {"audio"}
 )
-_JSON_FIELDS: Final = frozenset({"variables", "params"})
+_JSON_FIELDS: Final[Mapping[str, Any]] = MappingProxyType({"variables": dict[str, Any], "params": dict[str, Raw]})
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -111,13 +112,11 @@ def read_form(fields: Sequence[tuple[str, str]]) -> VisionAsk:
         if name in said:
             raise BadAsk(name, "stands twice in the form")
         try:
-            said[name] = msgspec.json.decode(value, type=dict[str, Raw]) if name in _JSON_FIELDS else value
+            said[name] = msgspec.json.decode(value, type=_JSON_FIELDS[name]) if name in _JSON_FIELDS else value
         except UNREADABLE as error:
             raise malformed(error, where=f"$.{name}") from error
     if "images" in said:
         raise BadAsk("images", "belongs into JSON; in a form send each file as a field `image`")
-    if "variables" in said:
-        said["variables"] = {name: msgspec.json.decode(raw) for name, raw in said["variables"].items()}
     try:
         return msgspec.convert(said, VisionAsk, strict=False)
     except msgspec.ValidationError as error:
