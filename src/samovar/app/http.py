@@ -5,7 +5,7 @@ edge counts and times every request, logs those worth a line, and is the last to
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Final, Protocol
 
@@ -185,12 +185,17 @@ class Edge:
                 # The answer had begun: raised again, the server cuts it off, so that nobody takes it for whole.
                 raise error from None
 
-    async def _routed(self, scope: Scope, receive: Receive, send: Send) -> int:
+    def _routed(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[int]:
         method, path = scope["method"], scope["path"]
         route = self._exact.get((method, path)) or self._below(method, path)
-        if route is not None:
-            scope[_ROUTE_OF] = route.template
-            return await route.endpoint(scope, receive, send)
+        if route is None:
+            return self._elsewhere(scope, receive, send)
+        scope[_ROUTE_OF] = route.template
+        return route.endpoint(scope, receive, send)
+
+    async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """What no route takes."""
+        method, path = scope["method"], scope["path"]
         if self._both_planes and path.startswith(self._both_planes):
             return await self._control(scope, receive, send)
         nowhere = self._nowhere if self._nowhere is not None and self._nowhere.speaks_for(scope) else None

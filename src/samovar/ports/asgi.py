@@ -39,7 +39,7 @@ _UNREAD: Final = {"Connection": "close"}
 class Endpoint(Protocol):
     """One route of the data plane."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[int]:
         """Answer the request and return the status given (:data:`CLIENT_GONE` where there is none)."""
         ...
 

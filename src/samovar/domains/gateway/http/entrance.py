@@ -115,8 +115,8 @@ class ChatEntrance:
             (b"x-accel-buffering", b"no"),
         )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
-        return await self.serve(scope, receive, send, None)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[int]:
+        return self.serve(scope, receive, send, None)
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, address: Address | None) -> int:
         """Answer; ``address`` is what the path said, for surfaces that put it there."""

@@ -108,13 +108,13 @@ class GatewayService:
         """Model id to the state of its breaker, for those that were ever called."""
         return self.attempts.breaker_states()
 
-    async def answer(self, call: Call) -> Answer:
+    def answer(self, call: Call) -> Awaitable[Answer]:
         """The whole answer. Raises a ``SamovarError``; the call is accounted for either way."""
-        return await self._whole(call, self._guards.admit, self._plan, self._answer_once)
+        return self._whole(call, self._guards.admit, self._plan, self._answer_once)
 
-    async def embed(self, call: Call) -> Answer:
+    def embed(self, call: Call) -> Awaitable[Answer]:
         """Vectors for texts. As :meth:`answer`."""
-        return await self._whole(call, self._admit_inputs, self._plan_embeddings, self._embed_once, has_output=False)
+        return self._whole(call, self._admit_inputs, self._plan_embeddings, self._embed_once, has_output=False)
 
     async def count_tokens(self, call: Call) -> Answer:
         """The tokens of a prompt: the vendor's count, or our estimate (the trail says which). As :meth:`answer`."""
