@@ -6,27 +6,38 @@ from bench.scenarios.bench import Bench, busy, typical
 from bench.scenarios.latency import TARGET_P50_MS, overhead
 from bench.wire import OPENAI_NATIVE, WHOLE
 
-TARGET_RATIO = 0.85
+FIRST_RUN_RATIO = 6130 / 17301
+"""Calls a second of the first run's bench, through less straight: before there was any money or limit. Machines differ, so
+what the two are together is compared against straight."""
+TARGET_OF_FIRST_RUN = 0.85
 
 
 def paid(bench: Bench) -> list[Figure]:
     """Whole answers, closed loop, the two keys in turn; then the overhead at half of that."""
-    keys = {"free": bench.samovar, "paid": bench.paid}
+    keys = {"straight": bench.straight, "free": bench.samovar, "paid": bench.paid}
     seen: dict[str, list[Seen]] = {name: [] for name in keys}
     for _ in range(bench.measure.repeats):
         for name, lane in keys.items():
             seen[name].append(bench.closed(lane, OPENAI_NATIVE, WHOLE))
-    free_per_s, paid_per_s = (typical(seen[name], lambda each: each.per_s) for name in keys)
-    free_us, paid_us = (typical(seen[name], lambda each: each.cpu_us_per_call("samovar")) for name in keys)
+    straight_per_s, free_per_s, paid_per_s = (typical(seen[name], lambda each: each.per_s) for name in keys)
+    free_us, paid_us = (typical(seen[name], lambda each: each.cpu_us_per_call("samovar")) for name in ("free", "paid"))
     figures = [
-        Figure("paid calls per second", paid_per_s, "calls/s", target=4000.0, note=busy(seen["paid"])),
         Figure(
-            "paid against unpaid calls per second",
-            paid_per_s / free_per_s,
-            "",
-            TARGET_RATIO,
-            note=f"{free_per_s:,.0f} unpaid",
+            "paid calls per second",
+            paid_per_s,
+            "calls/s",
+            target=4000.0,
+            ceiling=straight_per_s,
+            note=busy(seen["paid"]),
         ),
+        Figure(
+            "paid calls against the first run's",
+            paid_per_s / straight_per_s / FIRST_RUN_RATIO,
+            "",
+            TARGET_OF_FIRST_RUN,
+            note=f"both against straight; the first run's was {FIRST_RUN_RATIO:.3f}",
+        ),
+        Figure("paid against unpaid calls", paid_per_s / free_per_s, "", note=f"{free_per_s:,.0f}/s unpaid"),
         Figure("paid calls, Samovar's CPU each", paid_us, "us", note=f"{free_us:,.0f} unpaid"),
     ]
     rate_per_s = max(1.0, paid_per_s / 2)
