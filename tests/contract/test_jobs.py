@@ -168,6 +168,17 @@ async def test_a_dead_letter_whose_key_is_taken_is_not_replayed(shop: Shop) -> N
     assert await shop.replay(made.id) is not None
 
 
+async def test_of_dead_letters_of_one_key_that_are_replayed_at_once_one_is(shop: Shop) -> None:
+    worker = shop.worker()
+    dead = []
+    for _ in range(8):
+        dead.append((await shop.enqueue("spill", key="k")).id)
+        await work_off(worker)
+    replayed = await asyncio.gather(*(shop.replay(job_id) for job_id in dead))
+    assert sum(job is not None for job in replayed) == 1
+    assert len(await shop.all(JobState.QUEUED)) == 1
+
+
 async def test_what_waits_and_runs_is_counted_by_kind(shop: Shop, clock: ManualClock) -> None:
     upkeep = JobUpkeep(
         database=shop.database,

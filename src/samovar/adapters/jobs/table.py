@@ -9,6 +9,7 @@ import msgspec
 import structlog
 from sqlalchemy import or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 
 from samovar.adapters.jobs.rows import LIVE, LIVE_KEY, job_of, jobs
 from samovar.kernel.errors import Unavailable
@@ -164,7 +165,12 @@ class JobTable:
                 live.c.state.in_(UNFINISHED),
             )
             replayed = replayed.where(~others.exists())
-        row = (await tx.execute(replayed.returning(*jobs.c))).one_or_none()
+        try:
+            # A transaction that is not committed yet may hold the key, where no condition sees it: the index does.
+            async with tx.begin_nested():
+                row = (await tx.execute(replayed.returning(*jobs.c))).one_or_none()
+        except IntegrityError:
+            return None
         return None if row is None else job_of(row)
 
     async def _keyed(self, tx: Tx, row: dict[str, Any]) -> Enqueued:
