@@ -13,8 +13,8 @@ from fastapi import APIRouter
 import samovar.adapters.jobs
 import samovar.domains
 from samovar import __version__
-from samovar.adapters.aesgcm import load_or_make_master_key, parse_master_key
 from samovar.adapters.age import AgeKeyring
+from samovar.app.master_key import master_key
 from samovar.app.settings import Settings
 from samovar.domains.identity.model import administrator
 from samovar.domains.operations.http import backups as http
@@ -27,10 +27,6 @@ from samovar.ports.envelopes import Sealer
 
 if TYPE_CHECKING:
     from samovar.app.services import Services
-
-
-MASTER_KEY_FILE: Final = "master.key"
-"""In the data directory, where no setting gives the key."""
 
 # A phrase of 140 random bits needs no stretching; this much is for the form.
 _PHRASE_WORK: Final = 15
@@ -97,11 +93,7 @@ class BackupDesk:
         ``BadMasterKey``, ``Unavailable``."""
         from samovar.adapters.age import AgeSealer, Passphrase
 
-        given = self._settings.master_key
-        if given is not None:
-            key = parse_master_key(given.get_secret_value())
-        else:
-            key = load_or_make_master_key(self._settings.data_dir / MASTER_KEY_FILE)
+        key = master_key(self._settings)
         phrase = phrase_of(base64.urlsafe_b64decode(self._services.ids.token(PHRASE_BYTES)))
         sealer = AgeSealer(Passphrase(phrase, work=_PHRASE_WORK))
         sealed = b"".join([piece async for piece in sealer.seal(_one(base64.b64encode(key) + b"\n"))])

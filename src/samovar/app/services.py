@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from samovar import __version__
-from samovar.adapters.aesgcm import AesGcmBox, load_or_make_master_key, parse_master_key
+from samovar.adapters.aesgcm import AesGcmBox
 from samovar.adapters.http1 import Http1Transport
 from samovar.adapters.system import SystemClock, SystemIds
 from samovar.app import adapters, languages
@@ -19,6 +19,7 @@ from samovar.app.backups import BackupDesk
 from samovar.app.calls import gateway_service
 from samovar.app.configured import EmbeddedSandbox, configured_providers, wants_sandbox
 from samovar.app.jobs import JobDesk, cron_jobs, job_kinds
+from samovar.app.master_key import master_key
 from samovar.app.money import MoneyDesk
 from samovar.app.prompts import PromptDesk
 from samovar.app.quotas import quota_service
@@ -87,11 +88,7 @@ class Services:
     @cached_property
     def box(self) -> AesGcmBox:
         """Raises ``BadMasterKey``."""
-        given = self.settings.master_key
-        if given is not None:
-            return AesGcmBox(master_key=parse_master_key(given.get_secret_value()))
-        self.settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return AesGcmBox(master_key=load_or_make_master_key(self.settings.data_dir / "master.key"))
+        return AesGcmBox(master_key=master_key(self.settings))
 
     @cached_property
     def _ca_pem(self) -> bytes | None:

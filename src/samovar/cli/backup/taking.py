@@ -13,7 +13,8 @@ from samovar.adapters.aesgcm import parse_master_key
 from samovar.adapters.age import AgeOpener, Passphrase, parse_identities
 from samovar.adapters.alembic import rebuilding
 from samovar.app.adapters import prepare_folder
-from samovar.app.backups import MASTER_KEY_FILE, BackupDesk
+from samovar.app.backups import BackupDesk
+from samovar.app.master_key import master_key_file
 from samovar.app.services import Services
 from samovar.app.settings import Settings, load
 from samovar.cli.output import CannotDo
@@ -65,7 +66,7 @@ def master_key(source: str, *, phrase_file: Path, identity: Path | None, passphr
     opener = _opener(identity, passphrase_file)
     phrase = as_printed(passphrase_in(phrase_file).phrase)
     settings = load()
-    path = settings.data_dir / MASTER_KEY_FILE
+    path = master_key_file(settings)
     if path.exists():
         raise CannotDo(f"{path} is there already: move it away if it is not the one that is wanted")
 
@@ -138,8 +139,8 @@ async def _pieces(file: BufferedReader) -> AsyncGenerator[bytes, None]:
 
 def _needs_master_key(settings: Settings) -> None:
     """Here none is made: a new one opens nothing of what is restored."""
-    if settings.master_key is None and not (settings.data_dir / MASTER_KEY_FILE).exists():
+    if settings.master_key is None and not master_key_file(settings).exists():
         raise CannotDo(
-            f"there is no master key: put the file that the installation had to {settings.data_dir}/{MASTER_KEY_FILE}, or give"
+            f"there is no master key: put the file that the installation had to {master_key_file(settings)}, or give"
             " SAMOVAR_MASTER_KEY; `samovar backup master-key` brings it back with the recovery phrase"
         )

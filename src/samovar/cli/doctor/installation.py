@@ -13,6 +13,7 @@ from samovar.adapters.aesgcm import BadMasterKey, load_or_make_master_key, parse
 from samovar.adapters.alembic import current, head
 from samovar.adapters.system import SystemClock, SystemIds
 from samovar.app.adapters import sqlite_path
+from samovar.app.master_key import master_key_file
 from samovar.app.settings import Settings
 from samovar.cli.doctor.finding import Finding, Level
 from samovar.domains.catalog.model import ProviderInfo, ProviderSource
@@ -38,11 +39,11 @@ async def check_installation(settings: Settings) -> Checked:
 
 
 def _has_key(settings: Settings) -> bool:
-    return settings.master_key is not None or (settings.data_dir / "master.key").exists()
+    return settings.master_key is not None or master_key_file(settings).exists()
 
 
 def _master_key(settings: Settings) -> Finding:
-    path = settings.data_dir / "master.key"
+    path = master_key_file(settings)
     try:
         if settings.master_key is not None:
             parse_master_key(settings.master_key.get_secret_value())
