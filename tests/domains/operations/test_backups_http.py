@@ -76,6 +76,9 @@ async def test_a_download_is_encrypted_for_whom_the_caller_says(serve: Serve) ->
     assert (await download(served, {"recipients": ["age1nobody"]})).status == 422
     both = {"recipients": [identity.recipient], "passphrase": "correct horse"}
     assert (await download(served, both)).status == 422
+    # In the clear is not what these ask for.
+    for misspelt in ({"recipient": identity.recipient}, {"pass_phrase": "correct horse"}):
+        assert (await download(served, misspelt)).status == 422
 
 
 async def test_prompts_alone_come_as_the_document_has_them(serve: Serve) -> None:
@@ -90,6 +93,10 @@ async def test_prompts_alone_come_as_the_document_has_them(serve: Serve) -> None
     assert answer.json["count"] == 1
     assert answer.json["prompts"][0]["text"] == "Hi"
     assert (await download(served, query="?only=keys")).status == 422
+    sealed = await download(served, {"passphrase": "correct horse"}, query="?only=prompts")
+    assert sealed.headers["content-disposition"].endswith('.json.age"')
+    opened = [piece async for piece in AgeOpener(Passphrase("correct horse")).open(pieces(sealed.body))]
+    assert json.loads(b"".join(opened))["count"] == 1
 
 
 async def test_who_may_only_read_gets_no_rows(serve: Serve) -> None:

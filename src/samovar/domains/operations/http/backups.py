@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 import structlog
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import Receive, Scope, Send
 
 from samovar.domains.operations.model.backups import StoredBackup, Verdict
@@ -55,12 +55,17 @@ _DOWNLOAD: Final[dict[int | str, dict[str, Any]]] = {
 class Encryption(BaseModel):
     """For whom this one backup is encrypted, with age; without either, as configured."""
 
+    # A misspelt field must not end in a backup that anybody can read.
+    model_config = ConfigDict(extra="forbid")
+
     recipients: Annotated[tuple[str, ...], Field(max_length=_MAX_RECIPIENTS, description="`age1…` keys.")] = ()
     passphrase: Annotated[str | None, Field(min_length=8, max_length=1024)] = None
 
 
 class Unlocking(BaseModel):
     """What opens an encrypted backup; it is used for this request and kept nowhere."""
+
+    model_config = ConfigDict(extra="forbid")
 
     identity: Annotated[str | None, Field(max_length=10_000, description="`AGE-SECRET-KEY-1…`")] = None
     passphrase: Annotated[str | None, Field(max_length=1024)] = None
@@ -138,11 +143,15 @@ def _download(
         only: Annotated[Literal["prompts"] | None, Query(description="`prompts`: these alone, as JSON.")] = None,
     ) -> Response:
         """All tables as they are at this moment, as one file (docs/backups.md tells its format), made while it is sent."""
+        given = encryption or Encryption()
+        sealer = keyring.sealer(given.recipients, given.passphrase)
         if only == "prompts":
             service().check_download(principal)
-            return await _begun(_owned(prompts(principal.team_id)), f"backup-{milliseconds(now())}.json", _JSON)
-        given = encryption or Encryption()
-        draft = service().draft(principal, sealer=keyring.sealer(given.recipients, given.passphrase))
+            name, content = f"backup-{milliseconds(now())}.json", prompts(principal.team_id)
+            if sealer is not None:
+                return await _begun(_owned(sealer.seal(content)), f"{name}.age", _AGE)
+            return await _begun(_owned(content), name, _JSON)
+        draft = service().draft(principal, sealer=sealer)
         return await _begun(draft.content, draft.name, _AGE if draft.name.endswith(".age") else _TAR)
 
 
