@@ -1,6 +1,7 @@
 """Backups on the command line."""
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -74,6 +75,14 @@ def test_a_backup_goes_through_pipes_and_under_a_passphrase(full: Terminal) -> N
     other = beside(full, "other")
     assert other.type("backup", "restore", "../sealed", "--passphrase-file", "../phrase").status == 0
     assert wallets(other) == ["lab"]
+
+
+def test_what_is_no_file_is_not_written_over(full: Terminal) -> None:
+    os.mkfifo(full.folder / "pipe")
+    refused = full.type("backup", "create", "--output", "pipe")
+    assert refused.status == 1
+    assert "-o -" in refused.err
+    assert (full.folder / "pipe").is_fifo()
 
 
 def test_the_recovery_phrase_brings_the_master_key_back(full: Terminal) -> None:

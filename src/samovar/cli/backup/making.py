@@ -31,6 +31,9 @@ def create(*, output: Path | None, recipients: Sequence[str], passphrase_file: P
     if output is None or output == _STANDARD_OUTPUT:
         return asyncio.run(_create(output, sealer))
     path = output.absolute()
+    if path.exists() and not path.is_file():
+        # A file takes the place of what stands there, be it a device.
+        raise CannotDo(f"{output} is there and no file; -o - writes to standard output")
     asyncio.run(_to_file(path, sealer))
     return str(output), path.stat().st_size
 
