@@ -128,6 +128,8 @@ async def test_what_lies_beside_the_spools_is_left_alone(till: Till, installed: 
     wallet = await till.wallet(1)
     await till.call("call_1", wallet, hold=1, nano_usd=1)
     (spool / "lost+found").mkdir()
-    adopter = Adopter(database=installed, root=spool, tally=till.money.tally)
+    adopter = Adopter(
+        database=installed, root=spool, clock=ManualClock(), ids=SystemIds(clock=ManualClock()), tally=till.money.tally
+    )
     assert await adopter.adopt() == 0
     assert (spool / "lost+found").is_dir()

@@ -10,17 +10,19 @@ from typing import Any
 import msgspec
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from samovar.adapters.memory import MemoryBus
 from samovar.adapters.system import SystemIds
 from samovar.domains.billing.errors import ChargesRefused
 from samovar.domains.billing.model.ledger import Settled
 from samovar.domains.billing.service import MoneyService, MoneySettings
+from samovar.domains.billing.service.money.payers import WalletRef
 from samovar.domains.billing.service.money.posting import charge_all
 from samovar.domains.billing.service.money.replay import Reader
 from samovar.domains.billing.service.money.spool import Spool
 from samovar.ports.database import Database
-from tests.domains.billing.conftest import ADMIN, CREDIT, Till, cost, gone, till_of
+from tests.domains.billing.conftest import ADMIN, CREDIT, Open, Till, cost, gone, till_of
 from tests.support.clock import ManualClock
 
 
@@ -156,6 +158,82 @@ async def test_a_dead_process_whose_charge_is_refused_keeps_no_other_from_being_
     assert await still.balance(wallet) == 100 * CREDIT - 74
     assert refused_in(spool) == []
     assert await still.books.check(ADMIN) == []
+
+
+async def left_by_a_dead_process(start: Start, wallet: WalletRef, call_id: str, nano_usd: int) -> None:
+    process = await start()
+    hold = await process.money.hold(call_id, wallet, CREDIT, principal_id="key_1")
+    await gone(hold.sent())
+    await gone(hold.settle(cost(nano_usd)))
+    # It finds the database as it is, and leaves what was refused.
+    await process.money.close()
+
+
+async def test_what_a_dead_process_left_and_the_database_refuses_for_minutes_is_set_aside(
+    start: Start, still: Till, installed: Database, clock: ManualClock, spool: Path
+) -> None:
+    wallet = await still.wallet(100)
+    await still.call("call_1", wallet, hold=CREDIT, nano_usd=2)
+    await still.money.flush()
+    async with refusing(installed, "principal_id, amount_nano_usd"):
+        await left_by_a_dead_process(start, wallet, "call_2", 2)
+        for wait_s in (1, 119):
+            with pytest.raises(ChargesRefused):
+                await still.money.adopt()
+            assert refused_in(spool) == []
+            clock.advance(wait_s)
+        assert await still.money.adopt() == 1
+    assert refused_in(spool) == ["call_2"]
+    assert still.money.tally.charges_set_aside == 1
+    assert await still.money.adopt() == 0
+    assert await still.balance(wallet) == 100 * CREDIT - 2
+    assert await still.books.check(ADMIN) == []
+
+
+async def test_a_database_that_refuses_whatever_it_is_given_has_nothing_set_aside(
+    start: Start, still: Till, installed: Database, clock: ManualClock, spool: Path
+) -> None:
+    wallet = await still.wallet(100)
+    await still.call("call_1", wallet, hold=CREDIT, nano_usd=2)
+    await still.money.flush()
+    async with refusing(installed, "kind"):
+        await left_by_a_dead_process(start, wallet, "call_2", 3)
+        for _ in range(5):
+            with pytest.raises(ChargesRefused):
+                await still.money.adopt()
+            clock.advance(300)
+    assert refused_in(spool) == []
+    assert await still.money.adopt() == 1
+    assert await still.balance(wallet) == 100 * CREDIT - 5
+    assert await still.books.check(ADMIN) == []
+
+
+async def test_a_disk_that_does_not_give_what_was_noted_stops_no_loop_and_loses_nothing(
+    open_till: Open, installed: Database, spool: Path
+) -> None:
+    till = await open_till()
+    wallet = await till.wallet(100)
+    with capture_logs() as said:
+        hold = await till.money.hold("call_1", wallet, CREDIT, principal_id="key_1")
+        (segment,) = spool.glob("proc*/*.records")  # noqa: ASYNC240  # one look
+        away = segment.rename(spool / "away")
+        await gone(hold.sent())
+        await gone(hold.settle(cost(CREDIT)))
+        async with asyncio.timeout(10):
+            while not any("No such file" in one.get("what", "") for one in said):  # noqa: ASYNC110  # a log calls nobody
+                await asyncio.sleep(0.02)
+        # Who asks for a wallet is not stopped by it, either.
+        assert await till.balance(wallet) == 100 * CREDIT
+    away.rename(segment)
+    async with asyncio.timeout(10):
+        while not await charged(installed):  # noqa: ASYNC110  # the mover's own loop
+            await asyncio.sleep(0.02)
+    assert await till.balance(wallet) == 99 * CREDIT
+
+
+async def charged(database: Database) -> set[str]:
+    async with database.reading() as tx:
+        return {row.id for row in await tx.execute(text("SELECT id FROM ledger WHERE kind = 'charge'"))}
 
 
 async def test_without_a_disk_a_refused_charge_holds_up_no_other(start: Start, installed: Database) -> None:

@@ -7,14 +7,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-import msgspec
-import structlog
-
 from samovar.domains.billing.errors import ChargesRefused, SpoolFull
 from samovar.domains.billing.model.ledger import Settled
 from samovar.domains.billing.model.records import Intent, Outcome, settled
+from samovar.domains.billing.service.money.hold import Tally
 from samovar.domains.billing.service.money.journal import Place
+from samovar.domains.billing.service.money.mover import LONGEST_PAUSE_S, REFUSED_TOGETHER
 from samovar.domains.billing.service.money.posting import charge_all
+from samovar.domains.billing.service.money.refused import RefusedLog
 from samovar.kernel.errors import Unavailable
 from samovar.ports.database import Database
 
@@ -28,9 +28,10 @@ class DirectJournal:
     """A :class:`Journal`. :meth:`run` writes until cancelled. An answer waits five seconds for its charge at most: with the
     database away charges wait in memory, and past ten thousand of them no call is taken."""
 
-    def __init__(self, *, database: Database, report: Callable[[str], None]) -> None:
+    def __init__(self, *, database: Database, report: Callable[[str], None], tally: Tally) -> None:
         self._database = database
         self._report = report
+        self._set_aside = RefusedLog(tally)
         self._waiting: list[tuple[Settled, asyncio.Future[None]]] = []
         self._news = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -73,21 +74,33 @@ class DirectJournal:
 
     async def run(self) -> None:
         """Write until cancelled; then call :meth:`drain`."""
+        pause_s = _AGAIN_AFTER_S
         while True:
             await self._news.wait()
             try:
                 await self.drain()
+                pause_s = _AGAIN_AFTER_S
             except (Unavailable, ChargesRefused) as error:
                 self._report(f"charges wait in memory: {error.detail}")
-                await asyncio.sleep(_AGAIN_AFTER_S)
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     async def drain(self) -> None:
         """Write what waits. Raises ``Unavailable``, and ``ChargesRefused`` where the database takes none of it; what was not
         written still waits."""
         async with self._writing:
+            most = _BATCH
             while self._waiting:
-                some = self._waiting[:_BATCH]
-                await charge_all(self._database, [call for call, _ in some], _set_aside)
+                some = self._waiting[:most]
+                try:
+                    await charge_all(self._database, [call for call, _ in some], self._set_aside)
+                except ChargesRefused:
+                    if most >= REFUSED_TOGETHER or len(self._waiting) <= len(some):
+                        raise
+                    # Whose fault it is shows when one that came later is taken.
+                    most = REFUSED_TOGETHER
+                    continue
+                most = _BATCH
                 del self._waiting[: len(some)]
                 self._done += len(some)
                 for _, place in some:
@@ -95,15 +108,17 @@ class DirectJournal:
                         place.set_result(None)
             self._news.clear()
 
+    async def close(self) -> None:
+        """What was not written until now would be lost with the process: the log has it."""
+        left, self._waiting = self._waiting, []
+        await self._set_aside([call for call, _ in left])
+        for _, place in left:
+            if not place.done():
+                place.set_result(None)
+
     async def _written(self, place: asyncio.Future[None]) -> None:
         try:
             async with asyncio.timeout(_ANSWER_WAITS_S):
                 await asyncio.shield(place)
         except TimeoutError:
             self._report("an answer ended before its charge was written: the database does not take it")
-
-
-def _set_aside(call: Settled) -> None:
-    # There is no disk to keep it on: the log has all of it.
-    charge = msgspec.json.encode(call._asdict()).decode()
-    structlog.get_logger("samovar.billing").error("the database refuses a charge", call=call.call_id, charge=charge)

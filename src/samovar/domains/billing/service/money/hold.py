@@ -28,6 +28,7 @@ class Tally(msgspec.Struct):
     reported_above_computed_nano_usd: int = 0
     reported_below_computed_nano_usd: int = 0
     adopted_calls: int = 0
+    charges_set_aside: int = 0
     damaged_segments: int = 0
 
 

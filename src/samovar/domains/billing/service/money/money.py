@@ -85,6 +85,7 @@ class MoneyService:
         self._purses: dict[str, Purse] = {}
         self._journal: _Runs | None = None
         self._mover: Mover | None = None
+        self._adopter: Adopter | None = None
         self._leasing: Leasing | None = None
         self._opening = asyncio.Lock()
         self._opened = asyncio.Event()
@@ -163,15 +164,15 @@ class MoneyService:
             await self._bus.publish(WALLETS_CHANGED, wallet_id.encode())
 
     async def flush(self) -> None:
-        """Bring into the ledger what this process has noted until now; what the database is well and refuses is reported, and
-        waits. Raises ``Unavailable``."""
+        """Bring into the ledger what this process has noted until now; what the database is well and refuses, or the disk
+        does not give, is reported, and waits. Raises ``Unavailable``."""
         try:
             if self._mover is not None:
                 await self._mover.drain()
             elif isinstance(self._journal, DirectJournal):
                 await self._journal.drain()
-        except ChargesRefused as error:
-            self._report(f"charges wait, the database refuses them: {error.detail}")
+        except (ChargesRefused, OSError) as error:
+            self._report(f"charges wait: {error}")
 
     @property
     def waiting_bytes(self) -> int:
@@ -203,7 +204,15 @@ class MoneyService:
         ``OSError``, after all that could be settled."""
         if self._settings.spool is None:
             return 0
-        return await Adopter(database=self._database, root=self._settings.spool, tally=self.tally).adopt()
+        if self._adopter is None:
+            self._adopter = Adopter(
+                database=self._database,
+                root=self._settings.spool,
+                clock=self._clock,
+                ids=self._ids,
+                tally=self.tally,
+            )
+        return await self._adopter.adopt()
 
     async def tidy(self) -> None:
         """Give back what nobody uses. Raises ``Unavailable``."""
@@ -241,6 +250,8 @@ class MoneyService:
         if isinstance(self._journal, Spool):
             self._mover = None
             await self._journal.close(delete=settled)
+        elif isinstance(self._journal, DirectJournal):
+            await self._journal.close()
 
     # --- inside
 
@@ -285,7 +296,10 @@ class MoneyService:
             name = self._ids.new("proc")
             root = self._settings.spool
             if root is None:
-                self._journal, host_id = DirectJournal(database=self._database, report=self._report), name
+                self._journal, host_id = (
+                    DirectJournal(database=self._database, report=self._report, tally=self.tally),
+                    name,
+                )
             else:
                 spool, host_id = await self._open_spool(root, name)
                 self._journal = spool

@@ -6,7 +6,6 @@ from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import structlog
 
 from samovar.domains.billing.errors import ChargesRefused
@@ -14,19 +13,23 @@ from samovar.domains.billing.model.ledger import Settled
 from samovar.domains.billing.service.money.hold import Tally
 from samovar.domains.billing.service.money.journal import Place
 from samovar.domains.billing.service.money.leasing import give_back
-from samovar.domains.billing.service.money.posting import charge_all
+from samovar.domains.billing.service.money.posting import charge_all, takes_charges
+from samovar.domains.billing.service.money.refused import RefusedFile
 from samovar.domains.billing.service.money.replay import Batch, Reader
 from samovar.domains.billing.service.money.spool import Spool, lock_folder, remove_folder
 from samovar.domains.billing.store import leases
 from samovar.kernel.errors import Unavailable
+from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database
 
 MOVE_EVERY_S: Final = 0.25
-REFUSED_FILE: Final = "refused.jsonl"
-_LONGEST_PAUSE_S: Final = 10.0
+LONGEST_PAUSE_S: Final = 10.0
 _LEASES_AT_ONCE: Final = 100
 # Where the database refused as many one by one, it is not the calls' fault.
-_REFUSED_TOGETHER: Final = 1_000
+REFUSED_TOGETHER: Final = 1_000
+# What of a dead process was refused so often and so long is set aside, if the database takes something else.
+_REFUSED_TIMES: Final = 3
+_REFUSED_FOR_S: Final = 120.0
 
 
 class Mover:
@@ -37,6 +40,7 @@ class Mover:
         self._spool = spool
         self._report = report
         self._tally = tally
+        self._set_aside = RefusedFile(spool.folder.parent, tally)
         self._reader = Reader(spool.folder)
         self._batch: Batch | None = None
         self._reading: asyncio.Task[Batch] | None = None
@@ -50,13 +54,13 @@ class Mover:
             try:
                 await self.drain()
                 pause_s = MOVE_EVERY_S
-            except (Unavailable, ChargesRefused) as error:
-                self._report(f"charges wait in the spool: {error.detail}")
-                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+            except (Unavailable, ChargesRefused, OSError) as error:
+                self._report(f"charges wait in the spool: {error}")
+                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     async def drain(self) -> None:
         """Move all that was written before this was called. Raises ``Unavailable``, and ``ChargesRefused`` where the database
-        takes none of what there is; nothing is lost by that, nor by a cancellation."""
+        takes none of what there is, ``OSError`` where the disk fails; nothing is lost by that, nor by a cancellation."""
         async with self._moving:
             until = self._spool.written
             while self._batch is not None or self._spool.moved < until:
@@ -68,7 +72,7 @@ class Mover:
                     if batch.calls:
                         await charge_all(self._database, batch.calls, self._set_aside)
                 except ChargesRefused:
-                    if len(batch.calls) >= _REFUSED_TOGETHER or batch.end >= until:
+                    if len(batch.calls) >= REFUSED_TOGETHER or batch.end >= until:
                         raise
                     # Whose fault it is shows when one that came later is taken.
                     more = await self._read(until)
@@ -89,17 +93,20 @@ class Mover:
         read, self._reading = self._reading, None
         return read.result()
 
-    def _set_aside(self, call: Settled) -> None:
-        set_aside(self._spool.folder.parent, call)
-
 
 class Adopter:
-    """Finds the spools of dead processes under ``root``, charges what they noted and closes their leases."""
+    """Finds the spools of dead processes under ``root``, charges what they noted and closes their leases. Keep it: it
+    remembers what the database refused."""
 
-    def __init__(self, *, database: Database, root: Path, tally: Tally) -> None:
+    def __init__(self, *, database: Database, root: Path, clock: Clock, ids: Ids, tally: Tally) -> None:
         self._database = database
         self._root = root
+        self._clock = clock
+        self._ids = ids
         self._tally = tally
+        self._set_aside = RefusedFile(root, tally)
+        # By folder, how often and since when (monotonic). It does not change any more: each time the calls are the same.
+        self._refused: dict[str, tuple[int, float]] = {}
         self._log = structlog.get_logger("samovar.billing")
 
     async def adopt(self) -> int:
@@ -112,6 +119,9 @@ class Adopter:
             try:
                 adopted += await self._adopt(folder)
             except (Unavailable, ChargesRefused, OSError) as error:
+                if isinstance(error, ChargesRefused):
+                    times, since = self._refused.get(folder.name, (0, self._clock.monotonic()))
+                    self._refused[folder.name] = times + 1, since
                 self._log.warning("what a dead process left waits", process=folder.name, reason=str(error))
                 failures.append(error)
         if failures:
@@ -129,6 +139,7 @@ class Adopter:
             await self._settle(folder)
         finally:
             os.close(lock)
+        self._refused.pop(folder.name, None)
         return True
 
     async def _settle(self, folder: Path) -> None:
@@ -142,15 +153,15 @@ class Adopter:
             before = batch.end
             waiting = refused + batch.calls
             try:
-                calls += await self._charge(waiting)
+                calls += await self._charge(folder, waiting)
                 refused = []
             except ChargesRefused:
-                if len(waiting) >= _REFUSED_TOGETHER:
+                if len(waiting) >= REFUSED_TOGETHER:
                     raise
                 # Whose fault it is shows when one that came later is taken.
                 refused = waiting
         lost = reader.unsettled()
-        calls += await self._charge(refused + lost)
+        calls += await self._charge(folder, refused + lost)
         await close_leases(self._database, folder.name)
         await asyncio.to_thread(remove_folder, folder)
         self._tally.adopted_calls += calls
@@ -159,17 +170,15 @@ class Adopter:
             "settled what a dead process left", process=folder.name, charged=calls, without_outcome=len(lost)
         )
 
-    async def _charge(self, calls: list[Settled]) -> int:
+    async def _charge(self, folder: Path, calls: list[Settled]) -> int:
         if not calls:
             return 0
-        return await charge_all(self._database, calls, lambda call: set_aside(self._root, call))
+        times, since = self._refused.get(folder.name, (0, 0.0))
+        is_long = times >= _REFUSED_TIMES - 1 and self._clock.monotonic() - since >= _REFUSED_FOR_S
+        return await charge_all(self._database, calls, self._set_aside, is_well=self._is_well if is_long else None)
 
-
-def set_aside(root: Path, call: Settled) -> None:
-    """Keep a charge that the database refuses, as a line of JSON, for a person to look at."""
-    with (root / REFUSED_FILE).open("ab") as file:
-        file.write(msgspec.json.encode(call._asdict()) + b"\n")
-    structlog.get_logger("samovar.billing").error("the database refuses a charge", call=call.call_id, kept=REFUSED_FILE)
+    async def _is_well(self) -> bool:
+        return await takes_charges(self._database, name=self._ids.new("probe"))
 
 
 async def close_leases(database: Database, spender_id: str, *, but: Container[str] = ()) -> None:

@@ -1,11 +1,12 @@
 """Writing a batch of charges: the ledger's rows, and every figure that is kept beside it, in one transaction."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from samovar.domains.billing.errors import ChargesKnown, ChargesRefused
 from samovar.domains.billing.model.ledger import LeaseDelta, LeaseState, Settled, post
 from samovar.domains.billing.model.wallets import Budget, period_start
+from samovar.domains.billing.service.money.refused import SetAside
 from samovar.domains.billing.store import budgets, leases, ledger, wallets
 from samovar.domains.billing.store.budgets import CounterSums
 from samovar.domains.billing.store.wallets import WalletSums
@@ -28,10 +29,17 @@ async def charge(tx: Tx, batch: Sequence[Settled], *, known: Collection[str]) ->
     return len(posting.rows)
 
 
-async def charge_all(database: Database, batch: Sequence[Settled], set_aside: Callable[[Settled], None]) -> int:
+async def charge_all(
+    database: Database,
+    batch: Sequence[Settled],
+    set_aside: SetAside,
+    *,
+    is_well: Callable[[], Awaitable[bool]] | None = None,
+) -> int:
     """As :func:`charge`, in a transaction of its own. A call that the database refuses must not hold up all others for ever:
-    it alone is handed to ``set_aside``. Where none is written the fault may not be the calls': then :class:`ChargesRefused` is
-    raised, and nothing is set aside. Raises ``Unavailable``."""
+    it alone is handed to ``set_aside``. Where none is written the fault may not be the calls': then, unless ``is_well`` says
+    that the database takes charges, :class:`ChargesRefused` is raised and nothing is set aside. Raises ``Unavailable``, and
+    what ``set_aside`` raises."""
     try:
         return await _charged(database, batch)
     except ChargesRefused:
@@ -41,11 +49,29 @@ async def charge_all(database: Database, batch: Sequence[Settled], set_aside: Ca
                 written += await _charged(database, [call])
             except ChargesRefused:
                 refused.append(call)
-        if refused and not written:
+        if refused and not written and (is_well is None or not await is_well()):
             raise
-        for call in refused:
-            set_aside(call)
+        if refused:
+            await set_aside(refused)
         return written
+
+
+class _Undone(Exception):
+    """Ends a transaction that is to leave nothing."""
+
+
+async def takes_charges(database: Database, *, name: str) -> bool:
+    """Whether the database takes a charge of nothing, under an id that nobody has; it is undone at once. Raises
+    ``Unavailable``."""
+    probe = Settled(name, 0, name, name, name, name, 0, "probe", estimated=False, mark=None, memo=None)
+    try:
+        async with database.transaction() as tx:
+            await charge(tx, [probe], known=())
+            raise _Undone
+    except _Undone:
+        return True
+    except ChargesRefused:
+        return False
 
 
 async def _charged(database: Database, batch: Sequence[Settled]) -> int:
