@@ -96,7 +96,9 @@ class Read:
         try:
             principal, limits = await self._admitted(asked, scope)
             found = await self._find(principal, scope)
+            cached = (b"x-cache", b"HIT" if found.is_hit else b"MISS")
             if found.kept.found is None:
+                limits = [*limits, cached]
                 raise self._missing(scope)
         except SamovarError as error:
             return await self._refuse(error, request_id, limits, send)
@@ -111,7 +113,7 @@ class Read:
             (b"etag", kept.etag),
             # Whose answer it is depends on the credential; whether it still holds costs one conditional request.
             (b"cache-control", b"private, no-cache"),
-            (b"x-cache", b"HIT" if found.is_hit else b"MISS"),
+            cached,
             *limits,
         ]
         if asked.none_match is not None and _matches(asked.none_match, kept.etag):
