@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from samovar.domains.catalog.model import Ability, Model, PriceCard, Provider, Rates, Sheet, Target
 from samovar.domains.vision.errors import BadAsk, NoVisionModel
 from samovar.domains.vision.http.form import read_multipart
-from samovar.domains.vision.model.asking import Encoded, chat_body, given_images, read_ask, read_form
+from samovar.domains.vision.model.asking import Encoded, chat_body, check_prompt, given_images, read_ask, read_form
 from samovar.domains.vision.model.choosing import (
     fetch_themselves,
     full_name,
@@ -158,6 +158,13 @@ def test_a_form_s_numbers_and_switches_are_read_from_text() -> None:
 def test_variables_of_a_form_that_cannot_be_read_are_the_caller_s_mistake(text: str) -> None:
     with pytest.raises(Malformed):
         read_form([("variables", text)])
+
+
+@pytest.mark.parametrize("field", ["prompt_name", "namespace", "lang", "label"])
+def test_no_name_with_a_nul_reaches_the_database(field: str) -> None:
+    ask = read_ask(msgspec.json.encode({"prompt_name": "cat", field: "a\0b"}))
+    with pytest.raises(BadAsk, match=f"{field}: holds a NUL"):
+        check_prompt(ask)
 
 
 def test_pictures_stand_in_the_order_in_which_they_are_given() -> None:

@@ -134,6 +134,10 @@ def check_prompt(ask: VisionAsk) -> None:
         raise BadAsk(extra[0], "needs prompt_name: of which prompt?")
     if ask.version is not None and ask.label is not None:
         raise BadAsk("label", "cannot stand beside version")
+    for field in ("prompt_name", "namespace", "lang", "label"):
+        # PostgreSQL does not even compare with it.
+        if "\0" in (getattr(ask, field) or ""):
+            raise BadAsk(field, "holds a NUL character, which no name has")
 
 
 def _set(ask: VisionAsk, *names: str) -> list[str]:
