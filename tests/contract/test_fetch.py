@@ -252,6 +252,22 @@ async def test_an_answer_that_is_not_whole_and_good_is_told(answer: bytes) -> No
             await get(f"http://127.0.0.1:{server.port}/", server.port)
 
 
+@pytest.mark.parametrize("name", ["location", "content-encoding"])
+async def test_a_header_that_is_no_text_is_told(name: str) -> None:
+    answer = f"HTTP/1.1 302 Found\r\n{name}: http://кот.example/\r\ncontent-length: 0\r\n\r\n".encode()
+    if name != "location":
+        answer = answer.replace(b"302 Found", b"200 OK")
+    async with scripted(answering(answer)) as server:
+        with pytest.raises(UrlUnreachable, match=name):
+            await get(f"http://127.0.0.1:{server.port}/", server.port)
+
+
+async def test_a_type_that_is_no_text_keeps_nobody_from_the_picture() -> None:
+    answer = PICTURE.replace(b"image/png", "image/png; name=кот".encode())
+    async with scripted(answering(answer)) as server:
+        assert await get(f"http://127.0.0.1:{server.port}/", server.port) == Fetched(b"picture", "")
+
+
 async def test_a_server_that_is_not_there_is_told() -> None:
     port = closed_port()
     with pytest.raises(UrlUnreachable, match="cannot be reached"):

@@ -155,14 +155,14 @@ class GuardedFetch(Fetch):
         return builder.build()
 
     async def _read(self, url: Url, response: Response, max_bytes: int) -> Fetched | Url:
-        location = response.get_header("location")
+        location = _header(response, "location")
         if response.status in _MOVED and location is not None:
             return self._parsed(location, seen_from=url)
         if response.status != 200:
             raise UrlUnreachable(f"The URL's server answered with status {response.status}.")
-        if (response.get_header("content-encoding") or "identity").lower() != "identity":
+        if (_header(response, "content-encoding") or "identity").lower() != "identity":
             raise UrlUnreachable("The URL's server sent something compressed, although asked not to.")
-        length = response.get_header("content-length")
+        length = _header(response, "content-length")
         if length is not None and length.isdecimal() and int(length) > max_bytes:
             raise _too_large(max_bytes)
         blocks: list[bytes] = []
@@ -172,7 +172,22 @@ class GuardedFetch(Fetch):
             if left < 0:
                 raise _too_large(max_bytes)
             blocks.append(bytes(block))
-        return Fetched(b"".join(blocks), response.get_header("content-type") or "")
+        return Fetched(b"".join(blocks), _declared_type(response))
+
+
+def _header(response: Response, name: str) -> str | None:
+    """Raises :class:`UrlUnreachable` for one that is not ASCII."""
+    try:
+        return response.get_header(name)
+    except ValueError:
+        raise UrlUnreachable(f"The URL's server sent a {name} that cannot be read.") from None
+
+
+def _declared_type(response: Response) -> str:
+    try:
+        return response.get_header("content-type") or ""
+    except ValueError:  # some put a file's name into it, in any alphabet
+        return ""
 
 
 def _too_large(max_bytes: int) -> UrlTooLarge:
