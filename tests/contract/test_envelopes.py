@@ -49,12 +49,13 @@ async def test_a_recipient_opens_with_another_program_what_we_sealed(size_bytes:
     assert await whole(AgeOpener([MINE]).open(pieces(sealed, 999))) == plain
 
 
+@pytest.mark.parametrize("piece_bytes", [CHUNK, 8 * CHUNK], ids=["in pieces", "in one piece"])
 @pytest.mark.parametrize("size_bytes", SIZES)
-async def test_we_open_what_another_program_sealed(size_bytes: int) -> None:
+async def test_we_open_what_another_program_sealed(size_bytes: int, piece_bytes: int) -> None:
     theirs = pyrage.x25519.Identity.generate()
     plain = plain_of(size_bytes)
     opener = AgeOpener(parse_identities(f"# made yesterday\n\n{theirs}\n"))
-    assert await whole(opener.open(pieces(pyrage.encrypt(plain, [theirs.to_public()]), CHUNK))) == plain
+    assert await whole(opener.open(pieces(pyrage.encrypt(plain, [theirs.to_public()]), piece_bytes))) == plain
 
 
 async def test_a_passphrase_means_the_same_to_both() -> None:

@@ -115,24 +115,30 @@ class _Chunks:
         self._number = 0
 
     def seal(self, plain: bytes, *, last: bool = False) -> bytes:
-        pieces = [plain[at : at + _CHUNK_BYTES] for at in range(0, len(plain), _CHUNK_BYTES)] or [b""]
-        return b"".join(self._cipher.encrypt(self._nonce(last=last), piece, None) for piece in pieces)
+        *others, end = _cut(plain, _CHUNK_BYTES)
+        found = [self._cipher.encrypt(self._nonce(), piece, None) for piece in others]
+        return b"".join([*found, self._cipher.encrypt(self._nonce(last=last), end, None)])
 
     def open(self, sealed: bytes, *, last: bool = False) -> bytes:
-        framed = _CHUNK_BYTES + _TAG_BYTES
-        pieces = [sealed[at : at + framed] for at in range(0, len(sealed), framed)] or [b""]
+        *others, end = _cut(sealed, _CHUNK_BYTES + _TAG_BYTES)
         try:
-            opened = [self._cipher.decrypt(self._nonce(last=last), piece, None) for piece in pieces]
+            opened = [self._cipher.decrypt(self._nonce(), piece, None) for piece in others]
+            opened.append(self._cipher.decrypt(self._nonce(last=last), end, None))
         except InvalidTag as error:
             raise EnvelopeBroken(_BROKEN) from error
         if last and not opened[-1] and self._number > 1:
             raise EnvelopeBroken(_BROKEN)
         return b"".join(opened)
 
-    def _nonce(self, *, last: bool) -> bytes:
+    def _nonce(self, *, last: bool = False) -> bytes:
         nonce = self._number.to_bytes(11, "big") + bytes([last])
         self._number += 1
         return nonce
+
+
+def _cut(content: bytes, size_bytes: int) -> list[bytes]:
+    """In pieces of a size; one empty piece of nothing."""
+    return [content[at : at + size_bytes] for at in range(0, len(content), size_bytes)] or [b""]
 
 
 def _mac(file_key: bytes, header: bytes) -> bytes:
