@@ -143,8 +143,9 @@ class ChatEntrance:
                 taken = await self._own_way.intake.take(scope, receive, declared=envelope.content_length)
                 body = b""
             if envelope.idempotency_key is not None:
-                mark = body if taken is None else taken.mark
-                found = await self._claimed(envelope.idempotency_key, principal, scope, mark)
+                found = await self._claimed(
+                    envelope.idempotency_key, principal, scope, body if taken is None else taken.mark
+                )
                 if isinstance(found, Recorded):
                     added = ((b"x-request-id", request_id.encode()), *grant.headers())
                     return await replay(found, send, added)
@@ -153,6 +154,8 @@ class ChatEntrance:
             surface = self._dialect
             if taken is not None:
                 surface, body = await taken.prepared(principal)
+                # A stream may last for hours: what it was made of is not needed any more.
+                taken = None
             head = self._head(body, address)
             call = self._call(envelope, principal, grant, surface, head, body, call_id, started, started_at)
             if call.head.stream:
