@@ -17,7 +17,7 @@ from samovar.adapters.sqlite import SqliteDatabase
 from samovar.adapters.system import SystemIds
 from samovar.domains.billing.errors import CreditSpent
 from samovar.domains.billing.model.wallets import BudgetPeriod
-from samovar.domains.billing.service import BudgetOrder, Hold, MoneyService, MoneySettings
+from samovar.domains.billing.service import BudgetChange, BudgetOrder, Hold, MoneyService, MoneySettings
 from samovar.domains.billing.service.money.payers import WalletRef
 from samovar.domains.billing.service.money.spool import Spool, segment_path
 from samovar.domains.identity import store
@@ -41,6 +41,7 @@ STEPS = st.lists(
         st.tuples(st.just("wait"), PROCESS, st.sampled_from([1, 61, 86_400])),
         st.tuples(st.just("crash"), PROCESS, st.integers(0, 40)),
         st.tuples(st.just("adopt"), PROCESS, st.just(0)),
+        st.tuples(st.just("bound"), PROCESS, st.integers(0, FUNDS)),
     ),
     max_size=40,
 )
@@ -75,6 +76,7 @@ class World:
         self.expected: dict[str, int] = {}
         self.overrun = 0
         self.names = 0
+        self.budget = ""
 
     async def start(self, *, with_budget: bool) -> None:
         """Two processes, a wallet, and perhaps a budget that is tighter."""
@@ -86,7 +88,7 @@ class World:
         self.wallet = WalletRef(made.id, made.team_id, 100)
         if with_budget:
             order = BudgetOrder(wallet_id=made.id, period=BudgetPeriod.TOTAL, nano_usd=FUNDS // 2)
-            await till.budgets.create(ADMIN, order)
+            self.budget = (await till.budgets.create(ADMIN, order)).budget.id
         self.limit = FUNDS // 2 if with_budget else FUNDS
 
     def fresh(self) -> Process:
@@ -119,6 +121,19 @@ class World:
                 await self.crash(number, figure)
             case "adopt":
                 await process.till.money.adopt()
+            case "bound" if self.budget:
+                await self.bound(process, figure)
+
+    async def bound(self, process: Process, amount: int) -> None:
+        """The budget is lowered or raised, and both processes hear of it. What is promised by then may be spent; beyond
+        that, no more than the new bound."""
+        await process.till.budgets.change(ADMIN, self.budget, BudgetChange(nano_usd=amount))
+        for one in self.processes:
+            await one.till.money._on_changed(self.wallet.id.encode())
+            filling = [purse._filling for purse in one.till.money._purses.values() if purse._filling is not None]
+            if filling:
+                await asyncio.wait(filling)
+        self.limit = max(min(FUNDS, amount), self.promised())
 
     async def hold(self, process: Process, amount: int) -> None:
         """A call comes. Whatever the processes did before: never more is promised than there is, but for what

@@ -20,7 +20,7 @@ from samovar.domains.billing.model.wallets import (
 )
 from samovar.domains.billing.service.conventions import check_amount, check_page, check_revision, invalid
 from samovar.domains.billing.service.wallets import mine
-from samovar.domains.billing.store import budgets, leases, ledger
+from samovar.domains.billing.store import budgets, leases, ledger, wallets
 from samovar.domains.identity.model import Permission, require
 from samovar.kernel.principal import Principal
 from samovar.ports.clock import Clock, Ids
@@ -81,6 +81,7 @@ class Budgets:
             if len(known) >= most:
                 raise TooManyBudgets(f"A wallet has at most {most} budgets. Delete one, or change one.")
             await budgets.add_budget(tx, made)
+            await wallets.touch(tx, principal.team_id, order.wallet_id, at=made.created_at)
             use = await self._begin(tx, made)
         await self._changed(order.wallet_id)
         return use
@@ -135,6 +136,7 @@ class Budgets:
             found = await _mine(tx, principal, budget_id)
             check_revision(found.revision, expected)
             await budgets.change_budget(tx, principal.team_id, budget_id, values=values, revision=found.revision + 1)
+            await wallets.touch(tx, principal.team_id, found.wallet_id, at=self._clock.now())
             use = await self._use(tx, await _mine(tx, principal, budget_id))
         await self._changed(found.wallet_id)
         return use
@@ -146,6 +148,7 @@ class Budgets:
             found = await _mine(tx, principal, budget_id)
             await mine(tx, principal, found.wallet_id, lock=True)
             await budgets.delete_budget(tx, principal.team_id, budget_id)
+            await wallets.touch(tx, principal.team_id, found.wallet_id, at=self._clock.now())
         await self._changed(found.wallet_id)
 
     async def _begin(self, tx: Tx, budget: Budget) -> BudgetUse:

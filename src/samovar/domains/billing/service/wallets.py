@@ -180,6 +180,7 @@ class Wallets:
                 )
             await ledger.add(tx, self._funding(principal, wallet_id, transfer, nano_usd))
             await wallets.add_sums(tx, [wallets.WalletSums(wallet_id, nano_usd, 0, 0)])
+            await wallets.touch(tx, principal.team_id, wallet_id, at=self._clock.now())
             funded = await mine(tx, principal, wallet_id)
         await self._changed(wallet_id)
         return funded

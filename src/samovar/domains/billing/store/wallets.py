@@ -63,8 +63,8 @@ async def list_wallets(tx: Tx, team_id: str, *, before_id: str | None, limit: in
 
 
 async def list_changed(tx: Tx, *, since: datetime, after_id: str, limit: int) -> list[tuple[Wallet, datetime]]:
-    """Those of all teams that an admin made or changed at or after ``since``, by id, each with when that was: what processes
-    remember of wallets."""
+    """Those of all teams that an admin made or changed (their credits and budgets too) at or after ``since``, by id, each
+    with when that was: what processes remember of wallets."""
     found = await tx.execute(
         select(wallets)
         .where(wallets.c.changed_at >= since, wallets.c.id > after_id)
@@ -83,6 +83,13 @@ async def change_wallet(
         update(wallets)
         .where(wallets.c.team_id == team_id, wallets.c.id == wallet_id)
         .values(**values, revision=revision, changed_at=at),
+    )
+
+
+async def touch(tx: Tx, team_id: str, wallet_id: str, *, at: datetime) -> None:
+    """Its credits or budgets changed: processes that are not told find it by :func:`list_changed`. The caller has locked it."""
+    await tx.execute(
+        update(wallets).where(wallets.c.team_id == team_id, wallets.c.id == wallet_id).values(changed_at=at)
     )
 
 

@@ -121,6 +121,37 @@ class Leasing:
             await leases.set_lease(tx, wish.team_id, row.id, amount_nano_usd=amount, state=LeaseState.OPEN)
         return grant._replace(amount=amount)
 
+    async def shrink(self, team_id: str, wallet_id: str, lease_id: str, *, keep: int) -> Grant:
+        """Give back of a lease what its wallet and the wallet's budgets do not allow any more, down to ``keep``. Again is
+        harmless. Raises ``Unavailable``."""
+        now = self._clock.now()
+        day = day_of(now)
+        async with self._database.transaction() as tx:
+            wallet = await wallets.wallet(tx, team_id, wallet_id, lock=True)
+            row = await leases.lease(tx, team_id, lease_id)
+            if wallet is None or row is None or row.state is not LeaseState.OPEN or row.day != day:
+                return Grant(lease_id, day, now, 0, None, PurseState.OK, ended=True)
+            before = allowance(wallet, await budgets.uses(tx, team_id, wallet_id, day=day))
+            if before is not None and before < 0:
+                await give_back(tx, team_id, lease_id, keep=max(keep, row.amount_nano_usd + before), close=False)
+            # Read again: it says what processes are told, and nobody else changes it meanwhile.
+            wallet = await wallets.wallet(tx, team_id, wallet_id)
+            row = await leases.lease(tx, team_id, lease_id)
+            assert wallet is not None
+            assert row is not None
+            uses = await budgets.uses(tx, team_id, wallet_id, day=day)
+        left = allowance(wallet, uses)
+        return Grant(
+            lease_id,
+            day,
+            now,
+            row.amount_nano_usd,
+            left,
+            state_of(uses),
+            reach=reach(wallet, uses),
+            share=share_of(uses),
+        )
+
     async def give_back(self, team_id: str, lease_id: str, *, keep: int, close: bool) -> None:
         """Leave a lease with ``keep`` in all, spent or held, and let it end where ``close``. Again is harmless."""
         async with self._database.transaction() as tx:

@@ -92,7 +92,7 @@ class MoneyService:
         self._seen_at = clock.monotonic()
         self._in_doubt = False
         bus.subscribe(WALLETS_CHANGED, self._on_changed)
-        bus.on_gap(self._payers.refresh)
+        bus.on_gap(self._hear_of_changes)
 
     # --- asked on each call
 
@@ -220,6 +220,7 @@ class MoneyService:
         assert self._leasing is not None
         now, moved = self._clock.now(), self._journal.moved
         for purse in list(self._purses.values()):
+            purse.ask_if()
             purse.retire_if(now=now, idle_s=self._settings.idle_s)
             await purse.give_back(moved=moved)
             if purse.is_empty:
@@ -333,13 +334,20 @@ class MoneyService:
         return spool, host_id
 
     async def _on_changed(self, message: bytes) -> None:
-        await self._payers.refresh()
-        purse = self._purses.get(message.decode(errors="replace"))
+        self._ask_again(message.decode(errors="replace"))
+        await self._hear_of_changes()
+
+    async def _hear_of_changes(self) -> None:
+        for wallet_id in await self._payers.refresh():
+            self._ask_again(wallet_id)
+
+    def _ask_again(self, wallet_id: str) -> None:
+        purse = self._purses.get(wallet_id)
         if purse is not None:
-            purse.forget_refusal()
+            purse.ask_again()
 
     async def _refresh_payers(self) -> None:
-        await self._again_and_again(self._payers.refresh, _SEEN_EVERY_S)
+        await self._again_and_again(self._hear_of_changes, _SEEN_EVERY_S)
 
     async def _tidy_for_ever(self) -> None:
         await self._again_and_again(self.tidy, _UPKEEP_EVERY_S)

@@ -37,6 +37,7 @@ class Payers:
         self._owner_of: dict[str, tuple[str, OwnerKind, str]] = {}
         self._by_owner: dict[tuple[str, OwnerKind, str], WalletRef] = {}
         self._since = datetime(1970, 1, 1, tzinfo=UTC)
+        self._changed_at: dict[str, datetime] = {}
 
     def of(self, principal: Principal) -> WalletRef | None:
         """The wallet that pays for the principal's calls: the one that its key names or owns, else its project's, else its
@@ -60,19 +61,25 @@ class Payers:
                     return found
         return self._by_owner.get((team_id, _TEAM, team_id))
 
-    async def refresh(self) -> None:
-        """Read what changed since the last time. Raises ``Unavailable``."""
+    async def refresh(self) -> list[str]:
+        """Read what changed since the last time: the ids of the wallets that did, themselves or their credits or budgets.
+        Raises ``Unavailable``."""
         newest, after_id = self._since, ""
+        changed: list[str] = []
         while True:
             async with self._database.reading() as tx:
                 found = await wallets.list_changed(tx, since=self._since - _OVERLAP, after_id=after_id, limit=_PAGE)
             for wallet, changed_at in found:
                 self._remember(wallet)
+                if self._changed_at.get(wallet.id) != changed_at:
+                    self._changed_at[wallet.id] = changed_at
+                    changed.append(wallet.id)
                 newest = max(newest, changed_at)
             if len(found) < _PAGE:
                 break
             after_id = found[-1][0].id
         self._since = newest
+        return changed
 
     def _remember(self, wallet: Wallet) -> None:
         ceiling = self._ceiling if wallet.call_ceiling_nano_usd is None else wallet.call_ceiling_nano_usd

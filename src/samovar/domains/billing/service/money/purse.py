@@ -7,6 +7,8 @@ stands in the ledger.
 
 At the end of a wallet a call waits for those under way, which mostly cost less than is held for them: for ``patience_s``,
 unless even all of it would not do. What is too little for those who wait goes back meanwhile: it may do for another process.
+
+Where somebody lowered a budget below what is leased, what no call holds goes back as far as it is too much.
 """
 
 import asyncio
@@ -108,6 +110,7 @@ class Purse:
         self.state = PurseState.OK
         self._low = 0
         self._left: int | None = None
+        self._must_ask = False
         self._waiting: deque[_Waiting] = deque()
         self._filling: asyncio.Task[None] | None = None
         self._filled_at = clock.monotonic()
@@ -165,10 +168,21 @@ class Purse:
 
     # --- upkeep
 
-    def forget_refusal(self) -> None:
-        """Somebody changed the wallet: ask again what its budgets say."""
+    def ask_again(self) -> None:
+        """Somebody changed the wallet or its budgets: ask what they say, and give back what is too much."""
         self._refused = (0.0, 0)
-        if self.lease is not None and self._filling is None:
+        self._must_ask = True
+        self.ask_if()
+
+    def ask_if(self) -> None:
+        """Ask where that is still to be done, or where calls that ended left something of what is too much. To be called now
+        and then."""
+        lease = self.lease
+        if self._filling is not None:
+            return
+        if lease is None:
+            self._must_ask = False
+        elif self._must_ask or (lease.free > 0 and self._left is not None and self._left < 0):
             self._filling = asyncio.create_task(self._fill(to_know=True))
 
     def retire(self) -> None:
@@ -226,12 +240,21 @@ class Purse:
     async def _fill(self, *, to_know: bool = False) -> None:
         """Lease what those who wait need, and something for those to come; where it is only ``to_know`` what the budgets say,
         nothing for them."""
+        asked = False
         try:
             comfortable = 0 if to_know else self._comfortable()
             pause_s, longest_s = _PAUSES_S
             while True:
+                # What somebody changes from here on is asked for once more.
+                asked, self._must_ask = self._must_ask, False
                 grant = await self._ask(comfortable)
+                if grant.available is not None and grant.available < 0:
+                    asked = True
+                    grant = await self._shrink(grant, grant.available)
                 is_more = grant.ended or self._serve(grant)
+                if self._must_ask:
+                    comfortable = 0
+                    continue
                 if not self._waiting:
                     return
                 if not is_more:
@@ -241,6 +264,7 @@ class Purse:
                     pause_s = min(pause_s * 2, longest_s)
         except (PaymentRefused, Unavailable) as error:
             if isinstance(error, Unavailable):
+                self._must_ask = self._must_ask or asked
                 self._on_unavailable(error)
             self._refuse_all(error)
         except BaseException as error:
@@ -275,6 +299,24 @@ class Purse:
             lease.amount = grant.amount
         self.state = grant.state
         return grant
+
+    async def _shrink(self, grant: Grant, available: int) -> Grant:
+        """Give back what the budgets do not allow any more (``available`` is below zero), as far as no call holds it. Raises
+        ``Unavailable``."""
+        lease = self.lease
+        if lease is None or lease.free <= 0:
+            return grant
+        # Away first, as in :meth:`_pool`. What the database leaves of it comes with the grant.
+        most = min(lease.free, -available)
+        lease.amount, lease.free = lease.amount - most, lease.free - most
+        shrunk = await self._leasing.shrink(self.team_id, self.wallet_id, lease.id, keep=lease.amount)
+        if shrunk.ended:
+            self.retire()
+        elif self.lease is lease:
+            lease.free += shrunk.amount - lease.amount
+            lease.amount = shrunk.amount
+        self.state = shrunk.state
+        return shrunk
 
     def _comfortable(self) -> int:
         """Twice as much each time a lease was gone within a second, half as much after ten."""
