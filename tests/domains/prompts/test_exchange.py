@@ -9,14 +9,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
+from sqlalchemy import event
 
-from samovar.domains.identity.model import Permission, Team
+from samovar.adapters.sqlite import SqliteDatabase
+from samovar.domains.identity.model import DEFAULT_TEAM_ID, Permission, Team
 from samovar.domains.identity.store import add_team
 from samovar.domains.prompts.errors import BadImport, ImportConflict
 from samovar.domains.prompts.model import Prompt, PromptQuery, Sort, Variable
 from samovar.domains.prompts.model.exchange import Action, Form, Mode, Which, digest, entry_of, read_document
 from samovar.domains.prompts.service import PromptService
 from samovar.domains.prompts.service.exchange import Imported, PromptExchange
+from samovar.domains.prompts.store import exchange as stored
 from samovar.kernel.errors import Forbidden
 from samovar.kernel.principal import Principal
 from samovar.ports.database import Database
@@ -323,3 +326,21 @@ async def test_reading_and_writing_need_their_permissions(exchange: PromptExchan
     with pytest.raises(Forbidden):
         await exchange.import_document(READER, b"[]", form=Form.JSON, mode=Mode.SKIP, dry_run=True)
     assert json.loads(await exported(exchange, READER))["prompts"] == []
+
+
+async def test_what_an_import_names_is_looked_up_and_not_searched_for(sqlite_database: SqliteDatabase) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+        asked.append((statement, parameters))
+
+    wanted = [(("default", f"p{place}", "en"), {1, 2}) for place in range(3)]
+    async with sqlite_database.reading() as tx:
+        event.listen(tx.sync_connection, "before_cursor_execute", note)
+        await stored.standing(tx, DEFAULT_TEAM_ID, wanted)
+        event.remove(tx.sync_connection, "before_cursor_execute", note)
+        for statement, parameters in asked:
+            plan = [row[3] for row in await tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+            # Of a large namespace the prompts named are read, and no others.
+            assert "namespace=? AND name=? AND lang=?" in plan[0], plan
+    assert len(asked) == 2

@@ -16,6 +16,8 @@ from samovar.ports.database import Tx
 _PLACE: Final = ("namespace", "name", "lang")
 _SLOT: Final = tuple(prompts.c[field] for field in _PLACE)
 _LABELS: Final = 50
+# Four parameters each, of some 32,000 that a statement may have.
+_VERSIONS: Final = 1_000
 
 
 async def count(tx: Tx, team_id: str, *, namespace: str | None, lang: str | None, current: bool) -> int:
@@ -46,20 +48,21 @@ async def page(
 
 async def standing(tx: Tx, team_id: str, wanted: Sequence[tuple[Slot, Collection[int]]]) -> list[Prompt]:
     """Of each of these prompts the versions named, and the newest."""
-    # Made once: each would be an alias of its own.
-    is_newest = ~_newer()
-    places = [
-        and_(
-            prompts.c.namespace == namespace,
-            prompts.c.name == name,
-            prompts.c.lang == lang,
-            or_(prompts.c.version.in_(numbers), is_newest),
-        )
-        for (namespace, name, lang), numbers in wanted
-    ]
-    most = sum(len(numbers) + 1 for _, numbers in wanted)
-    query = select(*SHOWN).where(prompts.c.team_id == team_id, or_(*places)).limit(most)
-    return await read(tx, (await tx.execute(query)).all())
+    slots = [slot for slot, _ in wanted]
+    found = await _standing(tx, team_id, slots, tuple_(*_SLOT).in_(slots), ~_newer(), limit=len(slots))
+    versions = [(*slot, number) for slot, numbers in wanted for number in numbers]
+    for start in range(0, len(versions), _VERSIONS):
+        some = versions[start : start + _VERSIONS]
+        named = tuple_(*_SLOT, prompts.c.version).in_(some)
+        found |= await _standing(tx, team_id, [version[:3] for version in some], named, limit=len(some))
+    return [*found.values()]
+
+
+async def _standing(tx: Tx, team_id: str, slots: Sequence[Slot], *rules: Any, limit: int) -> dict[int, Prompt]:
+    # Each field once more by itself: SQLite enters an index by these, and not by a list of whole keys.
+    fields = [column.in_(sorted(set(said))) for column, said in zip(_SLOT, zip(*slots, strict=True), strict=True)]
+    query = select(*SHOWN).where(prompts.c.team_id == team_id, *fields, *rules).limit(limit)
+    return {prompt.id: prompt for prompt in await read(tx, (await tx.execute(query)).all())}
 
 
 async def point(
