@@ -1,6 +1,7 @@
 """Rules over texts: whole ones, and ones that come in pieces."""
 
 import json
+import time
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
@@ -116,6 +117,12 @@ def test_a_find_that_goes_on_growing_is_taken_whole(size: int) -> None:
     text = "so: eyJ" + "abc" * 2000 + ", and on"
     ruled = redacting(r"eyJ[a-z]{3,}")
     assert grown([text[at : at + size] for at in range(0, len(text), size)], ruled) == "so: [redacted], and on"
+
+
+def test_a_text_of_nothing_but_finds_takes_time_in_proportion() -> None:
+    started = time.process_time()
+    assert grown(["7" * 40_000], redacting(r"\d")) == "[redacted]" * 40_000
+    assert time.process_time() - started < 6
 
 
 def test_what_is_held_back_is_bounded() -> None:

@@ -250,14 +250,13 @@ class GrowingText:
         rule = self._screen.rules[place]
         settled = len(seen) if ended else len(seen) - WINDOW_CHARS
         at = self._from[place]
-        while at < settled:
-            match = rule.pattern.search(seen, at)
-            if match is None or match.start() >= settled:
-                at = settled
-                break
+        # One pass: to begin a search anew at each find would take time that grows with the square of the text.
+        for match in rule.pattern.finditer(seen, at):
             start, end = match.start(), match.end()
+            if start >= settled:
+                at = max(at, settled)
+                break
             if end == start:
-                at = start + 1
                 continue
             if not ended and end == len(seen) and end - start < LONGEST_FIND_CHARS:
                 at = start
@@ -268,6 +267,8 @@ class GrowingText:
                 raise _Blocked(start, error) from error
             self._finds.append(Find(start, place, end))
             at = end
+        else:
+            at = max(at, settled)
         self._from[place] = at
         # What stands behind a find may be the middle of another rule's: it is each rule's own place that counts.
         return at
