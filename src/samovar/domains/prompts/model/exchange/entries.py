@@ -17,7 +17,8 @@ from samovar.domains.prompts.model.prompt import DEFAULT_LANG, DEFAULT_NAMESPACE
 from samovar.domains.prompts.model.variables import Variable
 from samovar.kernel.errors import Flaw
 
-MAX_ENTRIES: Final = 20_000
+MAX_ENTRIES: Final = 10_000
+"""An import is one transaction: on SQLite others wait for its end, and give up after ten seconds."""
 """Of one import."""
 
 Slot: TypeAlias = tuple[str, str, str]
