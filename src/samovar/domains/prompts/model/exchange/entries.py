@@ -18,8 +18,7 @@ from samovar.domains.prompts.model.variables import Variable
 from samovar.kernel.errors import Flaw
 
 MAX_ENTRIES: Final = 10_000
-"""An import is one transaction: on SQLite others wait for its end, and give up after ten seconds."""
-"""Of one import."""
+"""Of one import. It is one transaction: on SQLite others wait for its end, and give up after ten seconds."""
 
 Slot: TypeAlias = tuple[str, str, str]
 """Namespace, name and language: which prompt."""
