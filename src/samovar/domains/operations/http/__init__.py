@@ -1,5 +1,1 @@
-"""Operations over HTTP: health, readiness, metrics, about, the documentation page."""
-
-from samovar.domains.operations.http.health import router
-
-__all__ = ["router"]
+"""Operations over HTTP: ``health`` (with metrics, about and the documentation page), ``jobs`` and ``backups``."""

@@ -13,6 +13,7 @@ from samovar.domains.billing.service.quotas import QuotaService
 from samovar.domains.identity.model import OpenSurface, Permission, require
 from samovar.domains.identity.service import IdentityService
 from samovar.domains.prompts.errors import PromptNotFound
+from samovar.domains.prompts.http.conventions import PREFIX
 from samovar.domains.prompts.http.queries import default_place, read_query
 from samovar.domains.prompts.model import prompt_id
 from samovar.domains.prompts.service import Found, PromptReads, no_default, not_found
@@ -33,7 +34,6 @@ from samovar.ports.asgi import (
 from samovar.ports.clock import Ids
 from samovar.ports.problems import PROBLEM_TYPE
 
-PREFIX: Final = "/v1/prompts"
 _JSON: Final = (b"content-type", b"application/json")
 _PROBLEM: Final = (b"content-type", PROBLEM_TYPE.encode())
 _MAX_CREDENTIAL_CHARS: Final = 512

@@ -1,8 +1,11 @@
 """Writing prompts. Each use case is one turn; the ``*_in`` methods are for whoever does several things in one."""
 
+from typing import Final
+
 from msgspec import UNSET, Struct, structs
 
 from samovar.domains.prompts.errors import (
+    BadPrompt,
     FormerTextNotFound,
     LabelNotFound,
     PromptInactive,
@@ -26,6 +29,11 @@ from samovar.kernel.principal import Principal
 
 MAX_PROMPTS = 100_000
 """Rows of a team: versions of all its prompts together."""
+
+
+_BAD_LABEL: Final = Flaw(
+    "label", "must be letters, digits and '.', '_', '-', at most 64, and begin with a letter or digit"
+)
 
 
 class Pointing(Struct, frozen=True, kw_only=True):
@@ -194,7 +202,7 @@ class PromptWrites:
         """Let a label of the prompt point to this version, away from the one it pointed to. Raises ``BadPrompt``,
         ``RegistryFull``, ``StaleRevision``."""
         if not is_label(label):
-            raise_bad_label()
+            raise BadPrompt([_BAD_LABEL])
         async with self._turns.open(principal) as turn:
             found = await turn.prompt(prompt_id, expected=expected)
             if label in found.labels:
@@ -238,11 +246,6 @@ class PromptWrites:
                 " 'version' out for the next one, or change that one (PUT /v1/prompts/{id})."
             )
         return draft.version
-
-
-def raise_bad_label() -> None:
-    """For a text that cannot be a label."""
-    check([Flaw("label", "must be letters, digits and '.', '_', '-', at most 64, and begin with a letter or digit")])
 
 
 def no_former_text(prompt_id: int, revision: int) -> FormerTextNotFound:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 
 from samovar.domains.prompts.model.prompt import Prompt
 from samovar.domains.prompts.store.tables import labels, prompts
@@ -71,12 +71,6 @@ async def drop(tx: Tx, team_id: str, prompt_id: int, label: str) -> bool:
         delete(labels).where(labels.c.team_id == team_id, labels.c.prompt_id == prompt_id, labels.c.label == label)
     )
     return found.rowcount == 1
-
-
-async def count_labels(tx: Tx, team_id: str, prompt_id: int) -> int:
-    """How many point to a version."""
-    query = select(func.count()).where(labels.c.team_id == team_id, labels.c.prompt_id == prompt_id)
-    return int((await tx.execute(query)).scalar_one())
 
 
 async def touch(tx: Tx, team_id: str, prompt_ids: Sequence[int]) -> None:
