@@ -142,9 +142,8 @@ async def test_of_two_writers_at_once_the_second_is_refused(served: Served) -> N
     assert (await tell(served, "PUT", "/v1/prompts/1", {"text": "c"}, {"If-Match": "x y"})).status == 400
 
 
-@pytest.mark.parametrize(
-    ("change", "where"),
-    [
+async def test_what_cannot_be_kept_is_named(served: Served) -> None:
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"text": "я" * 10_001}, "text"),
         ({"text": ""}, "text"),
         ({"name": "n" * 129}, "name"),
@@ -164,14 +163,13 @@ async def test_of_two_writers_at_once_the_second_is_refused(served: Served) -> N
         ({"variables": [{"name": "x", "type": "enum"}]}, "variables"),
         ({"id": 7}, "id"),
         ({"created_at": "2026-01-01T00:00:00Z"}, "created_at"),
-    ],
-)
-async def test_what_cannot_be_kept_is_named(served: Served, change: dict[str, Any], where: str) -> None:
-    body = {"namespace": "default", "name": "p", "text": "Hello", **change}
-    answer = await tell(served, "POST", "/v1/prompts", body)
-    assert answer.status == 422, answer.body
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert where in answer.body.decode()
+    ]
+    for change, where in wrong:
+        body = {"namespace": "default", "name": "p", "text": "Hello", **change}
+        answer = await tell(served, "POST", "/v1/prompts", body)
+        assert answer.status == 422, (change, answer.body)
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert where in answer.body.decode()
     assert (await served.ask("GET", "/v1/prompts")).json["items"] == []
 
 
@@ -189,43 +187,36 @@ async def test_an_id_in_a_put_is_refused_and_overwrites_nothing(served: Served) 
     assert (await served.ask("GET", f"/v1/prompts/{other['id']}")).json == other
 
 
-@pytest.mark.parametrize(
-    "text", ["ж" * 10_000, "\U0001f468\U0001f3fd" * 5_000, "a\r\nb\tc ёЁ \u202e", "   ", "{{{{x}}}}"]
-)
-async def test_texts_come_back_as_they_were_sent(served: Served, text: str) -> None:
-    made = await make(served, text=text)
-    assert made["text"] == text
-    assert (await served.ask("GET", "/v1/prompts/1")).json["text"] == text
+async def test_texts_come_back_as_they_were_sent(served: Served) -> None:
+    for text in ["ж" * 10_000, "\U0001f468\U0001f3fd" * 5_000, "a\r\nb\tc ёЁ \u202e", "   ", "{{{{x}}}}"]:
+        made = await make(served, text=text)
+        assert made["text"] == text
+        assert (await served.ask("GET", f"/v1/prompts/{made['id']}")).json["text"] == text
 
 
-@pytest.mark.parametrize(
-    "raw", [rb'"a\u0000b"', b'"a\x00b"', rb'"\ud800"', rb'"x\udfff"', b'"\xff\xfe"', b"1", b"null", b"[" * 2000]
-)
-async def test_characters_that_are_none_are_refused(served: Served, raw: bytes) -> None:
-    body = b'{"namespace": "default", "name": "p", "text": ' + raw + b"}"
-    assert (await tell(served, "POST", "/v1/prompts", body)).status in (400, 422)
-    body = b'{"namespace": "default", "name": ' + raw + b', "text": "x"}'
-    assert (await tell(served, "POST", "/v1/prompts", body)).status in (400, 422)
+async def test_characters_that_are_none_are_refused(served: Served) -> None:
+    for raw in [rb'"a\u0000b"', b'"a\x00b"', rb'"\ud800"', rb'"x\udfff"', b'"\xff\xfe"', b"1", b"null", b"[" * 2000]:
+        body = b'{"namespace": "default", "name": "p", "text": ' + raw + b"}"
+        assert (await tell(served, "POST", "/v1/prompts", body)).status in (400, 422), raw
+        body = b'{"namespace": "default", "name": ' + raw + b', "text": "x"}'
+        assert (await tell(served, "POST", "/v1/prompts", body)).status in (400, 422), raw
 
 
-@pytest.mark.parametrize(
-    "word", ["0", "-1", "abc", "1.0", "9" * 19, "9" * 40, "%00", "%D9%A1", "1%2F", "default%2F", "versions", "²"]
-)
-async def test_what_is_no_id_is_not_found(served: Served, word: str) -> None:
+async def test_what_is_no_id_is_not_found(served: Served) -> None:
     await make(served)
-    path = f"/v1/prompts/{word}".encode().decode("latin-1")
-    answer = await served.ask("GET", path)
-    assert answer.status in (400, 404), answer.body
-    assert answer.headers["content-type"] == "application/problem+json"
-    for method, rest in (("PUT", ""), ("DELETE", ""), ("PUT", "/default"), ("GET", "/versions"), ("GET", "/diff")):
-        found = await tell(served, method, path + rest, {"text": "x"} if method == "PUT" else None)
-        assert found.status in (400, 404, 405, 422), (method, rest, found.body)
+    for word in ("0", "-1", "abc", "1.0", "9" * 19, "9" * 40, "%00", "%D9%A1", "1%2F", "default%2F", "versions", "²"):
+        path = f"/v1/prompts/{word}".encode().decode("latin-1")
+        answer = await served.ask("GET", path)
+        assert answer.status in (400, 404), (word, answer.body)
+        assert answer.headers["content-type"] == "application/problem+json"
+        for method, rest in (("PUT", ""), ("DELETE", ""), ("PUT", "/default"), ("GET", "/versions"), ("GET", "/diff")):
+            found = await tell(served, method, path + rest, {"text": "x"} if method == "PUT" else None)
+            assert found.status in (400, 404, 405, 422), (word, method, rest, found.body)
     assert (await served.ask("GET", "/v1/prompts/1")).json["text"] == "Hello"
 
 
-@pytest.mark.parametrize(
-    ("query", "where"),
-    [
+async def test_a_list_that_cannot_be_asked_for_is_refused_with_the_parameter(served: Served) -> None:
+    for query, where in [
         ("limit=0", "limit"),
         ("limit=101", "limit"),
         ("limit=x", "limit"),
@@ -237,13 +228,9 @@ async def test_what_is_no_id_is_not_found(served: Served, word: str) -> None:
         ("tag=%00", "tag"),
         ("lang=Russian", "lang"),
         ("&".join(f"x{n}=1" for n in range(60)), "query"),
-    ],
-)
-async def test_a_list_that_cannot_be_asked_for_is_refused_with_the_parameter(
-    served: Served, query: str, where: str
-) -> None:
-    answer = await served.ask("GET", f"/v1/prompts?{query}")
-    assert (answer.status, answer.json["errors"][0]["where"]) == (422, where)
+    ]:
+        answer = await served.ask("GET", f"/v1/prompts?{query}")
+        assert (answer.status, answer.json["errors"][0]["where"]) == (422, where), query
 
 
 async def test_a_stranger_reads_and_does_not_write_where_reading_is_open(served: Served) -> None:
