@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -14,10 +15,18 @@ import pytest
 from tests.cli.conftest import Terminal
 
 
-@pytest.fixture
-def full(terminal: Terminal) -> Terminal:
-    """A terminal whose installation has a wallet."""
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of an installation that has a wallet, to be copied."""
+    terminal = Terminal(tmp_path_factory.mktemp("installed"))
     terminal.type("wallets", "create", "lab", "--credits", "12.5")
+    return terminal.folder / "data"
+
+
+@pytest.fixture
+def full(installed: Path, terminal: Terminal) -> Terminal:
+    """A terminal whose installation has a wallet."""
+    shutil.copytree(installed, terminal.folder / "data")
     return terminal
 
 
