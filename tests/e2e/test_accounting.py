@@ -77,6 +77,8 @@ def test_aliases_and_bare_names_lead_to_their_model(samovar: Samovar) -> None:
         outcome = call(samovar, WAYS[0], "hello", model=asked)
         assert outcome.status == 200, outcome.text
         assert outcome.headers["x-samovar-model"] == "sandbox/echo"
+    # Other tests ask this Samovar what it has.
+    assert samovar.request("DELETE", f"/api/aliases/{name}")[0] == 204
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)

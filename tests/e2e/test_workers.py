@@ -33,7 +33,7 @@ def _value(samovar: Samovar, series: str) -> float:
 
 def _becomes(samovar: Samovar, series: str, value: float) -> bool:
     """Whether it is so soon: a worker hands its counts on every few seconds."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while _value(samovar, series) != value and time.monotonic() < deadline:
         time.sleep(0.2)
     return _value(samovar, series) == value

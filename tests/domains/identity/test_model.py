@@ -17,6 +17,7 @@ from samovar.domains.identity.model import (
     IssuedKey,
     Key,
     KeyState,
+    OpenSurface,
     Permission,
     PersonRole,
     Scope,
@@ -67,7 +68,7 @@ def a_maker(kind: PrincipalKind = PrincipalKind.PERSON, **fields: object) -> Pri
 
 
 def test_every_role_and_scope_has_its_row_in_the_one_table() -> None:
-    assert set(PERMISSIONS) == {*ServiceRole, *Scope}
+    assert set(PERMISSIONS) == {*ServiceRole, *Scope, *OpenSurface}
     assert set(SERVICE_ROLE_OF) == set(PersonRole)
 
 

@@ -85,8 +85,9 @@ async def test_calls_that_hold_far_more_than_they_cost_share_the_wallet_to_its_e
     payer = customer(three[0], credits="10")
     heard = await raced(three, payer, 300, text="one", most=100)
     paid = await balanced(payer, heard, credits=100 * COST)
-    # A call is held at eleven times its cost, and may be refused when less than that is left in a process.
-    assert 89 <= paid <= 100
+    # A call is held at eleven times its cost, and may be refused when less than that is left in a process. What processes
+    # have left comes together again, but on a busy machine not before the calls that wait for it have lost their patience.
+    assert 100 - 3 * 11 <= paid <= 100
 
 
 @pytest.mark.soak

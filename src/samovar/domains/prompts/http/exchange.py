@@ -121,9 +121,11 @@ async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byt
 
 
 def _exported() -> dict[str, Any]:
-    kinds = {
-        Form.JSON: {"type": "object", "required": ["exported_at", "count", "prompts"]},
-        Form.YAML: {"type": "string"},
+    document = {"type": "object", "required": ["exported_at", "count", "prompts"]}
+    kinds: dict[Form, dict[str, Any]] = {
+        Form.JSON: document,
+        # A reader of YAML sees what a reader of JSON does.
+        Form.YAML: document,
         Form.MARKDOWN: {"type": "string", "format": "binary"},
     }
     content = {MEDIA_TYPES[form]: {"schema": schema} for form, schema in kinds.items()}
