@@ -29,7 +29,7 @@ from samovar.domains.prompts.http import PREFIX
 from samovar.domains.usage import http as usage_http
 from samovar.domains.vision import http as vision_http
 from samovar.ports.asgi import Route
-from samovar.ports.dialect import Dialect
+from samovar.ports.dialect import Surface
 from samovar.providers.gemini import GeminiContent, StreamForm
 
 log = structlog.get_logger()
@@ -85,7 +85,7 @@ def data_plane(services: Services) -> Iterator[Route]:
         base_headers=SECURITY_HEADERS,
     )
 
-    def entrance(dialect: Dialect, **differences: Any) -> gateway_http.ChatEntrance:
+    def entrance(dialect: Surface, **differences: Any) -> gateway_http.ChatEntrance:
         return gateway_http.ChatEntrance(
             dialect=dialect,
             service=services.gateway,

@@ -1,6 +1,6 @@
 """How a wire language is read and written, in both directions, and who speaks it.
 
-A :class:`Dialect` is a wire format (OpenAI chat, Anthropic messages): as a *surface* it reads a caller's request and
+A :class:`Dialect` is a wire format (OpenAI chat, Anthropic messages): as a :class:`Surface` it reads a caller's request and
 writes the answer; as a *vendor's language* it writes our request and reads the answer. A :class:`Vendor` is somebody who
 speaks one or more dialects, with an address, a way to sign in, and quirks. When caller and vendor share a dialect the
 bytes pass through (:meth:`Dialect.splice`, :meth:`Dialect.relay`) and only a tap looks at them.
@@ -227,16 +227,19 @@ class Tapped(msgspec.Struct, frozen=True):
     """Strings in it that only their maker can read again (``ports.pins``)."""
 
 
-class Dialect(Protocol):
-    """One wire language, both ways."""
+class Surface(Protocol):
+    """What a caller speaks to us. Most are one half of a :class:`Dialect`; one that no vendor speaks is this alone."""
 
-    name: str
-    forwarded_headers: frozenset[bytes]
-    """Headers (lower case) of a caller that mean something to a vendor of this dialect and go on to it."""
-    default_headers: tuple[tuple[str, str], ...]
-    """Headers that a vendor of this dialect wants, for when the caller sent none of that name."""
+    @property
+    def name(self) -> str:
+        """Of the language. Only a :class:`Dialect` bears a name that stands in the paths of a :class:`Vendor`."""
+        ...
 
-    # -- as a surface
+    @property
+    def forwarded_headers(self) -> frozenset[bytes]:
+        """Headers (lower case) of a caller that mean something to a vendor of this language and go on to it."""
+        ...
+
     def read_head(self, body: bytes) -> Head:
         """Raises ``Malformed`` for what is no JSON, ``BadRequest`` shapes as ``Malformed`` with flaws."""
         ...
@@ -264,7 +267,13 @@ class Dialect(Protocol):
         """What tells a waiting client that we are there; may be empty."""
         ...
 
-    # -- as a vendor's language
+
+class Dialect(Surface, Protocol):
+    """One wire language, both ways: a surface, and what a vendor is spoken to in."""
+
+    default_headers: tuple[tuple[str, str], ...]
+    """Headers that a vendor of this dialect wants, for when the caller sent none of that name."""
+
     def write_request(self, request: ChatRequest, *, vendor: Vendor, drop_params: bool) -> bytes:
         """``request.model`` is already the vendor's own name. Raises :class:`Unsupported`."""
         ...

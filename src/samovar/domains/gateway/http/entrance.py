@@ -26,7 +26,7 @@ from samovar.kernel.ids import ULID_CHARS, hex_of_ulid
 from samovar.kernel.principal import Principal
 from samovar.ports.asgi import BROKEN, REQUEST_ID, Receive, Scope, Send, read_body, send_whole
 from samovar.ports.clock import Clock, Ids
-from samovar.ports.dialect import Dialect, Head, StreamWriter
+from samovar.ports.dialect import Head, StreamWriter, Surface
 from samovar.ports.embeddings import FigureSurface
 from samovar.ports.llm import ChatRequest
 
@@ -74,7 +74,7 @@ class ChatEntrance:
     def __init__(
         self,
         *,
-        dialect: Dialect,
+        dialect: Surface,
         service: GatewayService,
         identity: IdentityService,
         quotas: QuotaService,
@@ -185,7 +185,7 @@ class ChatEntrance:
         envelope: Envelope,
         principal: Principal,
         grant: Grant,
-        surface: Dialect,
+        surface: Surface,
         head: Head,
         body: bytes,
         call_id: str,

@@ -11,7 +11,7 @@ from samovar.domains.catalog.model import Target
 from samovar.domains.gateway.model.routing import Ranking
 from samovar.kernel.guard import GuardAction, GuardSide
 from samovar.kernel.principal import Principal
-from samovar.ports.dialect import Dialect, Head, Vendor
+from samovar.ports.dialect import Dialect, Head, Surface, Vendor
 from samovar.ports.llm import ChatRequest, Usage
 from samovar.ports.transport import Timeouts
 
@@ -78,7 +78,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     request_id: str
     principal: Principal
-    surface: Dialect
+    surface: Surface
     head: Head
     body: bytes
     started: float

@@ -4,13 +4,13 @@ from typing import NamedTuple, Protocol
 
 from samovar.kernel.principal import Principal
 from samovar.ports.asgi import Receive, Scope
-from samovar.ports.dialect import Dialect
+from samovar.ports.dialect import Surface
 
 
 class Prepared(NamedTuple):
     """What the gateway is asked: ``body`` as ``surface`` reads it, answered as ``surface`` writes it."""
 
-    surface: Dialect
+    surface: Surface
     body: bytes
 
 

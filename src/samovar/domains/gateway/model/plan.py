@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -11,7 +11,7 @@ from samovar.domains.gateway.errors import MadeElsewhere
 from samovar.domains.gateway.model.call import Attempt, Plan
 from samovar.domains.gateway.model.ranking import ONLY_TARGET, rank
 from samovar.domains.gateway.model.routing import OPEN_ATTEMPTS, Ranked, Ranking, Routing
-from samovar.ports.dialect import Dialect, Unsupported, Vendor
+from samovar.ports.dialect import Dialect, Surface, Unsupported, Vendor
 from samovar.ports.pins import maker_of
 
 _MAX_REASONS: Final = 3
@@ -21,7 +21,7 @@ _WHY: Final = {True: ONLY_TARGET, False: "in the group's order"}
 def plan(
     targets: Sequence[Target],
     *,
-    surface: Dialect,
+    surface: Surface,
     vendors: Mapping[str, Vendor],
     dialects: Mapping[str, Dialect],
     routing: Routing | None = None,
@@ -53,7 +53,7 @@ def plan(
 def plan_embeddings(
     targets: Sequence[Target],
     *,
-    surface: Dialect,
+    surface: Surface,
     vendors: Mapping[str, Vendor],
     dialects: Mapping[str, Dialect],
     routing: Routing | None = None,
@@ -71,7 +71,7 @@ def plan_embeddings(
         vendor = vendors[target.provider.vendor]
         spoken = [name for name in vendor.embedding_paths if name in dialects]
         if surface.name in spoken:
-            found.append(Attempt(target, vendor, surface, native=True))
+            found.append(Attempt(target, vendor, cast(Dialect, surface), native=True))
         elif spoken:
             found.append(Attempt(target, vendor, dialects[spoken[0]], native=False))
     if not found:
@@ -144,9 +144,10 @@ def counts_tokens(attempt: Attempt) -> bool:
     return attempt.native and attempt.dialect.name in attempt.vendor.count_paths
 
 
-def _attempt(target: Target, surface: Dialect, vendor: Vendor, dialects: Mapping[str, Dialect]) -> Attempt | None:
+def _attempt(target: Target, surface: Surface, vendor: Vendor, dialects: Mapping[str, Dialect]) -> Attempt | None:
     if surface.name in vendor.paths:
-        return Attempt(target, vendor, surface, native=True)
+        # The surface itself, and not the dialect of its name: the two may differ in form (Gemini's arrays).
+        return Attempt(target, vendor, cast(Dialect, surface), native=True)
     spoken = [name for name in vendor.paths if name in dialects]
     if not spoken:
         return None

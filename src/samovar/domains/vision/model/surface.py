@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from samovar.domains.vision.model.cleanup import Cleaner, cleaned
 from samovar.kernel.errors import SamovarError
-from samovar.ports.dialect import Dialect, Head, Relay, StreamReader, StreamWriter, Tapped, UpstreamError, Vendor
+from samovar.ports.dialect import Head, StreamWriter, Surface
 from samovar.ports.llm import ChatRequest, ChatResponse, Delta, PartOpened, Stopped, Text, TextDelta
 
 NAME: Final = "vision"
@@ -42,17 +42,16 @@ class _Chat(msgspec.Struct):
 
 
 class VisionSurface:
-    """A :class:`~samovar.ports.dialect.Dialect` for one call, or for none where only errors are told. ``clean`` makes what
+    """A :class:`~samovar.ports.dialect.Surface` for one call, or for none where only errors are told. ``clean`` makes what
     cleans an answer, ``None`` for one that is left as it is."""
 
     name = NAME
     forwarded_headers: frozenset[bytes] = frozenset()
-    default_headers: tuple[tuple[str, str], ...] = ()
 
     def __init__(
         self,
         *,
-        chat: Dialect,
+        chat: Surface,
         problem: WriteProblem,
         clean: Callable[[], Cleaner] | None = None,
         prompt_id: int | None = None,
@@ -61,8 +60,6 @@ class VisionSurface:
         self._problem = problem
         self._clean = clean
         self._prompt_id = prompt_id
-
-    # -- as a surface
 
     def read_head(self, body: bytes) -> Head:
         """Of what :func:`~samovar.domains.vision.model.asking.chat_body` made."""
@@ -73,7 +70,7 @@ class VisionSurface:
         return self._chat.read_request(body)
 
     def amended(self, body: bytes, *, max_output_tokens: int | None, drop_params: bool) -> bytes:
-        """See :meth:`samovar.ports.dialect.Dialect.amended`."""
+        """See :meth:`samovar.ports.dialect.Surface.amended`."""
         return self._chat.amended(body, max_output_tokens=max_output_tokens, drop_params=drop_params)
 
     def write_response(self, response: ChatResponse, *, extra: Mapping[str, object] | None = None) -> bytes:
@@ -105,36 +102,6 @@ class VisionSurface:
     def keep_alive(self) -> bytes:
         """A comment."""
         return self._chat.keep_alive()
-
-    # -- nobody is spoken to in it
-
-    def write_request(self, request: ChatRequest, *, vendor: Vendor, drop_params: bool) -> bytes:
-        """No vendor has it: see ``Vendor.paths``."""
-        raise NotImplementedError
-
-    def read_response(self, body: bytes, *, vendor: Vendor) -> ChatResponse:
-        """As :meth:`write_request`."""
-        raise NotImplementedError
-
-    def stream_reader(self, *, vendor: Vendor) -> StreamReader:
-        """As :meth:`write_request`."""
-        raise NotImplementedError
-
-    def read_error(self, status: int, body: bytes, *, header: Callable[[str], str | None]) -> UpstreamError:
-        """As :meth:`write_request`."""
-        raise NotImplementedError
-
-    def splice(self, body: bytes, *, model: str, vendor: Vendor) -> bytes:
-        """As :meth:`write_request`."""
-        raise NotImplementedError
-
-    def tap(self, body: bytes, *, vendor: Vendor) -> Tapped:
-        """As :meth:`write_request`."""
-        raise NotImplementedError
-
-    def relay(self, *, vendor: Vendor, wants_usage: bool, maker: str = "") -> Relay:
-        """As :meth:`write_request`."""
-        raise NotImplementedError
 
 
 class _CleanWriter:

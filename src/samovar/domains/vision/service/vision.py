@@ -22,7 +22,7 @@ from samovar.kernel.errors import NotFound, SamovarError
 from samovar.kernel.money import credits_text
 from samovar.kernel.principal import Principal
 from samovar.ports.clock import Clock
-from samovar.ports.dialect import Dialect
+from samovar.ports.dialect import Surface
 
 _ALL: Final = "auto:quality"
 """What stands for all models that a caller may use."""
@@ -37,7 +37,7 @@ class VisionService:
         *,
         whole: Callable[[Call], Awaitable[Answer]],
         catalog: CatalogService,
-        chat: Dialect,
+        chat: Surface,
         problem: WriteProblem,
         pictures: Pictures,
         cleanups: Cleanups,
