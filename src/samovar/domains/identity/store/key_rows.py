@@ -1,9 +1,4 @@
-"""All SQL of identity. Functions take the open transaction first and filter by team first.
-
-Two exceptions, both on purpose: looking a key up by its hash is how a caller's team becomes known, so it cannot be
-filtered by team; and ``installation`` holds facts of the whole installation (the admin token's hash, the master key's
-check value), one row a fact.
-"""
+"""Teams, gateway keys, and facts of the installation."""
 
 from collections.abc import Sequence
 from datetime import datetime
