@@ -6,9 +6,8 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+# Rich is loaded by what needs it: data goes out without.
 
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -23,7 +22,15 @@ class CannotDo(Exception):
 
 def note(text: str) -> None:
     """A word to whoever sits there."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
+    complain("", text)
+
+
+def complain(what: str, text: str) -> None:
+    """A word to whoever sits there, of which ``what`` stands out: ``text`` is what there is to say of it."""
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text.assemble((what, "red"), text))
 
 
 def say(text: str) -> None:
@@ -43,6 +50,10 @@ def say_json(data: Any) -> None:
 
 def say_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
     """A table; the columns named in ``right`` hold figures. Through a pipe it is wide, so that nothing is cut off."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")

@@ -6,22 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from samovar import __version__
 from samovar.cli import backup, jobs, keys, prompts, providers, quotas, routes, wallets
-from samovar.cli.output import AsJson
+from samovar.cli.output import AsJson, complain, note
 from samovar.cli.targets import AdminToken, By, Key, Url
 
-app = typer.Typer(
-    name="samovar",
-    help="One self-hosted service between a team and every AI model it uses.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-_ERR = Console(stderr=True, highlight=False, soft_wrap=True)
+app = typer.Typer()
 
 
 def run(words: Sequence[str] | None = None) -> None:
@@ -30,38 +21,54 @@ def run(words: Sequence[str] | None = None) -> None:
 
     Exit status 0 is done, 1 failed, 2 wrong settings or arguments.
     """
+    try:
+        _whole()(words, prog_name="samovar")
+    except Exception as error:  # edge: what is no defect of ours is said in words, and ends the process
+        status = _said(error)
+        if status is None:
+            raise
+        sys.exit(status)
+
+
+def _whole() -> typer.Typer:
+    """All commands under one name; made for each run, so that a second one in a process finds none of them twice."""
+    whole = typer.Typer(
+        name="samovar",
+        help="One self-hosted service between a team and every AI model it uses.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    whole.add_typer(app)
+    whole.add_typer(backup.app, name="backup")
+    whole.add_typer(jobs.app, name="jobs")
+    whole.add_typer(keys.app, name="keys")
+    whole.add_typer(prompts.app, name="prompts")
+    whole.add_typer(providers.app, name="providers")
+    whole.add_typer(quotas.app, name="quotas")
+    whole.add_typer(routes.app, name="routes")
+    whole.add_typer(wallets.app, name="wallets")
+    whole.add_typer(wallets.ledger, name="ledger")
+    return whole
+
+
+def _said(error: Exception) -> int | None:
+    """The exit status, where the user can mend it and was told how. Of values that are wrong only the master key's is the
+    user's; any other is a defect of ours."""
+    # Only now: the settings take longer to load than most of what needs none of them takes to run.
+    from samovar.adapters.aesgcm import BadMasterKey
     from samovar.app.settings import SettingsInvalid
     from samovar.cli.output import CannotDo
     from samovar.kernel.errors import SamovarError
 
-    app.add_typer(backup.app, name="backup")
-    app.add_typer(jobs.app, name="jobs")
-    app.add_typer(keys.app, name="keys")
-    app.add_typer(prompts.app, name="prompts")
-    app.add_typer(providers.app, name="providers")
-    app.add_typer(quotas.app, name="quotas")
-    app.add_typer(routes.app, name="routes")
-    app.add_typer(wallets.app, name="wallets")
-    app.add_typer(wallets.ledger, name="ledger")
-    try:
-        app(words, prog_name="samovar")
-    except SettingsInvalid as error:
-        _ERR.print("[red]The settings are not right:[/red]")
-        for flaw in error.flaws:
-            _ERR.print(f"  - {flaw}", markup=False)
-        sys.exit(2)
-    except (CannotDo, SamovarError, ValueError, OSError) as error:
-        if not _is_plain(error):
-            raise
-        _ERR.print(f"[red]samovar:[/red] {escape(_words(error))}")
-        sys.exit(1)
-
-
-def _is_plain(error: Exception) -> bool:
-    """Of values that are wrong only the master key's is the user's to mend; any other is a defect of ours."""
-    from samovar.adapters.aesgcm import BadMasterKey
-
-    return isinstance(error, BadMasterKey) or not isinstance(error, ValueError)
+    if isinstance(error, SettingsInvalid):
+        complain("The settings are not right:", "".join(f"\n  - {flaw}" for flaw in error.flaws))
+        return 2
+    is_defect = isinstance(error, ValueError) and not isinstance(error, BadMasterKey)
+    if isinstance(error, CannotDo | SamovarError | BadMasterKey | OSError) and not is_defect:
+        complain("samovar:", f" {_words(error)}")
+        return 1
+    return None
 
 
 def _words(error: Exception) -> str:
@@ -211,5 +218,5 @@ def openapi(
         output.write_text(text, "utf-8")
         typer.echo(f"wrote {output}")
     elif not output.exists() or output.read_text("utf-8") != text:
-        _ERR.print(f"{output} is stale: run `samovar openapi`")
+        note(f"{output} is stale: run `samovar openapi`")
         raise typer.Exit(1)
