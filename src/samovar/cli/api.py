@@ -231,7 +231,11 @@ async def _local(settings: Settings) -> AsyncIterator[Api]:
     # All that answers, whatever the server's processes are; it runs no jobs, for it soon ends. The token is never stored.
     own = {"roles": ("gateway", "admin"), "workers": 1, "admin_token": SecretStr(token)}
     services = Services(settings.model_copy(update=own))
-    first = await services.prepare()
+    try:
+        first = await services.prepare()
+    except BaseException:
+        await services.database.close()
+        raise
     if first is not None and first.key is not None:
         note(f"A new installation, in {settings.data_dir}. Its first key, shown once: {first.key.secret}")
     async with services.running():

@@ -26,15 +26,20 @@ def serve(settings: Settings, *, reload: bool) -> None:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         # prometheus_client reads this once, when it is imported, in every worker.
         os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+    from samovar.app.telemetry import logs
+
+    logs.configure(json=settings.json_logs, level=settings.log_level)
+    with _bind(settings.host, settings.port) as listening:
+        _serve_on(listening, settings, reload=reload)
+
+
+def _serve_on(listening: socket.socket, settings: Settings, *, reload: bool) -> None:
     from uvicorn.server import Server
     from uvicorn.supervisors import ChangeReload, Multiprocess
 
     from samovar.app.application import create_app
     from samovar.app.server import config_of
-    from samovar.app.telemetry import logs
 
-    logs.configure(json=settings.json_logs, level=settings.log_level)
-    listening = _bind(settings.host, settings.port)
     settings = settings.model_copy(update={"port": listening.getsockname()[1]})
     asyncio.run(_prepare(settings))
     config = config_of(
