@@ -1,32 +1,15 @@
-"""The command as users type it: a process of its own, in a directory of its own."""
+"""Commands as users type them, in a directory of its own: in this process, or as a process of their own."""
 
-import json
-import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import Samovar, start_samovar
-
-
-@dataclass(frozen=True)
-class Done:
-    """A command that ended."""
-
-    status: int
-    out: str
-    err: str
-
-    def json(self) -> Any:
-        """What it printed, parsed."""
-        assert self.status == 0, self.err
-        return json.loads(self.out)
+from tests.support.typed import Done, environment_with, typed
 
 
 @dataclass(frozen=True)
@@ -35,21 +18,17 @@ class Terminal:
 
     folder: Path
 
-    def environment(self, settings: dict[str, str]) -> dict[str, str]:
-        """This process's environment without what would configure a Samovar, and with ``settings``."""
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("SAMOVAR_") and not re.search(r"_(API_KEY|BASE_URL)$|^ADMIN_TOKEN$", name)
-        }
-        return {**inherited, "SAMOVAR_PORT": "0", **settings}
-
     def type(self, *words: str, settings: dict[str, str] | None = None, given: str = "") -> Done:
-        """Run ``samovar`` with these words, and wait; ``given`` stands on its standard input."""
+        """Run ``samovar`` with these words, and wait; ``given`` stands on its standard input. It runs in this process: a start
+        of Python takes longer than most commands."""
+        return typed(words, folder=self.folder, environment=environment_with(settings or {}), given=given)
+
+    def start(self, *words: str, settings: dict[str, str] | None = None, given: str = "") -> Done:
+        """As :meth:`type`, as a process of its own."""
         done = subprocess.run(
             [sys.executable, "-m", "samovar", *words],
             cwd=self.folder,
-            env=self.environment(settings or {}),
+            env=environment_with(settings or {}),
             input=given,
             capture_output=True,
             text=True,

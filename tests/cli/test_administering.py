@@ -18,7 +18,7 @@ def may_call(server: Samovar, key: str) -> bool:
 
 
 def test_a_key_made_beside_a_running_server_works_there(server: Samovar) -> None:
-    made = beside(server).type("keys", "create", "laptop")
+    made = beside(server).start("keys", "create", "laptop")
     assert made.status == 0, made.err
     assert may_call(server, made.out.strip())
 
@@ -46,7 +46,7 @@ def test_a_server_far_away_refuses_a_wrong_token_and_the_command_says_so(server:
 
 
 def test_where_no_server_answers_the_command_says_how_to_start_one(terminal: Terminal) -> None:
-    done = terminal.type("keys", "list", "--url", "http://127.0.0.1:9", "--admin-token", "any-token")
+    done = terminal.start("keys", "list", "--url", "http://127.0.0.1:9", "--admin-token", "any-token")
     assert done.status == 1
     assert "`samovar serve`" in done.err
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Terminal
+from tests.support.typed import environment_with
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def test_a_damaged_backup_is_told_and_not_restored(full: Terminal) -> None:
 def test_a_backup_goes_through_pipes_and_under_a_passphrase(full: Terminal) -> None:
     (full.folder / "phrase").write_text("correct horse battery\n")
     words = [sys.executable, "-m", "samovar", "backup", "create", "-o", "-", "--passphrase-file", "phrase"]
-    made = subprocess.run(words, cwd=full.folder, env=full.environment({}), capture_output=True, timeout=60)
+    made = subprocess.run(words, cwd=full.folder, env=environment_with({}), capture_output=True, timeout=60)
     assert made.stdout.startswith(b"age-encryption.org/v1\n-> scrypt ")
     sealed = full.folder / "sealed"
     sealed.write_bytes(made.stdout)
@@ -142,7 +143,7 @@ def test_a_restore_that_is_killed_leaves_what_was_there(full: Terminal) -> None:
     full.type("wallets", "create", "later")
     words = [sys.executable, "-m", "samovar", "backup", "restore", "--replace", "-"]
     content = (full.folder / "one.tar").read_bytes()
-    with subprocess.Popen(words, cwd=full.folder, env=full.environment({}), stdin=subprocess.PIPE) as restoring:
+    with subprocess.Popen(words, cwd=full.folder, env=environment_with({}), stdin=subprocess.PIPE) as restoring:
         assert restoring.stdin is not None
         # All but the end: it fills the tables, and waits for the proof.
         restoring.stdin.write(content[:-2048])

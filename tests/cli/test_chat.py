@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.conftest import Done, Terminal
+from tests.cli.conftest import Terminal
 from tests.e2e.conftest import Samovar
+from tests.support.typed import Done, environment_with
 
 
 def talk(terminal: Terminal, server: Samovar, *words: str, given: str = "") -> Done:
@@ -73,7 +74,7 @@ class Screen:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "samovar", "chat"],
             cwd=terminal.folder,
-            env=terminal.environment({"SAMOVAR_URL": server.url, "SAMOVAR_KEY": server.key}),
+            env=environment_with({"SAMOVAR_URL": server.url, "SAMOVAR_KEY": server.key}),
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

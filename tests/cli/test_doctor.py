@@ -3,10 +3,14 @@
 import json
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from tests.cli.conftest import Terminal
+from tests.support.sockets import closed_port
 
 
 def findings(terminal: Terminal, settings: dict[str, str]) -> tuple[int, dict[str, list[Any]]]:
@@ -20,6 +24,21 @@ def listing(folder: Path) -> list[tuple[str, int]]:
     return sorted((str(path), path.stat().st_size) for path in folder.rglob("*"))
 
 
+@contextmanager
+def stranger() -> Iterator[int]:
+    """The port of a server that is no Samovar: it hangs up on whoever calls."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def hang_up() -> None:
+            caller, _ = listening.accept()
+            caller.close()
+
+        thread = Thread(target=hang_up)
+        thread.start()
+        yield listening.getsockname()[1]
+        thread.join(10)
+
+
 def test_an_empty_place_is_well_and_stays_empty(terminal: Terminal) -> None:
     status, found = findings(terminal, {})
     assert status == 0, found
@@ -29,7 +48,7 @@ def test_an_empty_place_is_well_and_stays_empty(terminal: Terminal) -> None:
 
 def test_a_healthy_installation_is_well_and_shown_line_by_line(terminal: Terminal) -> None:
     assert terminal.type("keys", "list").status == 0
-    done = terminal.type("doctor")
+    done = terminal.start("doctor")
     assert done.status == 0, done.out
     for line in ("ok   python", "ok   master key", "ok   database", "ok   secrets", "ok   clock", ", 0 wrong"):
         assert line in done.out
@@ -65,14 +84,11 @@ def test_a_data_directory_that_cannot_be_written_is_found(terminal: Terminal) ->
 
 
 def test_faults_of_the_network_are_found_all_at_once(terminal: Terminal) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as stranger:
-        stranger.settimeout(0.1)
-        free = socket.create_server(("127.0.0.1", 0))
-        closed = free.getsockname()[1]
-        free.close()
+    closed = closed_port()
+    with stranger() as port:
         settings = {
             "SAMOVAR_REDIS_URL": f"redis://127.0.0.1:{closed}/0",
-            "SAMOVAR_PORT": str(stranger.getsockname()[1]),
+            "SAMOVAR_PORT": str(port),
             "OPENAI_API_KEY": "sk-unused",
             "OPENAI_BASE_URL": f"http://127.0.0.1:{closed}/v1",
             "XAI_BASE_URL": f"http://127.0.0.1:{closed}/v1",

@@ -2,14 +2,21 @@
 
 import io
 import json
+import shutil
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 
-from tests.cli.conftest import Done, Terminal
-from tests.e2e.conftest import ADMIN_TOKEN, Samovar, start_samovar
+from samovar.app.telemetry import logs
+from tests.app.conftest import ADMIN, ADMIN_TOKEN
+from tests.cli.conftest import Terminal
+from tests.support.installations import running, say, settings_at
+from tests.support.typed import Done, own_logging
 
 Prompts = Callable[..., Done]
 
@@ -22,17 +29,36 @@ HELLO = {
 }
 
 
-@pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Samovar]:
-    """A server whose registry is empty."""
-    (tmp_path / "server").mkdir()
-    running = start_samovar(tmp_path / "server", {"SAMOVAR_PROMPT_WRITES": "2/minute"})
-    yield running
-    running.stop()
+class Registry(NamedTuple):
+    """A server with prompts."""
+
+    url: str
+    key: str
+    ask: Callable[[str, str], int]
+    """The status that the administrator's request is answered with."""
 
 
 @pytest.fixture
-def prompts(registry: Samovar, terminal: Terminal) -> Prompts:
+def registry(tmp_path: Path, sqlite_template: Path) -> Iterator[Registry]:
+    """A server whose registry is empty. It runs in this process, as a start for each test would take longer than the test."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+    shutil.copyfile(sqlite_template, folder / "samovar.db")
+    settings = settings_at(folder, "", prompt_writes="2/minute")
+    with own_logging(), start_blocking_portal() as portal:
+        # Not to where the commands print.
+        logs.configure(json=True, level="error", stream=io.StringIO())
+        with portal.wrap_async_context_manager(running(settings)) as served:
+            made = portal.call(say, served, "POST", "/api/keys", {"name": "tests"})
+
+            def ask(method: str, path: str) -> int:
+                return portal.call(partial(served.ask, method, path, headers=ADMIN)).status
+
+            yield Registry(f"http://127.0.0.1:{served.port}", made["key"], ask)
+
+
+@pytest.fixture
+def prompts(registry: Registry, terminal: Terminal) -> Prompts:
     """``samovar prompts`` against that server."""
     settings = {"SAMOVAR_URL": registry.url, "ADMIN_TOKEN": ADMIN_TOKEN}
     return lambda *words, given="": terminal.type("prompts", *words, settings=settings, given=given)
@@ -131,7 +157,7 @@ def test_what_the_registry_changed_since_is_neither_pushed_nor_pulled_over(
 
 
 def test_pulling_brings_what_others_did_and_keeps_what_was_done_here(
-    prompts: Prompts, registry: Samovar, terminal: Terminal
+    prompts: Prompts, registry: Registry, terminal: Terminal
 ) -> None:
     prompts("import", "-", given=json.dumps([HELLO, *({"name": name, "text": "x"} for name in ("calm", "gone"))]))
     prompts("pull", "p")
@@ -141,7 +167,7 @@ def test_pulling_brings_what_others_did_and_keeps_what_was_done_here(
     made.write_text("---\ntags: [new]\n---\nBy hand\n")
     prompts("import", "-", given=json.dumps([{"name": "greet", "lang": "ru", "text": "theirs", "labels": ["staging"]}]))
     (gone,) = [one["id"] for one in prompts("list", "--json").json() if one["name"] == "gone"]
-    assert registry.request("DELETE", f"/v1/prompts/{gone}")[0] == 204
+    assert registry.ask("DELETE", f"/v1/prompts/{gone}") == 204
 
     done = {one["path"]: one["what"] for one in prompts("pull", "p", "--json").json()}
     assert done == {
@@ -162,7 +188,7 @@ def test_pulling_brings_what_others_did_and_keeps_what_was_done_here(
     assert prompts("get", "by hand", "-n", "neu", "--json").json()["tags"] == ["new"]
 
 
-def test_a_key_that_may_read_pulls_and_does_not_push(registry: Samovar, terminal: Terminal) -> None:
+def test_a_key_that_may_read_pulls_and_does_not_push(registry: Registry, terminal: Terminal) -> None:
     settings = {"SAMOVAR_URL": registry.url, "SAMOVAR_KEY": registry.key}
     assert terminal.type("prompts", "pull", "p", settings=settings).status == 0
     (terminal.folder / "p" / "default").mkdir()

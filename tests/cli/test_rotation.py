@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Done, Terminal
+from tests.cli.conftest import Terminal
 from tests.cli.test_administering import beside, may_call
 from tests.e2e.conftest import ADMIN_TOKEN, Samovar
+from tests.support.typed import Done, environment_with
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "rotate_api_keys.py"
 
@@ -76,7 +77,7 @@ def run_script(terminal: Terminal, settings: dict[str, str]) -> Done:
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "rotate-expiring", "--within", "10m", "--grace", "0s"],
         cwd=terminal.folder,
-        env=terminal.environment(settings),
+        env=environment_with(settings),
         capture_output=True,
         text=True,
         timeout=60,

@@ -66,7 +66,7 @@ def test_a_secret_in_wrong_settings_is_not_repeated(terminal: Terminal) -> None:
 
 
 def test_an_unknown_option_ends_with_status_2(terminal: Terminal) -> None:
-    assert terminal.type("serve", "--prot", "1").status == 2
+    assert terminal.start("serve", "--prot", "1").status == 2
 
 
 ADDRESSES = {
