@@ -40,6 +40,11 @@ class Permission(StrEnum):
     JOBS_WRITE = "jobs:write"
     BACKUPS_READ = "backups:read"
     BACKUPS_WRITE = "backups:write"
+    FILES_READ = "files:read"
+    FILES_WRITE = "files:write"
+    FILES_DELETE = "files:delete"
+    ELEMENTS_READ = "elements:read"
+    ELEMENTS_ADMIN = "elements:admin"
 
 
 class ServiceRole(StrEnum):
@@ -68,6 +73,7 @@ class Scope(StrEnum):
     USAGE = "usage"
     KEYS = "keys"
     PROMPTS = "prompts"
+    FILES = "files"
     ADMIN = "admin"
 
 
@@ -84,20 +90,26 @@ class OpenSurface(StrEnum):
 _P = Permission
 _EVERYTHING: Final = frozenset(Permission)
 _EVERY_READ: Final = frozenset(p for p in Permission if p.endswith(":read"))
+# Of one's own files: who may read the elements sees the whole team's (see domains/files).
+_OWN_FILES: Final = frozenset({_P.FILES_READ, _P.FILES_WRITE, _P.FILES_DELETE})
 
 PERMISSIONS: Final[Mapping[ServiceRole | Scope | OpenSurface, frozenset[Permission]]] = MappingProxyType(
     {
         ServiceRole.ADMIN: _EVERYTHING,
         ServiceRole.USER: frozenset(
             {_P.GATEWAY_CALL, _P.MODELS_READ, _P.USAGE_READ, _P.KEYS_READ, _P.PROMPTS_READ, _P.PROMPTS_WRITE}
-        ),
+        )
+        | _OWN_FILES,
         ServiceRole.AUDITOR: _EVERY_READ,
-        ServiceRole.READONLY: frozenset({_P.MODELS_READ, _P.USAGE_READ, _P.PROMPTS_READ}),
-        Scope.GATEWAY: frozenset({_P.GATEWAY_CALL, _P.MODELS_READ, _P.PROMPTS_READ}),
+        ServiceRole.READONLY: frozenset(
+            {_P.MODELS_READ, _P.USAGE_READ, _P.PROMPTS_READ, _P.FILES_READ, _P.ELEMENTS_READ}
+        ),
+        Scope.GATEWAY: frozenset({_P.GATEWAY_CALL, _P.MODELS_READ, _P.PROMPTS_READ}) | _OWN_FILES,
         Scope.MODELS: frozenset({_P.MODELS_READ}),
         Scope.USAGE: frozenset({_P.USAGE_READ}),
         Scope.KEYS: frozenset({_P.KEYS_READ, _P.KEYS_WRITE}),
         Scope.PROMPTS: frozenset({_P.PROMPTS_READ, _P.PROMPTS_WRITE}),
+        Scope.FILES: _OWN_FILES,
         Scope.ADMIN: _EVERYTHING,
         OpenSurface.VISION: frozenset({_P.GATEWAY_CALL}),
         OpenSurface.PROMPTS_READ: frozenset({_P.PROMPTS_READ}),

@@ -1,40 +1,12 @@
-"""Words as search knows them: Russian and English stems, the same in what is written and in what is asked."""
+"""What of a prompt is searched."""
 
-import re
-import unicodedata
 from collections.abc import Sequence
-from typing import Final
 
-MAX_QUERY_CHARS: Final = 200
-MAX_QUERY_WORDS: Final = 16
-_MAX_WORD_CHARS: Final = 64
-_WORD: Final = re.compile(r"[^\W_]+")
-_CYRILLIC: Final = re.compile(r"[\u0400-\u04ff]")
+from samovar.ports.words import MAX_QUERY_CHARS, MAX_QUERY_WORDS, query_stems, stems
 
-
-def stems(text: str) -> str:
-    """The distinct stems of ``text``, blank between them: what is indexed."""
-    return " ".join(dict.fromkeys(_stemmed(_words(text))))
-
-
-def query_stems(text: str) -> tuple[str, ...]:
-    """The distinct stems that all must be there; none where ``text`` has no word."""
-    return tuple(dict.fromkeys(_stemmed(_words(text)[:MAX_QUERY_WORDS])))
+__all__ = ["MAX_QUERY_CHARS", "MAX_QUERY_WORDS", "query_stems", "searched", "stems"]
 
 
 def searched(name: str, tags: Sequence[str], text: str) -> str:
     """The stems of a prompt: of its name, tags and text."""
     return stems("\n".join([name, *tags, text]))
-
-
-def _words(text: str) -> list[str]:
-    folded = unicodedata.normalize("NFKC", text).casefold().replace("ё", "е")
-    return [word[:_MAX_WORD_CHARS] for word in _WORD.findall(folded)]
-
-
-def _stemmed(words: list[str]) -> list[str]:
-    # Stemmers are not for several threads at once, and cost two microseconds to make. Imported at the first word.
-    from Stemmer import Stemmer  # type: ignore[import-not-found]  # it ships no types
-
-    russian, english = Stemmer("russian", 0), Stemmer("english", 0)
-    return [(russian if _CYRILLIC.search(word) else english).stemWord(word) for word in words]
