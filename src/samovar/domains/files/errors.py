@@ -1,0 +1,116 @@
+"""How keeping files can fail, beside what elements say themselves."""
+
+from collections.abc import Sequence
+
+from samovar.kernel.errors import Conflict, Flaw, Forbidden, Invalid, Malformed, NotFound, SamovarError, Unavailable
+
+
+class FileUnknown(NotFound):
+    """No such file, or none that this caller may see."""
+
+    code = "file_not_found"
+    title = "No such file"
+
+
+class ElementUnknown(NotFound):
+    """No such storage element."""
+
+    code = "element_not_found"
+    title = "No such storage element"
+
+
+class LinkUnknown(NotFound):
+    """No such link of this file."""
+
+    code = "link_not_found"
+    title = "No such link"
+
+
+class LinkRefused(Forbidden):
+    """The link is over, was revoked, or is not of this file."""
+
+    code = "link_refused"
+    title = "The link does not open this"
+
+
+class BadFile(Invalid):
+    """Something said of a file breaks a rule; ``flaws`` names each."""
+
+    code = "bad_file"
+    title = "Not a file that can be kept"
+
+    def __init__(self, flaws: Sequence[Flaw]) -> None:
+        super().__init__("; ".join(f"{flaw.where}: {flaw.what}" for flaw in flaws[:5]), flaws=flaws)
+
+
+class BadForm(Malformed):
+    """An upload that cannot be read."""
+
+    code = "bad_upload"
+    title = "The upload cannot be read"
+
+
+class BadElement(Invalid):
+    """Something said of a storage element breaks a rule."""
+
+    code = "bad_element"
+    title = "Not an element that can be registered"
+
+
+class ElementTaken(Conflict):
+    """There is an element of this name."""
+
+    code = "element_exists"
+    title = "The element exists"
+
+
+class NotConfirmed(Conflict):
+    """A step that cannot be taken back was not confirmed."""
+
+    code = "not_confirmed"
+    title = "Say that you mean it"
+
+
+class NoElement(Unavailable):
+    """No element takes this file now."""
+
+    code = "no_storage_element"
+    title = "No storage takes the file"
+
+
+class StorageFull(SamovarError):
+    """The elements that would take it have no room for it."""
+
+    code = "storage_full"
+    status = 507
+    title = "The storage is full"
+
+
+class QuotaReached(SamovarError):
+    """The owner has as much as may be."""
+
+    code = "file_quota_reached"
+    status = 507
+    title = "The owner's room is used up"
+
+
+class ContentAway(Unavailable):
+    """The file is known; the element that holds its content does not answer."""
+
+    code = "content_unavailable"
+    title = "The content cannot be read now"
+
+
+class ContentCold(Conflict):
+    """The element is an archive: the content has to be restored first."""
+
+    code = "content_cold"
+    title = "The content is in the archive"
+
+
+class RangeBeyond(SamovarError):
+    """No byte of the file lies in the range (RFC 9110, 15.5.17)."""
+
+    code = "range_not_satisfiable"
+    status = 416
+    title = "Nothing lies in that range"

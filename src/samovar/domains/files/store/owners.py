@@ -1,0 +1,125 @@
+"""How much each owner has, and what uploads under way hold of what is left."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import and_, delete, func, insert, or_, select, update
+
+from samovar.domains.files.store.tables import holds, owners
+from samovar.ports.database import Tx, insert_new
+
+
+class Usage(NamedTuple):
+    """What an owner has, and may have (``None``: what the installation says)."""
+
+    files: int
+    size_bytes: int
+    max_files: int | None
+    max_bytes: int | None
+
+
+async def hold(
+    tx: Tx, team_id: str, owner: str, *, hold_id: str, size_bytes: int, limits: tuple[int, int], expires_at: datetime
+) -> bool:
+    """Hold room for one more file of so many bytes. In one statement, so that of two that fit only one by one, one passes.
+    ``limits`` are the installation's, of files and bytes; 0 is none."""
+    await _there(tx, team_id, owner)
+    taken = update(owners).where(
+        owners.c.team_id == team_id,
+        owners.c.owner == owner,
+        _within(owners.c.max_files, limits[0], owners.c.files + owners.c.held_files + 1),
+        _within(owners.c.max_bytes, limits[1], owners.c.size_bytes + owners.c.held_bytes + size_bytes),
+    )
+    values = {"held_files": owners.c.held_files + 1, "held_bytes": owners.c.held_bytes + size_bytes}
+    if (await tx.execute(taken.values(**values))).rowcount != 1:
+        return False
+    await tx.execute(
+        insert(holds).values(id=hold_id, team_id=team_id, owner=owner, size_bytes=size_bytes, expires_at=expires_at)
+    )
+    return True
+
+
+async def widen(tx: Tx, team_id: str, hold_id: str, *, size_bytes: int, max_bytes: int) -> bool:
+    """Hold so many bytes more for an upload whose length nobody knew."""
+    row = (
+        await tx.execute(select(holds).where(holds.c.team_id == team_id, holds.c.id == hold_id).limit(1))
+    ).one_or_none()
+    if row is None:
+        return False
+    taken = update(owners).where(
+        owners.c.team_id == team_id,
+        owners.c.owner == row.owner,
+        _within(owners.c.max_bytes, max_bytes, owners.c.size_bytes + owners.c.held_bytes + size_bytes),
+    )
+    if (await tx.execute(taken.values(held_bytes=owners.c.held_bytes + size_bytes))).rowcount != 1:
+        return False
+    await tx.execute(
+        update(holds)
+        .where(holds.c.team_id == team_id, holds.c.id == hold_id)
+        .values(size_bytes=holds.c.size_bytes + size_bytes)
+    )
+    return True
+
+
+async def release(tx: Tx, hold_ids: Sequence[str]) -> None:
+    """What these held is free again; one that is not there any more is no error."""
+    await _release(tx, holds.c.id.in_(list(hold_ids)), len(hold_ids))
+
+
+async def release_over(tx: Tx, *, now: datetime, limit: int) -> int:
+    """Free what uploads hold that nobody ended (their process died); how many there were."""
+    return await _release(tx, holds.c.expires_at <= now, limit)
+
+
+async def usage(tx: Tx, team_id: str, owner: str) -> Usage:
+    """What an owner has."""
+    query = select(owners).where(owners.c.team_id == team_id, owners.c.owner == owner).limit(1)
+    row = (await tx.execute(query)).one_or_none()
+    return Usage(0, 0, None, None) if row is None else Usage(row.files, row.size_bytes, row.max_files, row.max_bytes)
+
+
+async def bound(tx: Tx, team_id: str, owner: str, *, max_files: int | None, max_bytes: int | None) -> None:
+    """What this owner may have from now on, instead of what the installation says."""
+    await _there(tx, team_id, owner)
+    await tx.execute(
+        update(owners)
+        .where(owners.c.team_id == team_id, owners.c.owner == owner)
+        .values(max_files=max_files, max_bytes=max_bytes)
+    )
+
+
+async def any_bound(tx: Tx) -> bool:
+    """Whether anybody has bounds of their own."""
+    own = or_(owners.c.max_files.is_not(None), owners.c.max_bytes.is_not(None))
+    return (await tx.scalar(select(owners.c.owner).where(own).limit(1))) is not None
+
+
+async def _there(tx: Tx, team_id: str, owner: str) -> None:
+    row = {"team_id": team_id, "owner": owner, "files": 0, "size_bytes": 0, "held_files": 0, "held_bytes": 0}
+    await insert_new(tx, owners, [row], keys=("team_id", "owner"))
+
+
+async def _release(tx: Tx, which: Any, limit: int) -> int:
+    some = select(holds.c.id).where(which).order_by(holds.c.id).limit(limit)
+    gone = await tx.execute(
+        delete(holds).where(holds.c.id.in_(some)).returning(holds.c.team_id, holds.c.owner, holds.c.size_bytes)
+    )
+    by_owner: dict[tuple[str, str], tuple[int, int]] = {}
+    for row in (rows := gone.all()):
+        count, size = by_owner.get((row.team_id, row.owner), (0, 0))
+        by_owner[row.team_id, row.owner] = (count + 1, size + row.size_bytes)
+    for (team_id, owner), (count, size) in sorted(by_owner.items()):
+        await tx.execute(
+            update(owners)
+            .where(owners.c.team_id == team_id, owners.c.owner == owner)
+            .values(held_files=owners.c.held_files - count, held_bytes=owners.c.held_bytes - size)
+        )
+    return len(rows)
+
+
+def _within(own: Any, usual: int, wanted: Any) -> Any:
+    """``wanted`` is within the owner's own bound, or else within the installation's (0: there is none)."""
+    if usual:
+        return wanted <= func.coalesce(own, usual)
+    return or_(own.is_(None), and_(own.is_not(None), wanted <= own))

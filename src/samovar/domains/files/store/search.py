@@ -1,0 +1,34 @@
+"""Words, the one place where the engines differ: a GIN index on PostgreSQL, a table of words (FTS5) on SQLite.
+
+Both are kept by the engine itself (a generated column there, triggers here), so whoever writes a row has it indexed. The stems
+are ours (``ports/words.py``): neither engine changes them.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, bindparam, literal_column, text
+
+from samovar.ports.database import Tx
+
+
+def words_match(stems: Sequence[str]) -> ColumnElement[bool]:
+    """On PostgreSQL: each of ``stems`` begins a word of the file; one of a single letter is a word of it."""
+    wanted = " & ".join(f"'{stem}':*" if _is_beginning(stem) else f"'{stem}'" for stem in stems)
+    vector: ColumnElement[Any] = literal_column("files.file_search")
+    return vector.op("@@")(text("CAST(:wanted AS tsquery)").bindparams(bindparam("wanted", wanted)))
+
+
+def fts_expression(stems: Sequence[str]) -> str:
+    """The same, as SQLite's FTS5 reads it."""
+    return " AND ".join(f'"{stem}"*' if _is_beginning(stem) else f'"{stem}"' for stem in stems)
+
+
+def is_sqlite(tx: Tx) -> bool:
+    """Which of the two this is."""
+    return tx.dialect.name != "postgresql"
+
+
+def _is_beginning(stem: str) -> bool:
+    # One letter begins thousands of words, and tells nothing.
+    return len(stem) > 1
