@@ -18,6 +18,7 @@ from samovar.app.services import Services
 from samovar.app.settings import Settings
 from samovar.app.telemetry import logs
 from samovar.app.telemetry.metrics import CONTENT_TYPE
+from samovar.domains.audit import http as audit_http
 from samovar.domains.billing.http import money as money_http
 from samovar.domains.billing.http import quotas as quotas_http
 from samovar.domains.catalog import http as catalog_http
@@ -51,6 +52,7 @@ def edge_of(services: Services) -> Edge:
         headers=SECURITY_HEADERS,
         max_body_bytes=settings.max_body_bytes,
         body_timeout_s=settings.body_timeout_s,
+        witness=services.audit.witness,
     )
 
     @asynccontextmanager
@@ -207,6 +209,7 @@ def _routers(services: Services) -> Iterator[APIRouter]:
     yield usage_http.router(
         service=services.reports.queries, budgets=services.reports.budgets, authenticate=authenticate
     )
+    yield audit_http.router(service=services.audit.service, authenticate=authenticate)
     yield jobs_http.router(service=services.jobs.service, authenticate=authenticate)
     # Not once for each Idempotency-Key: a download is nothing to be kept for whoever asks again.
     yield services.backups.router(signed_in)

@@ -14,6 +14,7 @@ import samovar.adapters.jobs
 import samovar.domains
 from samovar import __version__
 from samovar.adapters.age import AgeKeyring
+from samovar.adapters.objects import S3Access
 from samovar.app.master_key import master_key
 from samovar.app.settings import Settings
 from samovar.domains.identity.model import administrator
@@ -60,19 +61,9 @@ class BackupDesk:
     @cached_property
     def blobs(self) -> Blobs:
         """The configured place; obstore is imported when it is first used."""
-        from samovar.adapters.objects import ObjectBlobs, S3Access
+        from samovar.adapters.objects import ObjectBlobs
 
-        settings = self._settings
-        secret = settings.backup_secret_access_key
-        return ObjectBlobs(
-            backup_url(settings),
-            s3=S3Access(
-                endpoint=settings.backup_endpoint,
-                region=settings.backup_region,
-                access_key_id=settings.backup_access_key_id,
-                secret_access_key=secret.get_secret_value() if secret else "",
-            ),
-        )
+        return ObjectBlobs(backup_url(self._settings), s3=s3_access(self._settings))
 
     def router(self, authenticate: Authenticate) -> APIRouter:
         """``/admin/backup`` and ``/api/backups``."""
@@ -121,6 +112,17 @@ def _declare_all_tables() -> None:
 def backup_url(settings: Settings) -> str:
     """The configured place, the default filled in."""
     return settings.backup_url or (settings.data_dir.absolute() / "backups").as_uri()
+
+
+def s3_access(settings: Settings) -> S3Access:
+    """How a bucket is reached."""
+    secret = settings.backup_secret_access_key
+    return S3Access(
+        endpoint=settings.backup_endpoint,
+        region=settings.backup_region,
+        access_key_id=settings.backup_access_key_id,
+        secret_access_key=secret.get_secret_value() if secret else "",
+    )
 
 
 def sealer_of(recipients: tuple[str, ...]) -> Sealer | None:

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from samovar.app.http import MethodNotAllowed
 from samovar.app.openapi import operation_id
 from samovar.app.problems import MEDIA_TYPE, flaws_of, problem
+from samovar.app.witness import REQUEST_BODY, Witness
 from samovar.domains.gateway.http import RECORDER, Recorder, Replayed, again
 from samovar.domains.gateway.model.idempotency import HEADER as IDEMPOTENCY_KEY
 from samovar.kernel.errors import (
@@ -66,8 +67,10 @@ class ControlPlane:
         headers: Iterable[tuple[bytes, bytes]],
         max_body_bytes: int,
         body_timeout_s: float,
+        witness: Witness,
     ) -> None:
         self._app = app
+        self._witness = witness
         self._ids = ids
         self._headers = list(headers)
         self._max_body_bytes = max_body_bytes
@@ -94,6 +97,8 @@ class ControlPlane:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> int:
         request_id = self._request_id(scope)
         status = 0
+        watch = self._witness.watch(scope, send)
+        send = watch.send
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -118,6 +123,7 @@ class ControlPlane:
                 if not status:
                     return await self.refuse(SamovarError(UNEXPECTED), scope, send)
             finally:
+                watch.close()
                 if RECORDER in scope:
                     await scope[RECORDER].close()
         return status
@@ -161,6 +167,7 @@ class ControlPlane:
         body = await read_body(
             receive, declared=declared, max_bytes=self._max_body_bytes, timeout_s=self._body_timeout_s
         )
+        scope[REQUEST_BODY] = body
         if body and not (kind or b"").startswith(_MULTIPART):
             if b"\\u0000" in body and _NUL_ESCAPE.search(body):
                 raise Malformed("the body holds a NUL character (\\u0000), which no text here may")

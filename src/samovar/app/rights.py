@@ -15,6 +15,9 @@ from samovar.kernel.principal import Principal
 
 Authenticate = Callable[[Request], Awaitable[Principal]]
 
+CALLER: Final = "samovar.caller"
+"""Where the principal stands in the scope once it is known, whether or not it may do what it asks."""
+
 
 class Area(NamedTuple):
     """Paths that begin with ``prefix`` and end with ``suffix``, and what reading and what changing takes there."""
@@ -40,6 +43,7 @@ _AREAS: Final = (
     Area("/api/usage/forecast/budgets/", _P.WALLETS_READ, _P.WALLETS_READ),
     Area("/api/usage", _P.USAGE_READ, _P.USAGE_READ),
     Area("/api/jobs", _P.JOBS_READ, _P.JOBS_WRITE),
+    Area("/api/audit", _P.AUDIT_READ, _P.AUDIT_READ),
     Area("/admin/config", _P.CONFIG_READ, _P.CONFIG_WRITE),
 )
 """The first that fits counts."""
@@ -49,7 +53,7 @@ def permitted(authenticate: Authenticate) -> Authenticate:
     """``authenticate``, and then whether the caller may ask this. Raises ``Forbidden`` too."""
 
     async def admitted(request: Request) -> Principal:
-        principal = await authenticate(request)
+        principal = request.scope[CALLER] = await authenticate(request)
         needed = permission_of(request.method, request.scope["path"])
         if needed is not None:
             require(principal, needed)

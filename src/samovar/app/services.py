@@ -14,6 +14,7 @@ from samovar.adapters.http1 import Http1Transport
 from samovar.adapters.system import SystemClock, SystemIds
 from samovar.app import adapters, languages
 from samovar.app.about import about
+from samovar.app.audit import AuditDesk
 from samovar.app.background import calm_the_collector, forever, until_done
 from samovar.app.backups import BackupDesk
 from samovar.app.calls import gateway_service
@@ -235,6 +236,11 @@ class Services:
         return OperationsService(probes=probes)
 
     @cached_property
+    def audit(self) -> AuditDesk:
+        """The record of every critical action."""
+        return AuditDesk(self)
+
+    @cached_property
     def backups(self) -> BackupDesk:
         return BackupDesk(self)
 
@@ -299,6 +305,7 @@ class Services:
             self.vision.subscribe()
             self.jobs.subscribe()
             await self._start_bus(stack)
+            await stack.enter_async_context(self.audit.running())
             await stack.enter_async_context(self.identity.running())
             await stack.enter_async_context(self.quotas.running())
             stack.push_async_callback(self._flush_usage)

@@ -233,6 +233,15 @@ class Settings(BaseSettings):
     backup_access_key_id: str = Field("", description="Who we are to it; empty takes AWS_... of the environment.")
     backup_secret_access_key: SecretStr | None = Field(None, description="The secret that belongs to that id.")
 
+    audit_checkpoint_records: int = Field(
+        1000, ge=1, le=100_000, description="Audit records between signed checkpoints."
+    )
+    audit_checkpoint_s: float = Field(60.0, ge=0.1, le=86_400, description="The longest that new ones wait for one.")
+    audit_copy_url: Place = Field(
+        "", description="Where checkpoints are copied, as SAMOVAR_BACKUP_URL; empty is nowhere."
+    )
+    audit_copy_records: bool = Field(False, description="Copy the records as well.")
+
     provider_keys: Mapping[str, SecretStr] = Field({}, exclude=True, description="<VENDOR>_API_KEY of the environment.")
     provider_base_urls: Mapping[str, str] = Field({}, exclude=True, description="<VENDOR>_BASE_URL of the environment.")
 

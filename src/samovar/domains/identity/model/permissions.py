@@ -40,6 +40,7 @@ class Permission(StrEnum):
     JOBS_WRITE = "jobs:write"
     BACKUPS_READ = "backups:read"
     BACKUPS_WRITE = "backups:write"
+    AUDIT_READ = "audit:read"
     FILES_READ = "files:read"
     FILES_WRITE = "files:write"
     FILES_DELETE = "files:delete"

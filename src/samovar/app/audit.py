@@ -1,0 +1,76 @@
+"""The audit chain's object graph: from settings to the service, its loops and its routes."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import structlog
+
+from samovar.app.background import forever
+from samovar.app.witness import Witness
+from samovar.domains.audit.service import AuditService, AuditSettings
+from samovar.domains.identity.model import DEFAULT_TEAM_ID
+from samovar.kernel.tasks import background
+from samovar.ports.blobs import Blobs
+
+if TYPE_CHECKING:
+    from samovar.app.services import Services
+
+log = structlog.get_logger("samovar.audit")
+
+
+class AuditDesk:
+    """What there is to be had of audit. ``service`` makes the master key where there is none."""
+
+    def __init__(self, services: "Services") -> None:
+        self._services = services
+        self._settings = services.settings
+
+    @cached_property
+    def service(self) -> AuditService:
+        services, settings = self._services, self._settings
+        return AuditService(
+            database=services.database,
+            clock=services.clock,
+            ids=services.ids,
+            box=services.box,
+            report=_report,
+            installation_team_id=DEFAULT_TEAM_ID,
+            settings=AuditSettings(
+                checkpoint_records=settings.audit_checkpoint_records,
+                checkpoint_s=settings.audit_checkpoint_s,
+                with_records=settings.audit_copy_records,
+            ),
+            blobs=self._blobs if settings.audit_copy_url else None,
+        )
+
+    @cached_property
+    def witness(self) -> Witness:
+        """Who records requests of the control plane."""
+        return Witness(lambda: self.service)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """What is recorded inside the block is written when it ends, at the latest."""
+        service = self.service
+        try:
+            async with background(
+                forever("audit", service.run),
+                forever("audit checkpoints", service.run_checkpoints),
+                forever("audit copies", service.run_copies),
+            ):
+                yield
+        finally:
+            await service.close()
+
+    def _blobs(self) -> Blobs:
+        """The place for copies; obstore is imported when it is first used. S3 is reached as for backups."""
+        from samovar.adapters.objects import ObjectBlobs
+        from samovar.app.backups import s3_access
+
+        return ObjectBlobs(self._settings.audit_copy_url, s3=s3_access(self._settings))
+
+
+def _report(error: BaseException, what: str) -> None:
+    log.error(what, error=str(error), kind=type(error).__name__)
