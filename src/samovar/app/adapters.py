@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -11,8 +12,12 @@ from samovar.app.settings import Settings, SettingsInvalid
 from samovar.ports.cache import Cache
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database
+from samovar.ports.elements import Mode, StorageElement
 from samovar.ports.events import Bus
 from samovar.ports.limits import SharedLimits
+
+if TYPE_CHECKING:
+    from samovar.adapters.objects import S3Access
 
 
 class RedisObserver(Protocol):
@@ -66,6 +71,19 @@ def prepare_folder(settings: Settings) -> None:
 def sqlite_path(rest: str) -> Path:
     """The file of ``sqlite:<rest>``: ``///relative`` or ``////absolute``, as SQLAlchemy writes it."""
     return Path(rest.removeprefix("///") if rest.startswith("///") else rest.removeprefix("//"))
+
+
+def element_for(url: str, *, element_id: str, mode: Mode, clock: Clock, s3: "S3Access | None" = None) -> StorageElement:
+    """The storage element at ``url``, not started: ``file:///folder`` is a folder of this machine, which one process at a time
+    may have. ``mode`` is the configured one. Raises ``ValueError`` for an address that is none."""
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        from samovar.adapters.disk import DiskElement
+
+        if parts.netloc or not parts.path.startswith("/") or parts.query or parts.fragment:
+            raise ValueError("must name a folder from the root: file:///var/lib/samovar/files")
+        return DiskElement(Path(unquote(parts.path)), element_id=element_id, mode=mode, clock=clock)
+    raise ValueError("must be file:///folder")
 
 
 def shared(settings: Settings, *, clock: Clock, observe: RedisObserver) -> Shared:

@@ -220,10 +220,20 @@ class StorageElement(Protocol):
         """Its name, the same for ever."""
         ...
 
+    async def start(self) -> None:
+        """Take hold of the place, finish or undo what a crash left half, and serve. Before it everything but :meth:`close` raises
+        :class:`ElementUnavailable`, and so does this where the place is away or another process has it."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the place. Never started, or closed already: no error."""
+        ...
+
     async def write(self, draft: Draft, content: AsyncIterator[bytes]) -> Attributes:
-        """Take a whole file in. When this returns, the file survives a power cut; when it raises (or is cancelled) before the
-        commit point, nothing of it stays. The same draft again, once written, answers with what stands (a repeated step of a
-        saga). Raises :class:`ContentDiffers`, :class:`AttributesTooLarge`."""
+        """Take a whole file in; what ``content`` raises comes through as it is. When this returns, the file survives a power
+        cut; when it raises (or is cancelled) before the commit point, nothing of it stays. The same draft again, once written,
+        answers with what stands (a repeated step of a saga). Raises :class:`ContentDiffers`, :class:`AttributesTooLarge`,
+        ``PathRefused``."""
         ...
 
     async def begin(self, draft: Draft) -> None:
@@ -232,7 +242,8 @@ class StorageElement(Protocol):
 
     async def append(self, file_id: str, *, offset_bytes: int, content: AsyncIterator[bytes]) -> int:
         """Add to an open upload, and say where it stands now. What arrived before ``content`` broke off stays. Raises
-        :class:`OffsetDiffers`, :class:`FileNotThere`."""
+        :class:`OffsetDiffers`, :class:`FileNotThere`; :class:`ContentDiffers` for more than was announced, and then this piece
+        of it is dropped."""
         ...
 
     async def offset(self, file_id: str) -> int:
@@ -240,7 +251,9 @@ class StorageElement(Protocol):
         ...
 
     async def finish(self, file_id: str) -> Attributes:
-        """Make an open upload a file: as the end of :meth:`write`."""
+        """Make an open upload a file: as the end of :meth:`write`. Once more, until it is acknowledged, it answers with what
+        stands. Where it fails before the commit point the upload is open as before, but for :class:`ContentDiffers`: what is
+        not what was announced is forgotten."""
         ...
 
     async def abandon(self, file_id: str) -> None:
@@ -252,7 +265,8 @@ class StorageElement(Protocol):
         ...
 
     def unacknowledged(self) -> AsyncIterator[Attributes]:
-        """What was committed and never acknowledged, oldest first: after a restart, and after a lost answer."""
+        """What was committed (written, finished, amended) and never acknowledged, oldest first: after a restart, and after a lost
+        answer. What was committed a moment ago, and whose answer is still on its way, is among it: telling twice is no harm."""
         ...
 
     async def attributes(self, path: str) -> Attributes:
@@ -265,7 +279,8 @@ class StorageElement(Protocol):
         ...
 
     def read(self, path: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
-        """The bytes from ``start`` up to, not including, ``end``. Raises :class:`FileNotThere` at the first."""
+        """The bytes from ``start`` up to, not including, ``end``; behind the end of the file there are none. Raises
+        :class:`FileNotThere`, :class:`DamagedFile` (attributes without content) and :class:`ModeRefused` at the first."""
         ...
 
     async def delete(self, path: str) -> None:
@@ -277,7 +292,8 @@ class StorageElement(Protocol):
         ...
 
     async def quarantine(self, path: str, *, reason: str) -> None:
-        """Set a damaged file aside, whole, where nobody is served from. Never deletes."""
+        """Set a damaged file aside, whole, where nobody is served from. Never deletes; ``edit``, ``rw`` and ``ro`` allow it.
+        Raises :class:`FileNotThere`."""
         ...
 
     def walk(self, *, after: str = "") -> AsyncIterator[Found]:

@@ -1,0 +1,283 @@
+"""The write protocol, step by step. All of it blocks and is called in threads.
+
+1. the intent, synced                      4. rename into its place, the folder synced
+2. the bytes into a temporary beside       5. attr.json in the same way: its rename is the commit point
+3. the bytes synced                        6. the intent is closed when somebody acknowledges the file
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from samovar.adapters.disk.durability import Durability
+from samovar.adapters.disk.journal import Intent, Journal, Kind
+from samovar.adapters.disk.place import Place
+from samovar.adapters.disk.syscalls import Syscalls, read_all, write_all
+from samovar.adapters.disk.waiting import Waiting
+from samovar.kernel.errors import StaleRevision
+from samovar.ports.element_rules import (
+    check_amendment,
+    check_length,
+    check_same,
+    decoded,
+    encoded,
+    made_of,
+)
+from samovar.ports.elements import ATTRIBUTES_BYTES, Attributes, DamagedFile, Draft, ElementUnavailable, FileNotThere
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+
+
+class Taking:
+    """A file that is being written: its descriptor, and how far the protocol has come with it."""
+
+    __slots__ = ("committed", "content", "descriptor", "digest", "draft", "in_doubt", "intent", "moved", "size_bytes")
+
+    def __init__(self, draft: Draft, intent: Intent, content: str) -> None:
+        self.draft = draft
+        self.intent = intent
+        self.content = content
+        self.descriptor = -1
+        self.digest: _Hash = hashlib.sha256()
+        self.size_bytes = 0
+        self.moved = False
+        self.in_doubt = False
+        self.committed = False
+
+
+class Commits:
+    """Writes, amends and deletes, each as one step that happens or does not. ``allowed`` raises where the mode, or a sync that
+    failed, forbids to go on: it is asked before the commit point once more."""
+
+    def __init__(
+        self,
+        *,
+        element_id: str,
+        place: Place,
+        calls: Syscalls,
+        durability: Durability,
+        journal: Journal,
+        waiting: Waiting,
+        allowed: Callable[[], None],
+    ) -> None:
+        self._element_id = element_id
+        self._place = place
+        self._calls = calls
+        self._durability = durability
+        self._journal = journal
+        self._waiting = waiting
+        self._allowed = allowed
+
+    def whole(self, draft: Draft, content: bytes) -> Attributes:
+        """A file that is all there already, in one go."""
+        taking = self.begin(draft)
+        if isinstance(taking, Attributes):
+            return taking
+        try:
+            taking.digest.update(content)
+            self.take(taking, content)
+            return self.commit(taking)
+        except BaseException:
+            self.roll_back(taking)
+            raise
+
+    def begin(self, draft: Draft) -> "Taking | Attributes":
+        """Intent and temporary file; or what stands there already, when this is a step that is repeated."""
+        if (stands := self.standing(draft)) is not None:
+            return stands
+        intent = self._journal.begin(Kind.WRITE, file_id=draft.file_id, path=draft.path)
+        taking = Taking(draft, intent, self._place.content_part(draft.path, draft.file_id))
+        try:
+            self._durability.make_folder(self._place.folder(draft.path), below=self._place.root)
+            taking.descriptor = self._calls.open(taking.content, _CREATE)
+        except BaseException:
+            self.roll_back(taking)
+            raise
+        return taking
+
+    def take(self, taking: Taking, content: bytes) -> None:
+        """Write what comes next; its digest is the caller's, so that both go on at once. Raises ``ContentDiffers``."""
+        check_length(taking.draft, taking.size_bytes + len(content))
+        write_all(self._calls, taking.descriptor, content)
+        taking.size_bytes += len(content)
+
+    def commit(self, taking: Taking) -> Attributes:
+        """Everything behind the last byte. On an error the caller rolls back, which does nothing past the commit point."""
+        attributes = self.check(taking.draft, size_bytes=taking.size_bytes, digest=taking.digest)
+        self._durability.content(taking.descriptor, taking.content)
+        self._close(taking)
+        self.move_in(taking)
+        self._put_attributes(attributes, taking)
+        taking.committed = True
+        self._waiting.committed(taking.intent)
+        return attributes
+
+    def check(self, draft: Draft, *, size_bytes: int, digest: "_Hash") -> Attributes:
+        """What would be committed. Raises ``ContentDiffers``, and what ``allowed`` raises."""
+        self._allowed()
+        return made_of(draft, element_id=self._element_id, size_bytes=size_bytes, checksum=digest.hexdigest())
+
+    def move_in(self, taking: Taking) -> None:
+        """The synced bytes to where they belong."""
+        # Said before it is done: where the rename fails nobody knows on which side of it.
+        taking.moved = True
+        self._calls.rename(taking.content, self._place.content(taking.draft.path))
+        self._durability.names(self._place.folder(taking.draft.path))
+
+    def roll_back(self, taking: Taking) -> None:
+        """As if it had never begun; past the commit point nothing. What cannot be taken away now is left to recovery."""
+        self._close(taking)
+        if taking.committed or taking.in_doubt:
+            return
+        path, file_id = taking.draft.path, taking.draft.file_id
+        gone = [self._place.attributes_part(path, file_id), taking.content]
+        if taking.moved:
+            gone.append(self._place.content(path))
+        with suppress(OSError, ElementUnavailable):
+            for name in gone:
+                self.remove(name)
+            self._durability.names(self._place.folder(path))
+            self._journal.end([taking.intent.number])
+
+    def give_back(self, taking: Taking) -> None:
+        """:meth:`roll_back` for an upload: its bytes go back to where they came from, and it is open as before."""
+        self._close(taking)
+        if taking.committed or taking.in_doubt:
+            return
+        path, content = taking.draft.path, self._place.content(taking.draft.path)
+        with suppress(OSError, ElementUnavailable):
+            self.remove(self._place.attributes_part(path, taking.draft.file_id))
+            if taking.moved and not self.stands(taking.content):
+                self._calls.rename(content, taking.content)
+                self._durability.names(self._place.uploads)
+            self._durability.names(self._place.folder(path))
+            self._journal.end([taking.intent.number])
+
+    def try_to_remove(self, names: Iterable[str]) -> None:
+        """Unlink what can be unlinked."""
+        for name in names:
+            with suppress(OSError):
+                self.remove(name)
+
+    def standing(self, draft: Draft) -> Attributes | None:
+        """What stands where ``draft`` wants to, when it is the same. Raises ``PathRefused``, ``ContentDiffers``."""
+        try:
+            stands = self.attributes(draft.path)
+        except FileNotThere:
+            return None
+        if not self.stands(self._place.content(draft.path)):
+            raise DamagedFile(f"{draft.path} has attributes and no content: set it aside first.")
+        return check_same(draft, stands)
+
+    def attributes(self, path: str) -> Attributes:
+        """What stands beside the file. Raises ``FileNotThere``, ``DamagedFile``."""
+        try:
+            raw = read_all(self._calls, self._place.attributes(path), limit_bytes=ATTRIBUTES_BYTES)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise FileNotThere(f"There is no {path} in {self._element_id}.") from error
+        return decoded(raw, path=path)
+
+    def open(self, path: str) -> int:
+        """A descriptor of the content; the caller closes it. Raises ``FileNotThere`` (content without attributes is nobody's),
+        ``DamagedFile`` (attributes without content)."""
+        if not self.stands(self._place.attributes(path)):
+            raise FileNotThere(f"There is no {path} in {self._element_id}.")
+        try:
+            return self._calls.open(self._place.content(path), os.O_RDONLY)
+        except FileNotFoundError as error:
+            if not self.stands(self._place.attributes(path)):
+                # It was deleted between the two looks.
+                raise FileNotThere(f"There is no {path} in {self._element_id}.") from error
+            raise DamagedFile(f"{path} has attributes and no content.") from error
+
+    def amend(self, attributes: Attributes) -> Attributes:
+        """New attributes in the place of the old. Raises ``StaleRevision``, ``Invalid``."""
+        stands = self.attributes(attributes.path)
+        if stands.revision != attributes.revision - 1:
+            raise StaleRevision(current=stands.revision)
+        check_amendment(stands, attributes)
+        encoded(attributes)
+        intent = self._journal.begin(Kind.AMEND, file_id=attributes.file_id, path=attributes.path)
+        taking = Amending(intent)
+        try:
+            self._put_attributes(attributes, taking)
+        except BaseException:
+            if not taking.in_doubt:
+                with suppress(OSError, ElementUnavailable):
+                    self.remove(self._place.attributes_part(attributes.path, attributes.file_id))
+                    self._durability.names(self._place.folder(attributes.path))
+                    self._journal.end([intent.number])
+            raise
+        self._waiting.committed(intent)
+        return attributes
+
+    def delete(self, path: str) -> None:
+        """Attributes, then bytes; what is not there is no error."""
+        if not (self.stands(self._place.attributes(path)) or self.stands(self._place.content(path))):
+            return
+        intent = self._journal.begin(Kind.DELETE, file_id="", path=path)
+        for name in (self._place.attributes(path), self._place.content(path)):
+            if self.remove(name):
+                self._durability.names(self._place.folder(path))
+        self._journal.end([intent.number, *self._waiting.forget(path)])
+
+    def stands(self, name: str) -> bool:
+        """Whether anything has that name."""
+        try:
+            self._calls.stat(name)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
+    def remove(self, name: str) -> bool:
+        """Unlink, and say whether it was there."""
+        try:
+            self._calls.unlink(name)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
+    def _put_attributes(self, attributes: Attributes, step: "Taking | Amending") -> None:
+        path = attributes.path
+        part = self._place.attributes_part(path, attributes.file_id)
+        descriptor = self._calls.open(part, _CREATE)
+        try:
+            write_all(self._calls, descriptor, encoded(attributes))
+            self._durability.content(descriptor, part)
+        finally:
+            self._calls.close(descriptor)
+        self._allowed()
+        try:
+            self._calls.rename(part, self._place.attributes(path))
+        except OSError:
+            step.in_doubt = self._may_stand(path)
+            raise
+        # From here on only recovery can tell whether it happened, until the folder is synced.
+        step.in_doubt = True
+        self._durability.names(self._place.folder(path))
+
+    def _may_stand(self, path: str) -> bool:
+        try:
+            return self.stands(self._place.attributes(path))
+        except OSError:
+            return True
+
+    def _close(self, taking: Taking) -> None:
+        descriptor, taking.descriptor = taking.descriptor, -1
+        if descriptor >= 0:
+            self._calls.close(descriptor)
+
+
+class Amending:
+    """An amendment on its way."""
+
+    __slots__ = ("in_doubt", "intent")
+
+    def __init__(self, intent: Intent) -> None:
+        self.intent = intent
+        self.in_doubt = False

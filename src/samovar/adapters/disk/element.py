@@ -1,0 +1,370 @@
+"""The element as the port has it: modes, order and cancellation; what blocks goes into threads."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, ParamSpec, TypeVar
+
+from samovar.adapters.disk.batches import BATCH_BYTES, Batches
+from samovar.adapters.disk.commits import Taking
+from samovar.adapters.disk.durability import translated
+from samovar.adapters.disk.parts import Parts
+from samovar.adapters.disk.syscalls import Syscalls
+from samovar.adapters.disk.threads import Threads, all_ended, ended
+from samovar.adapters.disk.uploads import Arriving
+from samovar.adapters.disk.walk import next_step
+from samovar.kernel.time import rfc3339
+from samovar.ports.clock import Clock
+from samovar.ports.element_rules import (
+    Operation,
+    check_draft,
+    check_file_id,
+    check_lowering,
+    check_mode,
+    check_path,
+)
+from samovar.ports.elements import (
+    Attributes,
+    Condition,
+    DamagedFile,
+    Draft,
+    ElementFull,
+    ElementUnavailable,
+    FileNotThere,
+    Found,
+    Mode,
+)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_WRITERS: Final = 32
+_READERS: Final = 8
+_SEGMENT_BYTES: Final = 4 * 1024 * 1024
+_UNACKNOWLEDGED_AT_MOST: Final = 100_000
+_VERIFY_BYTES_PER_S: Final = 200 * 1024 * 1024
+_UPLOADS_KEPT: Final = timedelta(days=7)
+
+
+class DiskElement:
+    """A :class:`samovar.ports.elements.StorageElement` in the folder ``root``.
+
+    ``mode`` is the configured one; what was lowered by request stays lowered (``samovar.ports.element_rules.mode_at_start``).
+    ``verify_bytes_per_s`` bounds what :meth:`verify` reads; an open upload that nobody has added to for ``uploads_kept`` is
+    forgotten at the next start.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        element_id: str,
+        mode: Mode,
+        clock: Clock,
+        syscalls: Syscalls | None = None,
+        verify_bytes_per_s: float = _VERIFY_BYTES_PER_S,
+        segment_bytes: int = _SEGMENT_BYTES,
+        unacknowledged_at_most: int = _UNACKNOWLEDGED_AT_MOST,
+        uploads_kept: timedelta = _UPLOADS_KEPT,
+    ) -> None:
+        self.element_id = element_id
+        self._mode = mode
+        self._clock = clock
+        self._verify_bytes_per_s = verify_bytes_per_s
+        self._uploads_kept = uploads_kept
+        self._started = False
+        self._threads = Threads(name=f"element-{element_id}", writers=_WRITERS, readers=_READERS)
+        self._parts = Parts(
+            element_id=element_id,
+            configured=mode,
+            root=str(root),
+            calls=syscalls or Syscalls(),
+            allowed=lambda: self._allow(Operation.WRITE),
+            segment_bytes=segment_bytes,
+            unacknowledged_at_most=unacknowledged_at_most,
+        )
+
+    async def start(self) -> None:
+        """See the port."""
+        older_than = (self._clock.now() - self._uploads_kept).timestamp()
+        self._mode = await self._write(self._parts.start, uploads_older_than=older_than)
+        self._started = True
+
+    async def close(self) -> None:
+        """See the port."""
+        try:
+            if self._started:
+                self._started = False
+                await self._write(self._parts.stop)
+        finally:
+            await asyncio.to_thread(self._threads.close)
+
+    async def write(self, draft: Draft, content: AsyncIterator[bytes]) -> Attributes:
+        """See the port."""
+        self._allow(Operation.WRITE)
+        check_draft(draft, element_id=self.element_id)
+        async with self._parts.under_way.only(draft.path):
+            batches = Batches(content)
+            first = await batches.next()
+            batches.check()
+            if batches.ended:
+                return await self._write(self._parts.commits.whole, draft, first)
+            await self._check_room(draft)
+            taking = await self._begun(draft)
+            if isinstance(taking, Attributes):
+                return taking
+            return await self._streamed(taking, first, batches)
+
+    async def _streamed(self, taking: Taking, first: bytes, batches: Batches) -> Attributes:
+        commits = self._parts.commits
+        try:
+            await self._take_in(first, batches, taking.digest.update, lambda batch: commits.take(taking, batch))
+            batches.check()
+            return await self._write(commits.commit, taking)
+        except BaseException:
+            await self._write(commits.roll_back, taking)
+            raise
+
+    async def _begun(self, draft: Draft) -> Taking | Attributes:
+        begun = self._threads.begin(self._parts.commits.begin, draft)
+        try:
+            with self._translated():
+                return await ended(begun)
+        except asyncio.CancelledError:
+            if begun.exception() is None and isinstance(taking := begun.result(), Taking):
+                await self._write(self._parts.commits.roll_back, taking)
+            raise
+
+    async def _take_in(
+        self, batch: bytes, batches: Batches, digest: Callable[[bytes], object], take: Callable[[bytes], None]
+    ) -> None:
+        """One thread writes a piece while another digests it and the sender makes the next."""
+        while batch:
+            lanes: list[asyncio.Future[Any]] = [
+                self._threads.begin(take, batch),
+                self._threads.begin(digest, batch),
+            ]
+            batch = b"" if batches.ended else await batches.next()
+            await all_ended(lanes)
+            with self._translated():
+                for lane in lanes:
+                    lane.result()
+
+    async def begin(self, draft: Draft) -> None:
+        """See the port."""
+        self._allow(Operation.WRITE)
+        check_draft(draft, element_id=self.element_id)
+        await self._check_room(draft)
+        async with self._parts.under_way.only(draft.file_id):
+            await self._write(self._parts.uploads.begin, draft)
+
+    async def append(self, file_id: str, *, offset_bytes: int, content: AsyncIterator[bytes]) -> int:
+        """See the port."""
+        self._allow(Operation.WRITE)
+        async with self._parts.under_way.only(check_file_id(file_id)):
+            arriving = await self._arriving(file_id, offset_bytes)
+            batches = Batches(content)
+            stands = await self._arrived(arriving, batches)
+            batches.check()
+            return stands
+
+    async def _arriving(self, file_id: str, offset_bytes: int) -> Arriving:
+        uploads = self._parts.uploads
+        begun = self._threads.begin(uploads.arrive, file_id, offset_bytes=offset_bytes)
+        try:
+            with self._translated():
+                return await ended(begun)
+        except asyncio.CancelledError:
+            if begun.exception() is None:
+                await self._write(uploads.drop, begun.result())
+            raise
+
+    async def _arrived(self, arriving: Arriving, batches: Batches) -> int:
+        """Where it stands when all that came is durable: what breaks off keeps what came before."""
+        uploads = self._parts.uploads
+        digest = arriving.digest.update if arriving.digest is not None else len
+        try:
+            await self._take_in(await batches.next(), batches, digest, lambda batch: uploads.take(arriving, batch))
+        except asyncio.CancelledError:
+            arriving.digest = None
+            await self._write(uploads.settle, arriving)
+            raise
+        except BaseException:
+            await self._write(uploads.drop, arriving)
+            raise
+        return await self._write(uploads.settle, arriving)
+
+    async def offset(self, file_id: str) -> int:
+        """See the port."""
+        async with self._parts.under_way.only(check_file_id(file_id)):
+            return await self._read(self._parts.uploads.offset, file_id)
+
+    async def finish(self, file_id: str) -> Attributes:
+        """See the port."""
+        self._allow(Operation.WRITE)
+        path = self._parts.waiting.path_of(check_file_id(file_id))
+        async with self._parts.under_way.only(file_id):
+            try:
+                draft = await self._read(self._parts.uploads.draft, file_id)
+            except FileNotThere:
+                if path is None:
+                    raise
+                # Its answer was lost; it was finished all the same.
+                return await self._read(self._parts.commits.attributes, path)
+            async with self._parts.under_way.only(draft.path):
+                return await self._write(self._parts.uploads.finish, file_id)
+
+    async def abandon(self, file_id: str) -> None:
+        """See the port."""
+        async with self._parts.under_way.only(check_file_id(file_id)):
+            await self._write(self._parts.uploads.abandon, file_id)
+
+    async def acknowledge(self, file_ids: Sequence[str]) -> None:
+        """See the port."""
+        self._parts.journal.end(self._parts.waiting.acknowledged(file_ids))
+
+    async def unacknowledged(self) -> AsyncIterator[Attributes]:
+        """See the port."""
+        for path in self._parts.waiting.paths():
+            try:
+                yield await self._read(self._parts.commits.attributes, path)
+            except (FileNotThere, DamagedFile):
+                # It was taken away since, or the scrubber's report has it: no row can be made of it.
+                continue
+
+    async def attributes(self, path: str) -> Attributes:
+        """See the port."""
+        return await self._read(self._parts.commits.attributes, check_path(path))
+
+    async def amend(self, attributes: Attributes) -> Attributes:
+        """See the port."""
+        self._allow(Operation.WRITE)
+        async with self._parts.under_way.only(check_path(attributes.path)):
+            return await self._write(self._parts.commits.amend, attributes)
+
+    async def read(self, path: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
+        """See the port."""
+        self._allow(Operation.READ)
+        descriptor = await self._opened(path)
+        try:
+            at = start
+            while end is None or at < end:
+                size_bytes = BATCH_BYTES if end is None else min(BATCH_BYTES, end - at)
+                piece = await self._read(self._parts.calls.pread, descriptor, size_bytes, at)
+                if not piece:
+                    return
+                at += len(piece)
+                yield piece
+        finally:
+            await self._read(self._parts.calls.close, descriptor)
+
+    async def _opened(self, path: str) -> int:
+        opening = self._threads.begin_reading(self._parts.commits.open, check_path(path))
+        try:
+            with self._translated():
+                return await ended(opening)
+        except asyncio.CancelledError:
+            if opening.exception() is None:
+                await self._read(self._parts.calls.close, opening.result())
+            raise
+
+    async def delete(self, path: str) -> None:
+        """See the port."""
+        check_path(path)
+        self._allow(Operation.DELETE)
+        async with self._parts.under_way.only(path):
+            await self._write(self._parts.commits.delete, path)
+
+    async def verify(self, path: str) -> str | None:
+        """See the port."""
+        self._allow(Operation.READ)
+        try:
+            attributes = await self.attributes(path)
+            descriptor = await self._opened(path)
+        except DamagedFile as error:
+            return error.detail
+        digest, at = hashlib.sha256(), 0
+        began = self._clock.monotonic()
+        try:
+            while piece := await self._read(self._parts.calls.pread, descriptor, BATCH_BYTES, at):
+                await self._read(digest.update, piece)
+                at += len(piece)
+                await asyncio.sleep(max(0.0, began + at / self._verify_bytes_per_s - self._clock.monotonic()))
+        except ElementUnavailable as error:
+            return f"It cannot be read at byte {at}: {error.detail}"
+        finally:
+            await self._read(self._parts.calls.close, descriptor)
+        return _difference(attributes, size_bytes=at, checksum=digest.hexdigest())
+
+    async def quarantine(self, path: str, *, reason: str) -> None:
+        """See the port."""
+        check_path(path)
+        self._allow(Operation.QUARANTINE)
+        at = rfc3339(self._clock.now())
+        async with self._parts.under_way.only(path):
+            await self._write(self._parts.quarantine.set_aside, path, reason=reason, at=at)
+
+    async def walk(self, *, after: str = "") -> AsyncIterator[Found]:
+        """See the port."""
+        batches = self._parts.walk.batches(after=after)
+        while (found := (await self._read(next_step, batches)).found) is not None:
+            for one in found:
+                yield one
+
+    async def condition(self) -> Condition:
+        """See the port."""
+        capacity_bytes, free_bytes = await self._read(self._parts.calls.space, self._parts.place.root)
+        return Condition(
+            element_id=self.element_id,
+            mode=self._mode,
+            capacity_bytes=capacity_bytes,
+            free_bytes=free_bytes,
+            read_only_because=self._parts.durability.broken_because,
+        )
+
+    async def lower_mode(self, mode: Mode) -> None:
+        """See the port."""
+        async with self._parts.under_way.only(""):
+            check_lowering(self._mode, mode, element_id=self.element_id)
+            await self._write(self._parts.state.lower, mode)
+            self._mode = mode
+
+    def _allow(self, operation: Operation) -> None:
+        if not self._started:
+            raise ElementUnavailable(f"The storage element {self.element_id} is not started.")
+        check_mode(self._mode, operation, element_id=self.element_id)
+        if operation is not Operation.READ:
+            self._parts.durability.check()
+
+    async def _check_room(self, draft: Draft) -> None:
+        _, free_bytes = await self._read(self._parts.calls.space, self._parts.place.root)
+        if (draft.expected_bytes or 0) > free_bytes:
+            raise ElementFull(
+                f"{draft.expected_bytes} bytes were announced; the storage element {self.element_id} has {free_bytes} left."
+            )
+
+    async def _write(self, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        with self._translated():
+            return await self._threads.write(step, *args, **kwargs)
+
+    async def _read(self, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        with self._translated():
+            return await self._threads.read(step, *args, **kwargs)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise translated(error, element_id=self.element_id) from error
+
+
+def _difference(attributes: Attributes, *, size_bytes: int, checksum: str) -> str | None:
+    if size_bytes != attributes.size_bytes:
+        return f"It has {size_bytes} bytes; {attributes.size_bytes} were written."
+    if checksum != attributes.checksum:
+        return f"Its checksum is {checksum}; {attributes.checksum} was written."
+    return None

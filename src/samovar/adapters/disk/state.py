@@ -1,0 +1,102 @@
+"""What an element keeps of itself: who holds its folder, and its mode."""
+
+import os
+
+import msgspec
+
+from samovar.adapters.disk.durability import Durability
+from samovar.adapters.disk.place import PART_SUFFIX, Place
+from samovar.adapters.disk.syscalls import Syscalls, read_all, write_all
+from samovar.ports.element_rules import ModeKept, mode_at_start
+from samovar.ports.elements import ElementUnavailable, Mode
+
+_STATE_BYTES = 4096
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+
+
+class State:
+    """Blocks; called in threads. Raises ``OSError``."""
+
+    def __init__(
+        self, *, element_id: str, configured: Mode, place: Place, calls: Syscalls, durability: Durability
+    ) -> None:
+        self._element_id = element_id
+        self._configured = configured
+        self._place = place
+        self._calls = calls
+        self._durability = durability
+        self._lock = -1
+
+    def take_hold(self) -> None:
+        """Make the folders and hold them against other processes. Raises ``ElementUnavailable`` where another has them."""
+        self._make(self._place.root)
+        for folder in (self._place.hidden, self._place.journal, self._place.uploads, self._place.aside):
+            self._durability.make_folder(folder, below=self._place.root)
+        self._lock = self._calls.open(self._place.lock, os.O_RDWR | os.O_CREAT)
+        try:
+            self._calls.lock(self._lock)
+        except OSError as error:
+            self.let_go()
+            if not isinstance(error, BlockingIOError):
+                raise
+            raise ElementUnavailable(
+                f"Another process has the storage element {self._element_id} open: one process writes to one folder."
+            ) from error
+
+    def let_go(self) -> None:
+        """Another process may have it."""
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            self._calls.close(lock)
+
+    def mode(self) -> Mode:
+        """The mode to start in, remembered. Raises ``ElementUnavailable`` where the folder is another element's."""
+        kept = self._kept()
+        if kept is not None and kept.element_id != self._element_id:
+            raise ElementUnavailable(
+                f"The folder belongs to the storage element {kept.element_id}; it is configured as {self._element_id}."
+            )
+        mode = mode_at_start(kept, self._configured)
+        wanted = ModeKept(element_id=self._element_id, mode=mode, configured=self._configured)
+        if kept != wanted:
+            self._keep(wanted)
+        return mode
+
+    def lower(self, mode: Mode) -> None:
+        """Remember it."""
+        self._keep(ModeKept(element_id=self._element_id, mode=mode, configured=self._configured))
+
+    def _kept(self) -> ModeKept | None:
+        try:
+            raw = read_all(self._calls, self._place.state, limit_bytes=_STATE_BYTES)
+        except FileNotFoundError:
+            return None
+        try:
+            return msgspec.json.decode(raw, type=ModeKept)
+        except msgspec.DecodeError as error:
+            # To guess here could open what somebody has closed.
+            raise ElementUnavailable(f"{self._place.state} cannot be read ({error}): put it right by hand.") from error
+
+    def _keep(self, kept: ModeKept) -> None:
+        part = f"{self._place.state}{PART_SUFFIX}"
+        descriptor = self._calls.open(part, _CREATE)
+        try:
+            write_all(self._calls, descriptor, msgspec.json.encode(kept))
+            self._durability.content(descriptor, part)
+        finally:
+            self._calls.close(descriptor)
+        self._calls.rename(part, self._place.state)
+        self._durability.names(self._place.hidden)
+
+    def _make(self, folder: str) -> None:
+        try:
+            if not self._calls.stat(folder).is_folder:
+                raise NotADirectoryError(f"{folder} is no folder")
+        except FileNotFoundError:
+            parent = folder.rpartition("/")[0] or "/"
+            self._make(parent)
+            try:
+                self._calls.mkdir(folder)
+            except FileExistsError:
+                return
+            self._durability.names(parent)
