@@ -49,7 +49,7 @@ _REFUSALS: Final = {
 }
 
 
-class RecordAnswer(BaseModel):
+class AuditRecord(BaseModel):
     """``user_id`` is a principal's id, or ``anonymous``; ``signature`` is the hash that chains it to the one before."""
 
     sequence: int
@@ -66,10 +66,10 @@ class RecordAnswer(BaseModel):
     signature: str
 
 
-class RecordList(BaseModel):
+class AuditRecordList(BaseModel):
     """The newest first; ``next_cursor`` is ``null`` on the last page."""
 
-    items: tuple[RecordAnswer, ...]
+    items: tuple[AuditRecord, ...]
     next_cursor: str | None
 
 
@@ -92,7 +92,7 @@ class CheckpointList(BaseModel):
     next_cursor: str | None
 
 
-class KeyAnswer(BaseModel):
+class SigningKeyAnswer(BaseModel):
     """The public half of a key that signs checkpoints: Ed25519, base64."""
 
     key_id: str
@@ -100,14 +100,14 @@ class KeyAnswer(BaseModel):
     created_at: datetime | None
 
 
-class KeyList(BaseModel):
+class SigningKeyList(BaseModel):
     """The newest first."""
 
-    items: tuple[KeyAnswer, ...]
+    items: tuple[SigningKeyAnswer, ...]
     next_cursor: str | None = None
 
 
-class VerdictAnswer(BaseModel):
+class ChainVerdict(BaseModel):
     """``why`` is the first fault, ``sequence`` the record it is about. ``unsealed`` records at the end have no checkpoint yet."""
 
     good: bool
@@ -141,13 +141,13 @@ def _lists(routes: APIRouter, service: AuditService, authenticate: Authenticate)
         end: To = None,
         limit: Limit = 50,
         cursor: Cursor = None,
-    ) -> RecordList:
+    ) -> AuditRecordList:
         """The newest first. Those of the installation's own team see all teams' records, others their own."""
         wanted = Wanted(
             team_id=None, action=action, user_id=user_id, resource=resource, result=result, start=start, end=end
         )
         page = await service.reading.page(principal, wanted, cursor=cursor, limit=limit)
-        return RecordList(items=tuple(_answer(record) for record in page.items), next_cursor=page.next_cursor)
+        return AuditRecordList(items=tuple(_answer(record) for record in page.items), next_cursor=page.next_cursor)
 
     @routes.get("/checkpoints", summary="List the signed checkpoints", responses=_refusals())
     async def checkpoints(principal: caller, limit: Limit = 50, cursor: Cursor = None) -> CheckpointList:
@@ -156,9 +156,9 @@ def _lists(routes: APIRouter, service: AuditService, authenticate: Authenticate)
         return CheckpointList(items=tuple(_checkpoint(one) for one in page.items), next_cursor=page.next_cursor)
 
     @routes.get("/keys", summary="List the public keys of checkpoints", responses=_refusals())
-    async def keys(principal: caller) -> KeyList:
+    async def keys(principal: caller) -> SigningKeyList:
         """The newest signs; older ones are needed to verify what they signed."""
-        return KeyList(items=tuple(_key(key) for key in await service.reading.keys(principal)))
+        return SigningKeyList(items=tuple(_key(key) for key in await service.reading.keys(principal)))
 
 
 def _proof(routes: APIRouter, service: AuditService, authenticate: Authenticate) -> None:
@@ -180,7 +180,7 @@ def _proof(routes: APIRouter, service: AuditService, authenticate: Authenticate)
             raise
 
     @routes.get("/verify", summary="Verify the chain in the database", responses=_refusals())
-    async def verify(principal: caller) -> VerdictAnswer:
+    async def verify(principal: caller) -> ChainVerdict:
         """Reads all of it, which takes its time. It finds what was changed, not a chain that was cut off along with its head and
         its checkpoints: for that, verify an export against a checkpoint that was kept elsewhere."""
         return _verdict(await service.reading.verify(principal))
@@ -216,9 +216,9 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return problems.refusals(_REFUSALS, 401, 403, 422, 429, 503, *statuses)
 
 
-def _answer(record: Record) -> RecordAnswer:
+def _answer(record: Record) -> AuditRecord:
     entry = record.entry
-    return RecordAnswer(
+    return AuditRecord(
         sequence=record.sequence,
         id=entry.id,
         timestamp=entry.at,
@@ -238,12 +238,12 @@ def _checkpoint(one: Checkpoint) -> CheckpointAnswer:
     return CheckpointAnswer(**one.statement(), signature=one.signature)
 
 
-def _key(key: PublicKey) -> KeyAnswer:
-    return KeyAnswer(key_id=key.id, public_key=key.text, created_at=key.created_at)
+def _key(key: PublicKey) -> SigningKeyAnswer:
+    return SigningKeyAnswer(key_id=key.id, public_key=key.text, created_at=key.created_at)
 
 
-def _verdict(report: Report) -> VerdictAnswer:
-    return VerdictAnswer(
+def _verdict(report: Report) -> ChainVerdict:
+    return ChainVerdict(
         good=report.is_good,
         chain=report.chain,
         records=report.records,
