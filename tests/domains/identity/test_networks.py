@@ -7,7 +7,7 @@ import pytest
 
 from samovar.adapters.memory import MemoryLimiter
 from samovar.domains.identity.errors import TooManyWrongCredentials, UnknownKey
-from samovar.domains.identity.service.sign_in import network_of
+from samovar.domains.identity.service.tries import network_of
 from samovar.ports.limits import Limit
 from tests.support.clock import ManualClock
 

@@ -1,22 +1,29 @@
-"""Identity's use cases: signing in, gateway keys, the first start."""
+"""Identity's use cases: signing in, gateway keys, service accounts and their tokens, the first start."""
 
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec import Struct
 
 from samovar.domains.identity.model import (
     DEFAULT_SCOPES,
+    EVERY_AUDIENCE,
     KEYS_CHANGED,
     IssuedKey,
     Key,
     KeyPage,
     KeyState,
     OpenSurface,
+    Rotation,
     Scope,
     visitor,
 )
+from samovar.domains.identity.service.accounts import AccountChange, SecretRules, ServiceAccounts
+from samovar.domains.identity.service.granting import Granting, TokenSignIn
 from samovar.domains.identity.service.installation import FirstStart, Installation
+from samovar.domains.identity.service.jwks import RemoteKeys
 from samovar.domains.identity.service.keys import (
     DEFAULT_GRACE_S,
     MAX_GRACE_S,
@@ -28,11 +35,17 @@ from samovar.domains.identity.service.keys import (
     KeyChange,
     Keys,
 )
+from samovar.domains.identity.service.news import News
+from samovar.domains.identity.service.secret_hashes import SecretHashing
 from samovar.domains.identity.service.sign_in import SignIn
+from samovar.domains.identity.service.signing_keys import SigningKeys
+from samovar.domains.identity.service.tokens import OwnKeys, TokenIssuer, TokenVerifier
+from samovar.domains.identity.service.tries import Tries
 from samovar.domains.identity.service.warm import SignInBounds
 from samovar.kernel.answer_cache import KeyCache
 from samovar.kernel.guard import Guard
 from samovar.kernel.principal import Principal
+from samovar.kernel.tasks import background
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database
 from samovar.ports.events import Bus
@@ -46,15 +59,40 @@ __all__ = [
     "MAX_NAME_CHARS",
     "MAX_PAGE",
     "MAX_PATTERN_CHARS",
+    "SIGN_IN_TRIES",
     "WRONG_CREDENTIALS",
+    "AccountChange",
     "FirstStart",
+    "Granting",
     "IdentityService",
     "KeyChange",
+    "RemoteKeys",
+    "SecretRules",
+    "ServiceAccounts",
     "SignInBounds",
+    "SigningKeys",
+    "TokenIssuer",
+    "TokenRules",
+    "TokenVerifier",
 ]
 
 WRONG_CREDENTIALS: Final = Limit(amount=20, window_s=60)
 """Unknown credentials from one address (docs/operations.md)."""
+
+SIGN_IN_TRIES: Final = Limit(amount=5, window_s=60)
+"""Wrong secrets of service accounts from one address (docs/service-accounts.md)."""
+
+
+class TokenRules(Struct, frozen=True, kw_only=True):
+    """Of access tokens and the keys that sign them. Times in seconds. ``audiences`` are the names under which this process
+    goes: a token must be for one of them."""
+
+    issuer: str = "samovar"
+    ttl_s: int = 1800
+    rotate_every_s: float = 86_400
+    rotation_grace_s: float = 3600
+    secrets: SecretRules = SecretRules()
+    audiences: tuple[str, ...] = EVERY_AUDIENCE
 
 
 class IdentityService:
@@ -62,7 +100,10 @@ class IdentityService:
 
     Make it before ``bus.start()`` (it subscribes to the news of changed keys), call :meth:`ensure_installed` before the
     first request, and serve inside ``async with service.running()``. ``limiter`` or ``wrong_limit`` ``None`` switches the
-    limit on wrong credentials off; ``opened`` needs no credential.
+    limit on wrong credentials off, ``limiter`` or ``sign_in_tries`` that on wrong secrets; ``opened`` needs no credential.
+
+    ``accounts`` are the use cases of service accounts, ``granting`` how they get tokens; ``issuer`` and ``verifier`` make and
+    check tokens between the roles of the installation, with ``signing_keys``.
     """
 
     def __init__(
@@ -78,23 +119,50 @@ class IdentityService:
         bounds: SignInBounds | None = None,
         has_wallet: HasWallet | None = None,
         opened: Iterable[OpenSurface] = (),
+        tokens: TokenRules | None = None,
+        sign_in_tries: Limit | None = SIGN_IN_TRIES,
     ) -> None:
+        tokens = tokens or TokenRules()
         self._visitors = {surface: visitor(surface) for surface in opened}
+        rotation = Rotation(
+            every=timedelta(seconds=tokens.rotate_every_s), grace=timedelta(seconds=tokens.rotation_grace_s)
+        )
+        self.signing_keys = SigningKeys(database=database, clock=clock, ids=ids, box=box, rotation=rotation)
+        self.issuer = TokenIssuer(keys=self.signing_keys, issuer=tokens.issuer, clock=clock, ids=ids)
+        self.verifier = TokenVerifier(keys=OwnKeys(self.signing_keys), issuer=tokens.issuer, clock=clock)
         self._sign_in = SignIn(
-            database=database, clock=clock, limiter=limiter, wrong_limit=wrong_limit, bounds=bounds or SignInBounds()
+            database=database,
+            clock=clock,
+            limiter=limiter,
+            wrong_limit=wrong_limit,
+            bounds=bounds or SignInBounds(),
+            tokens=TokenSignIn(database=database, clock=clock, verifier=self.verifier, audiences=tokens.audiences),
         )
-        self._keys = Keys(
-            database=database, clock=clock, ids=ids, bus=bus, forget=self._sign_in.forget, has_wallet=has_wallet
+        news, hashing = News(bus=bus, forget=self._sign_in.forget), SecretHashing()
+        self.accounts = ServiceAccounts(
+            database=database, clock=clock, ids=ids, news=news, hashing=hashing, rules=tokens.secrets
         )
+        self.granting = Granting(
+            database=database,
+            clock=clock,
+            hashing=hashing,
+            issuer=self.issuer,
+            tries=Tries("wrong-secret", clock=clock, limiter=limiter, limit=sign_in_tries),
+            ttl_s=tokens.ttl_s,
+            note_use=self._sign_in.note_use,
+        )
+        self._keys = Keys(database=database, clock=clock, ids=ids, news=news, has_wallet=has_wallet)
         self._installation = Installation(database=database, clock=clock, ids=ids, box=box, keys=self._keys)
         bus.subscribe(KEYS_CHANGED, self._sign_in.on_key_changed)
         bus.on_gap(self._sign_in.on_gap)
         # The method itself, not one around it: each gateway call takes this path.
         self.recall = self._sign_in.recall
 
-    def running(self) -> AbstractAsyncContextManager[None]:
-        """See :meth:`SignIn.running`."""
-        return self._sign_in.running()
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """See :meth:`SignIn.running`; and the keys that sign tokens are made in time."""
+        async with self._sign_in.running(), background(self.signing_keys.watch()):
+            yield
 
     async def authenticate(self, secret: str, *, address: str | None = None) -> Principal:
         """See :meth:`SignIn.authenticate`."""

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
-import structlog
 from msgspec import UNSET, Struct, UnsetType, structs
 
 from samovar.domains.identity import store
@@ -15,7 +14,6 @@ from samovar.domains.identity.errors import BeyondOwnRights, KeyNotActive, KeyNo
 from samovar.domains.identity.model import (
     DEFAULT_SCOPES,
     KEY_ENTROPY_BYTES,
-    KEYS_CHANGED,
     IssuedKey,
     Key,
     KeyPage,
@@ -30,13 +28,13 @@ from samovar.domains.identity.model import (
     key_text,
     require,
 )
+from samovar.domains.identity.service.news import News
 from samovar.kernel.answer_cache import KeyCache
-from samovar.kernel.errors import Flaw, Invalid, StaleRevision, Unavailable
+from samovar.kernel.errors import Flaw, Invalid, StaleRevision
 from samovar.kernel.guard import NO_GUARD, Guard, flaws_of
 from samovar.kernel.principal import Principal
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database, Tx
-from samovar.ports.events import Bus
 
 MAX_NAME_CHARS: Final = 100
 MAX_MODEL_PATTERNS: Final = 100
@@ -67,7 +65,7 @@ class KeyChange(Struct, frozen=True, kw_only=True):
 
 
 class Keys:
-    """The gateway keys of a team. ``forget`` is told the id of each key that changed, before the bus is."""
+    """The gateway keys of a team. ``news`` hears the id of each key that changed."""
 
     def __init__(
         self,
@@ -75,16 +73,13 @@ class Keys:
         database: Database,
         clock: Clock,
         ids: Ids,
-        bus: Bus,
-        forget: Callable[[str], None],
+        news: News,
         has_wallet: HasWallet | None = None,
     ) -> None:
-        self._log = structlog.get_logger("samovar.identity")
         self._database = database
         self._clock = clock
         self._ids = ids
-        self._bus = bus
-        self._forget = forget
+        self._news = news
         self._has_wallet = has_wallet
 
     async def create(
@@ -161,7 +156,7 @@ class Keys:
             check_within_rights(principal, new)
             if not await store.change(tx, new, from_revision=old.revision):
                 raise StaleRevision(current=new.revision)
-        await self._tell(key_id)
+        await self._news.changed(key_id)
         return new
 
     async def revoke(self, principal: Principal, key_id: str) -> None:
@@ -170,7 +165,7 @@ class Keys:
         async with self._database.transaction() as tx:
             await self._mine(tx, principal, key_id)
             await store.revoke(tx, principal.team_id, key_id, at=self._clock.now())
-        await self._tell(key_id)
+        await self._news.changed(key_id)
 
     async def rotate(
         self,
@@ -214,7 +209,7 @@ class Keys:
             until = now + timedelta(seconds=grace_s)
             if not await store.replace(tx, principal.team_id, key_id, by=issued.key.id, grace_until=until):
                 raise _not_active(KeyState.REPLACED, "rotated")
-        await self._tell(key_id)
+        await self._news.changed(key_id)
         return issued
 
     def draft(
@@ -299,16 +294,6 @@ class Keys:
         if not now < expires_at <= now + _MAX_LIFE:
             raise _invalid("expires_at", "must lie in the future, at most ten years ahead")
         return expires_at.astimezone(UTC)
-
-    async def _tell(self, key_id: str) -> None:
-        self._forget(key_id)
-        try:
-            await self._bus.publish(KEYS_CHANGED, key_id.encode())
-        except Unavailable:
-            # The change is committed. Without the news other processes notice when what they remember is stale: 10 s.
-            self._log.warning(
-                "bus away: other processes notice a changed key within seconds, not at once", key_id=key_id
-            )
 
 
 def _check(name: str, scopes: Sequence[Scope], allowed_models: Sequence[str] | None) -> None:

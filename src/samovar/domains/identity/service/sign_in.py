@@ -3,11 +3,9 @@
 import asyncio
 import hashlib
 import hmac
-from collections import OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
-from ipaddress import IPv6Address, IPv6Network
 from typing import Final
 
 import structlog
@@ -17,10 +15,20 @@ from samovar.domains.identity.errors import (
     ExpiredKey,
     RevokedKey,
     SignInFailed,
-    TooManyWrongCredentials,
     UnknownKey,
 )
-from samovar.domains.identity.model import Key, KeyState, administrator, digest_of, has_key_shape
+from samovar.domains.identity.model import (
+    ACCOUNT_PREFIX,
+    Key,
+    KeyState,
+    Verified,
+    administrator,
+    digest_of,
+    has_key_shape,
+    has_token_shape,
+)
+from samovar.domains.identity.service.granting import TokenSignIn
+from samovar.domains.identity.service.tries import Tries
 from samovar.domains.identity.service.warm import Misses, SignInBounds, Warm, WarmKeys
 from samovar.kernel.errors import Unavailable
 from samovar.kernel.principal import Principal
@@ -33,7 +41,6 @@ from samovar.ports.limits import Limit, Limiter
 _REFRESH_BATCH: Final = 200
 _REFRESH_RETRY_S: Final = 1.0
 _REFRESH_TIMEOUT_S: Final = 5.0
-_BLOCKED_ADDRESSES: Final = 10_000
 _WRITE_USES_EVERY_S: Final = 30.0
 
 _UNKNOWN: Final = "This key was never given out here. Check that it was copied whole (`sk-samovar-` and 43 characters)."
@@ -50,12 +57,14 @@ class SignIn:
         limiter: Limiter | None,
         wrong_limit: Limit | None,
         bounds: SignInBounds,
+        tokens: TokenSignIn,
     ) -> None:
         self._log = structlog.get_logger("samovar.identity")
         self._database = database
         self._clock = clock
         self._monotonic = clock.monotonic
-        self._guard = _Guard(clock=clock, limiter=limiter, limit=wrong_limit)
+        self._tokens = tokens
+        self._tries = Tries("wrong-credential", clock=clock, limiter=limiter, limit=wrong_limit)
         self._warm = WarmKeys(bounds)
         self._warm_get = self._warm.get
         self._misses = Misses(bounds)
@@ -66,7 +75,7 @@ class SignIn:
         self._waiting = 0
         self._due: dict[bytes, Warm] = {}
         self._refresher: asyncio.Task[None] | None = None
-        self._tasks: asyncio.TaskGroup | None = None
+        self._group: asyncio.TaskGroup | None = None
 
     # --- the warm path ----------------------------------------------------------------------------------------------
 
@@ -90,12 +99,12 @@ class SignIn:
         return entry.principal
 
     def _refresh_soon(self, entry: Warm) -> None:
-        if self._tasks is None:
+        if self._group is None:
             return
         entry.refresh_at = entry.stale_at  # Asked for once: the refresher sets the next time.
         self._due[entry.digest] = entry
         if self._refresher is None:
-            self._refresher = self._tasks.create_task(self._refresh_due(), name="identity-refresh")
+            self._refresher = self._group.create_task(self._refresh_due(), name="identity-refresh")
 
     async def _refresh_due(self) -> None:
         try:
@@ -112,6 +121,12 @@ class SignIn:
             self._refresher = None
 
     async def _refresh(self, batch: list[Warm]) -> None:
+        with_tokens = [entry for entry in batch if entry.token is not None]
+        if with_tokens:
+            await self._refresh_tokens(with_tokens)
+        batch = [entry for entry in batch if entry.token is None]
+        if not batch:
+            return
         read_at = self._monotonic()
         async with self._database.reading() as tx:
             found = await store.keys_by_hash(tx, [entry.digest.hex() for entry in batch])
@@ -122,36 +137,48 @@ class SignIn:
             else:
                 self._warm.renew(entry, key.principal(), read_at=read_at)
 
+    async def _refresh_tokens(self, batch: Sequence[Warm]) -> None:
+        read_at = self._monotonic()
+        known = [(entry, entry.token) for entry in batch if entry.token is not None]
+        accounts = await self._tokens.accounts([token for _, token in known])
+        for entry, token in known:
+            try:
+                principal = self._tokens.principal(token, accounts.get(token.claims.sub))
+            except SignInFailed:
+                self._warm.forget(entry)
+            else:
+                self._warm.renew(entry, principal, read_at=read_at)
+
     # --- the cold path ----------------------------------------------------------------------------------------------
 
     async def authenticate(self, secret: str, *, address: str | None = None) -> Principal:
-        """Whom ``secret`` (a gateway key or the admin token) stands for.
+        """Whom ``secret`` (a gateway key, a service account's token or the admin token) stands for.
 
         ``address`` is the client's, for the limit on wrong credentials: an address over it must wait before a credential
         that this process does not know is looked at. That limit fails open: with the limiter away, wrong credentials are
         still refused, only not counted, because a guess at 256 random bits needs no help to fail.
 
-        Raises ``UnknownKey``, ``RevokedKey``, ``ExpiredKey``, ``TooManyWrongCredentials``, ``Unavailable``.
+        Raises ``SignInFailed`` of every kind, ``TooManyWrongCredentials``, ``Unavailable``.
         """
         principal = self.recall(secret)
         if principal is not None:
             return principal
-        self._guard.check(address)
+        self._tries.check(address)
         digest = digest_of(secret)
         if self._is_admin(digest):
             return self._admin
         try:
-            return await self._by_key(secret, digest)
+            return await self._by_secret(secret, digest)
         except UnknownKey:
-            await self._guard.count(address)
+            await self._tries.count(address)
             raise
 
     async def authenticate_admin(self, secret: str, *, address: str | None = None) -> Principal:
         """The administrator, if ``secret`` is the admin token; a gateway key is refused here like any other text."""
-        self._guard.check(address)
+        self._tries.check(address)
         if self._is_admin(digest_of(secret)):
             return self._admin
-        await self._guard.count(address)
+        await self._tries.count(address)
         raise UnknownKey("This is not the admin token of this installation.")
 
     def trust_admin(self, digest: bytes) -> None:
@@ -161,8 +188,8 @@ class SignIn:
     def _is_admin(self, digest: bytes) -> bool:
         return self._admin_digest is not None and hmac.compare_digest(digest, self._admin_digest)
 
-    async def _by_key(self, secret: str, digest: bytes) -> Principal:
-        if not has_key_shape(secret):
+    async def _by_secret(self, secret: str, digest: bytes) -> Principal:
+        if not (has_key_shape(secret) or has_token_shape(secret)):
             raise UnknownKey(_UNKNOWN)
         missed = self._misses.get(digest, now=self._monotonic())
         if missed is not None:
@@ -173,29 +200,39 @@ class SignIn:
         try:
             async with self._lookups:
                 # Many calls may have waited with the same key: the first of them has answered for all.
-                return self.recall(secret) or await self._look_up(digest)
+                return self.recall(secret) or await self._look_up(secret, digest)
         finally:
             self._waiting -= 1
 
-    async def _look_up(self, digest: bytes) -> Principal:
+    async def _look_up(self, secret: str, digest: bytes) -> Principal:
         missed = self._misses.get(digest, now=self._monotonic())
         if missed is not None:
             raise missed
         read_at, changes = self._monotonic(), self._warm.changes
-        async with self._database.reading() as tx:
-            found = (await store.keys_by_hash(tx, [digest.hex()])).get(digest.hex())
-        refusal = UnknownKey(_UNKNOWN) if found is None else self._refusal(found)
-        if found is None or refusal is not None:
-            assert refusal is not None
+        try:
+            principal, token = await self._found(secret, digest)
+        except SignInFailed as refusal:
             self._misses.put(digest, refusal, now=self._monotonic())
             known = self._warm.get(digest)
             if known is not None:
                 self._warm.forget(known)
-            raise refusal
-        principal = found.principal()
+            raise
         if changes == self._warm.changes:
-            self._warm.put(digest, principal, read_at=read_at).used_at = read_at
+            self._warm.put(digest, principal, read_at=read_at, token=token).used_at = read_at
         return principal
+
+    async def _found(self, secret: str, digest: bytes) -> tuple[Principal, Verified | None]:
+        if has_token_shape(secret):
+            token = await self._tokens.verified(secret)
+            accounts = await self._tokens.accounts([token])
+            return self._tokens.principal(token, accounts.get(token.claims.sub)), token
+        async with self._database.reading() as tx:
+            key = (await store.keys_by_hash(tx, [digest.hex()])).get(digest.hex())
+        refusal = UnknownKey(_UNKNOWN) if key is None else self._refusal(key)
+        if key is None or refusal is not None:
+            assert refusal is not None
+            raise refusal
+        return key.principal(), None
 
     def _refusal(self, key: Key) -> SignInFailed | None:
         state = key.state(self._clock.now())
@@ -212,12 +249,16 @@ class SignIn:
 
     # --- news, and last uses ----------------------------------------------------------------------------------------
 
-    def forget(self, key_id: str) -> None:
-        """This key was changed here: do not wait for the bus to say so."""
-        self._warm.forget_id(key_id)
+    def forget(self, id_: str) -> None:
+        """This key or service account was changed here: do not wait for the bus to say so."""
+        self._warm.forget_id(id_)
+
+    def note_use(self, id_: str, team_id: str) -> None:
+        """This one was used in another way than by a credential that is remembered."""
+        self._warm.note_use(id_, team_id, self._monotonic())
 
     async def on_key_changed(self, message: bytes) -> None:
-        """Bus handler: the message is a key's id."""
+        """Bus handler: the message is the id of a key or of a service account."""
         self._warm.forget_id(message.decode("utf-8", "replace"))
 
     async def on_gap(self) -> None:
@@ -229,11 +270,11 @@ class SignIn:
         """While this is open, keys are re-read in the background and their last uses written every half minute."""
         try:
             async with background(self._write_uses_for_ever()) as tasks:
-                self._tasks = tasks
+                self._group = tasks
                 try:
                     yield
                 finally:
-                    self._tasks = None
+                    self._group = None
                     if self._refresher is not None:
                         self._refresher.cancel()
         finally:
@@ -249,7 +290,8 @@ class SignIn:
         written = False
         try:
             async with self._database.transaction() as tx:
-                await store.note_uses(tx, rows)
+                await store.note_uses(tx, [row for row in rows if not _is_account(row[1])])
+                await store.note_account_uses(tx, [row for row in rows if _is_account(row[1])])
             written = True
         finally:
             if not written:
@@ -268,58 +310,5 @@ class SignIn:
             self._log.exception("last uses of keys not written; trying again later")
 
 
-def network_of(address: str) -> str:
-    """Whom an address stands for: itself, or of IPv6 its /64, for one subscriber has at least that many addresses
-    (RFC 6177). An IPv4 address written as IPv6 is the IPv4 one."""
-    if ":" not in address:
-        return address
-    try:
-        found = IPv6Address(address.partition("%")[0])
-    except ValueError:
-        return address
-    return str(found.ipv4_mapped or IPv6Network((int(found) >> 64 << 64, 64)))
-
-
-class _Guard:
-    """The limit on wrong credentials of one address (of IPv6 one /64). Fails open when the limiter is away."""
-
-    def __init__(self, *, clock: Clock, limiter: Limiter | None, limit: Limit | None) -> None:
-        self._clock = clock
-        self._limiter = limiter
-        self._limit = limit
-        self._blocked_until: OrderedDict[str, float] = OrderedDict()
-
-    def check(self, address: str | None) -> None:
-        """Raises :class:`TooManyWrongCredentials` while the address must wait."""
-        if not self._blocked_until or address is None:
-            return
-        address = network_of(address)
-        until = self._blocked_until.get(address)
-        if until is None:
-            return
-        left = until - self._clock.monotonic()
-        if left > 0:
-            raise _too_many(left)
-        del self._blocked_until[address]
-
-    async def count(self, address: str | None) -> None:
-        """One more wrong one. Raises :class:`TooManyWrongCredentials` when it is one too many."""
-        if self._limiter is None or self._limit is None or address is None:
-            return
-        address = network_of(address)
-        with suppress(Unavailable):
-            verdict = await self._limiter.hit(f"identity:wrong-credential:{address}", self._limit)
-            if not verdict.allowed:
-                self._blocked_until[address] = self._clock.monotonic() + verdict.retry_after_s
-                self._blocked_until.move_to_end(address)
-                if len(self._blocked_until) > _BLOCKED_ADDRESSES:
-                    self._blocked_until.popitem(last=False)
-                raise _too_many(verdict.retry_after_s)
-
-
-def _too_many(wait_s: float) -> TooManyWrongCredentials:
-    seconds = max(1, int(-(-wait_s // 1)))
-    return TooManyWrongCredentials(
-        f"Too many wrong credentials came from your address. Wait {seconds} s, then send the right one.",
-        headers={"Retry-After": str(seconds)},
-    )
+def _is_account(id_: str) -> bool:
+    return id_.startswith(f"{ACCOUNT_PREFIX}_")

@@ -1,4 +1,4 @@
-"""What a process remembers of the keys it has seen: bounded maps and no input or output.
+"""What a process remembers of the keys and tokens it has seen: bounded maps and no input or output.
 
 An entry answers at once until it is stale; from some age on it says that it wants to be read again. So a key that is in
 use is re-read in the background, and a call waits for the database only with a key that this process does not know.
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from samovar.domains.identity.errors import SignInFailed
+from samovar.domains.identity.model import Verified
 from samovar.kernel.principal import Principal
 
 
@@ -31,12 +32,14 @@ class SignInBounds:
 
 
 class Warm:
-    """One key that was found good. Mutable: it is renewed in place and notes its last use. Its ``repr`` shows no hash."""
+    """One key or token that was found good. Mutable: it is renewed in place and notes its last use. Its ``repr`` shows no
+    hash. ``token`` is what a token says, ``None`` for a key."""
 
-    __slots__ = ("digest", "ends_at", "principal", "refresh_at", "stale_at", "used_at")
+    __slots__ = ("digest", "ends_at", "principal", "refresh_at", "stale_at", "token", "used_at")
 
-    def __init__(self, digest: bytes, principal: Principal) -> None:
+    def __init__(self, digest: bytes, principal: Principal, token: Verified | None) -> None:
         self.digest = digest
+        self.token = token
         self.principal = principal
         self.ends_at: datetime | None = principal.expires_at
         self.refresh_at = 0.0
@@ -48,12 +51,13 @@ class Warm:
 
 
 class WarmKeys:
-    """The good keys by the SHA-256 of their secret, the least recently used going first when there are too many."""
+    """The good keys and tokens by their SHA-256, the least recently used going first when there are too many."""
 
     def __init__(self, bounds: SignInBounds) -> None:
         self._bounds = bounds
         self._by_digest: OrderedDict[bytes, Warm] = OrderedDict()
-        self._by_id: dict[str, Warm] = {}
+        # A key is one secret; of a service account there may be many tokens.
+        self._by_id: dict[str, dict[bytes, Warm]] = {}
         # Uses of entries that were dropped before their use was written.
         self._max_parting = 2 * bounds.max_keys
         self._parting_uses: dict[str, tuple[str, float]] = {}
@@ -70,11 +74,12 @@ class WarmKeys:
             self._by_digest.move_to_end(digest)
         return found
 
-    def put(self, digest: bytes, principal: Principal, *, read_at: float) -> Warm:
+    def put(self, digest: bytes, principal: Principal, *, read_at: float, token: Verified | None = None) -> Warm:
         """Remember, or renew what is remembered. ``read_at`` is the monotonic time before the read."""
         entry = self._by_digest.get(digest)
         if entry is None:
-            entry = self._by_digest[digest] = self._by_id[principal.id] = Warm(digest, principal)
+            entry = self._by_digest[digest] = Warm(digest, principal, token)
+            self._by_id.setdefault(principal.id, {})[digest] = entry
         self.renew(entry, principal, read_at=read_at)
         while len(self._by_digest) > self._bounds.max_keys:
             self._part(self._by_digest.popitem(last=False)[1])
@@ -94,10 +99,9 @@ class WarmKeys:
             self._part(entry)
 
     def forget_id(self, key_id: str) -> None:
-        """Somebody says that this key changed."""
+        """Somebody says that this key or service account changed."""
         self.changes += 1
-        entry = self._by_id.get(key_id)
-        if entry is not None:
+        for entry in list(self._by_id.get(key_id, {}).values()):
             self.forget(entry)
 
     def forget_all(self) -> None:
@@ -111,9 +115,14 @@ class WarmKeys:
         uses, self._parting_uses = self._parting_uses, {}
         for entry in self._by_digest.values():
             if entry.used_at is not None:
-                uses[entry.principal.id] = (entry.principal.team_id, entry.used_at)
+                _later(uses, entry.principal.id, entry.principal.team_id, entry.used_at)
                 entry.used_at = None
         return uses
+
+    def note_use(self, id_: str, team_id: str, at: float) -> None:
+        """A use that is none of an entry; ``at`` is monotonic."""
+        if id_ in self._parting_uses or len(self._parting_uses) < self._max_parting:
+            _later(self._parting_uses, id_, team_id, at)
 
     def give_back_uses(self, uses: dict[str, tuple[str, float]]) -> None:
         """They could not be written: keep them for the next time, as many as the bound allows."""
@@ -123,9 +132,17 @@ class WarmKeys:
             self._parting_uses.setdefault(key_id, use)
 
     def _part(self, entry: Warm) -> None:
-        self._by_id.pop(entry.principal.id, None)
-        if entry.used_at is not None and len(self._parting_uses) < self._max_parting:
-            self._parting_uses[entry.principal.id] = (entry.principal.team_id, entry.used_at)
+        others = self._by_id.get(entry.principal.id, {})
+        others.pop(entry.digest, None)
+        if not others:
+            self._by_id.pop(entry.principal.id, None)
+        if entry.used_at is not None:
+            self.note_use(entry.principal.id, entry.principal.team_id, entry.used_at)
+
+
+def _later(uses: dict[str, tuple[str, float]], id_: str, team_id: str, at: float) -> None:
+    known = uses.get(id_)
+    uses[id_] = (team_id, at if known is None else max(at, known[1]))
 
 
 class Misses:
