@@ -17,13 +17,24 @@ from samovar.ports.database import Tx
 # row whether it is among them, and stops when the page is full.
 _AMONG: Final[ColumnElement[Any]] = literal_column("+prompts.id")
 
+WORDS: Final[ColumnElement[Any]] = literal_column("prompts.prompt_search").label("prompt_search")
+"""PostgreSQL's column of words: what :func:`holds_all` asks of a row."""
+
+
+def sorts_all_found(tx: Tx) -> bool:
+    """Whether the engine reads and sorts all prompts that have the words before it gives a page of them. GIN knows where on the
+    disk they are and no more: 10,000 cost 10 to 20 ms."""
+    return tx.dialect.name == "postgresql"
+
 
 def holds_all(tx: Tx, stems: Sequence[str]) -> ColumnElement[bool]:
     """Each of ``stems`` begins a word of the prompt; one of a single letter is a word of it."""
     if tx.dialect.name == "postgresql":
         wanted = " & ".join(f"'{stem}':*" if _is_beginning(stem) else f"'{stem}'" for stem in stems)
+        # By name, which a subquery of some of its rows bears as well.
         vector: ColumnElement[Any] = literal_column("prompts.prompt_search")
-        return vector.op("@@")(text("CAST(:wanted AS tsquery)").bindparams(bindparam("wanted", wanted)))
+        # A query of its own is read once, and not again for each row.
+        return vector.op("@@")(text("(SELECT CAST(:wanted AS tsquery))").bindparams(bindparam("wanted", wanted)))
     wanted = " AND ".join(f'"{stem}"*' if _is_beginning(stem) else f'"{stem}"' for stem in stems)
     found = text("(SELECT rowid FROM prompt_search WHERE prompt_search MATCH :wanted)").bindparams(wanted=wanted)
     return _AMONG.op("IN")(found)
