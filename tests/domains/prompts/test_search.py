@@ -1,17 +1,23 @@
 """Search among many prompts, on both engines: every page is what a reader of all of them would give."""
 
 import itertools
+import shutil
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from samovar.adapters.alembic import migrate, scripts_folder
+from samovar.adapters.sqlite import SqliteDatabase
 from samovar.domains.prompts.model import Prompt, PromptQuery, Sort
 from samovar.domains.prompts.model.query import ORDERS
 from samovar.domains.prompts.model.words import query_stems, searched
 from samovar.domains.prompts.service import PromptService
 from samovar.domains.prompts.store import rows
 from samovar.kernel.principal import Principal
+from samovar.ports.database import Tx
 from tests.domains.prompts.conftest import ADMIN, OTHER, draft
 
 MANY = 240
@@ -131,3 +137,41 @@ async def test_a_beginning_of_any_length_is_enough_and_one_letter_is_a_word(prom
     for word, letters in itertools.product(words, range(1, len(words[0]) + 1)):
         page = await prompts.reads.page(ADMIN, PromptQuery(q=word[:letters]))
         assert [one.id for one in page.items] == ([made.id] if letters > 1 else []), word[:letters]
+
+
+async def test_prompts_of_an_older_schema_are_found_by_the_index_of_words_made_anew(tmp_path: Path) -> None:
+    older, url = tmp_path / "older", f"sqlite:///{tmp_path / 'samovar.db'}"
+    shutil.copytree(scripts_folder(), older)
+    for script in (older / "versions").glob("*.py"):
+        if script.name >= "0017":
+            script.unlink()
+    await migrate(url, scripts=older)
+    database = SqliteDatabase(tmp_path / "samovar.db")
+    try:
+        async with database.transaction() as tx:
+            await tx.execute(text("INSERT INTO teams (id, name, created_at) VALUES ('t', 't', 0)"))
+            await tx.execute(
+                text(_OLD_ROW), [{"id": number, "stems": f"number{number} всяк"} for number in range(1, 50)]
+            )
+        await migrate(url)
+        async with database.transaction() as tx:
+            assert await _matches(tx, '"number7" AND "вся"*') == [7]
+            assert await _matches(tx, '"number4"*') == [4, *range(40, 50)]
+            await tx.execute(text("UPDATE prompts SET stems = 'другой' WHERE id = 7"))
+            await tx.execute(text("DELETE FROM prompts WHERE id = 8"))
+            assert await _matches(tx, '"number7"') == await _matches(tx, '"number8"') == []
+            assert await _matches(tx, '"другой"') == [7]
+            # Raises where the index is not what the rows say.
+            await tx.execute(text("INSERT INTO prompt_search (prompt_search, rank) VALUES ('integrity-check', 1)"))
+    finally:
+        await database.close()
+
+
+_OLD_ROW = """INSERT INTO prompts (id, team_id, namespace, name, lang, version, priority, is_active, is_default, revision,
+    created_at, created_by, updated_at, updated_by, tags, variables, text, stems)
+    VALUES (:id, 't', 'default', 'p' || :id, 'en', 1, 0, 1, 0, 1, 0, 'x', 0, 'x', '[]', '[]', 'text', :stems)"""
+
+
+async def _matches(tx: Tx, wanted: str) -> list[int]:
+    query = text("SELECT rowid FROM prompt_search WHERE prompt_search MATCH :wanted ORDER BY rowid")
+    return [row[0] for row in await tx.execute(query, {"wanted": wanted})]
