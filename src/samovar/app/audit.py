@@ -9,8 +9,9 @@ import structlog
 
 from samovar.app.background import forever
 from samovar.app.witness import Witness
+from samovar.domains.audit.model import Result
 from samovar.domains.audit.service import AuditService, AuditSettings
-from samovar.domains.identity.model import DEFAULT_TEAM_ID
+from samovar.domains.identity.model import DEFAULT_TEAM_ID, administrator
 from samovar.kernel.tasks import background
 from samovar.ports.blobs import Blobs
 
@@ -63,6 +64,22 @@ class AuditDesk:
                 yield
         finally:
             await service.close()
+
+    async def note(self, action: str, resource: str, **facts: object) -> None:
+        """What the command line did past HTTP, at once, and without :meth:`running`. Raises ``AuditUnwritten``."""
+        service, who = self.service, administrator()
+        entry = service.entry(
+            service="cli",
+            action=action,
+            user_id=who.id,
+            resource=resource,
+            result=Result.SUCCESS,
+            metadata={"by": who.kind.value, **facts},
+            team_id=who.team_id,
+        )
+        async with background(forever("audit", service.run)):
+            await service.record(entry)
+        await service.close()
 
     def _blobs(self) -> Blobs:
         """The place for copies; obstore is imported when it is first used. S3 is reached as for backups."""

@@ -30,6 +30,8 @@ _MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
 _PAGE: Final = 100
 _TOKEN_BYTES: Final = 32
 _TIMEOUTS: Final = Timeouts(connect_s=5, first_byte_s=60, idle_s=60, total_s=90)
+# For what is as long as it is.
+_LONG: Final = Timeouts(connect_s=5, first_byte_s=60, idle_s=60)
 
 
 class Credential(msgspec.Struct, frozen=True):
@@ -205,14 +207,39 @@ async def opened(settings: Settings, *, url: str | None, credential: Credential 
         async with _local(settings) as api:
             yield api
         return
-    if credential is None and settings.admin_token is not None:
-        credential = Credential.admin_token(settings.admin_token.get_secret_value())
-    if credential is None:
-        raise CannotDo(f"{url} wants to know who you are: give --admin-token, or set ADMIN_TOKEN")
+    credential = _signed(settings, url, credential)
     ca_pem = None if settings.ca_file is None else settings.ca_file.read_bytes()
     transport = Http1Transport(ca_pem=ca_pem)
     try:
         yield RemoteApi(url=url, credential=credential, transport=transport)
+    finally:
+        await transport.close()
+
+
+def _signed(settings: Settings, url: str, credential: Credential | None) -> Credential:
+    if credential is None and settings.admin_token is not None:
+        return Credential.admin_token(settings.admin_token.get_secret_value())
+    if credential is None:
+        raise CannotDo(f"{url} wants to know who you are: give --admin-token, or set ADMIN_TOKEN")
+    return credential
+
+
+@asynccontextmanager
+async def remote_answer(
+    settings: Settings, url: str, credential: Credential | None, path: str
+) -> AsyncIterator[AsyncIterator[bytes]]:
+    """The body of a GET, in pieces, however long it is. Raises :class:`CannotDo`."""
+    signed = _signed(settings, url, credential)
+    transport = Http1Transport(ca_pem=None if settings.ca_file is None else settings.ca_file.read_bytes())
+    request = HttpRequest("GET", url.rstrip("/") + path, [(signed.header, signed.value)], b"")
+    try:
+        async with transport.send(request, timeouts=_LONG) as answer:
+            if answer.status >= 400:
+                said = await answer.read(max_bytes=_MAX_ANSWER_BYTES)
+                _answer("GET", path, answer.status, said)
+            yield answer.blocks()
+    except TransportFailure as error:
+        raise CannotDo(f"{url} did not give a whole answer; try again, or look at its log") from error
     finally:
         await transport.close()
 

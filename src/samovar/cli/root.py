@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from samovar import __version__
-from samovar.cli import backup, jobs, keys, prompts, providers, quotas, routes, wallets
+from samovar.cli import audit, backup, jobs, keys, prompts, providers, quotas, routes, wallets
 from samovar.cli.output import AsJson, complain, note
 from samovar.cli.targets import AdminToken, By, Key, Url
 
@@ -40,6 +40,7 @@ def _whole() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     whole.add_typer(app)
+    whole.add_typer(audit.app, name="audit")
     whole.add_typer(backup.app, name="backup")
     whole.add_typer(jobs.app, name="jobs")
     whole.add_typer(keys.app, name="keys")

@@ -134,6 +134,19 @@ def read_checkpoints(lines: Iterable[bytes]) -> Iterator[tuple[Checkpoint, Publi
             yield checkpoint, own or keys.get(checkpoint.key_id)
 
 
+def read_keys(lines: Iterable[bytes]) -> Iterator[PublicKey]:
+    """Public keys: lines of an export or of copied checkpoints, or base64 a line. Raises as :func:`read_checkpoints`, and
+    ``ValueError`` for what is no key."""
+    for line in lines:
+        if not line.startswith(b"{"):
+            if line.strip():
+                yield public_key_of(line.decode("ascii", "replace").strip())
+            continue
+        document = _parsed(line, "The file of keys")
+        if "public_key" in document:
+            yield _key(document)
+
+
 def verify_lines(
     lines: Iterable[bytes],
     *,
