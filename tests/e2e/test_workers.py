@@ -18,9 +18,11 @@ CHAT = {"model": "sandbox/echo", "messages": [{"role": "user", "content": "hi"}]
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Samovar]:
-    """Two workers that share a Redis."""
+    """Two workers that share a Redis; what they keep beside the data is in ``tmp``. The last test here ends them."""
     folder = tmp_path_factory.mktemp("pair")
-    running = start_samovar(folder, {"SAMOVAR_WORKERS": "2", "SAMOVAR_REDIS_URL": redis_server})
+    (folder / "tmp").mkdir()
+    settings = {"SAMOVAR_WORKERS": "2", "SAMOVAR_REDIS_URL": redis_server, "TMPDIR": str(folder / "tmp")}
+    running = start_samovar(folder, settings)
     yield running
     running.stop()
 
@@ -72,11 +74,8 @@ def test_a_worker_that_is_gone_takes_its_gauges_with_it(pair: Samovar) -> None:
     assert _becomes(pair, "samovar_workers", 2)
 
 
-def test_what_the_workers_counted_is_cleared_away_with_them(tmp_path: Path, redis_server: str) -> None:
-    kept = tmp_path / "tmp"
-    kept.mkdir()
-    settings = {"SAMOVAR_WORKERS": "2", "SAMOVAR_REDIS_URL": redis_server, "TMPDIR": str(kept)}
-    running = start_samovar(tmp_path, settings)
+def test_what_the_workers_counted_is_cleared_away_with_them(pair: Samovar) -> None:
+    kept = pair.output.parent / "tmp"
     assert list(kept.glob("samovar-metrics-*/*.db"))
-    running.stop()
+    pair.stop()
     assert not list(kept.glob("samovar-metrics-*"))

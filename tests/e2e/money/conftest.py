@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +73,9 @@ def shop(witness: Witness, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     running.stop()
 
 
-@pytest.fixture
-def own_postgres(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A PostgreSQL database of the test's own, empty."""
+@contextmanager
+def new_postgres() -> Iterator[str]:
+    """The URL of an empty PostgreSQL database, dropped afterwards."""
     name = f"samovar_money_{os.getpid()}_{os.urandom(4).hex()}"
     try:
         on_postgres(f'CREATE DATABASE "{name}"')
@@ -83,6 +83,13 @@ def own_postgres(request: pytest.FixtureRequest) -> Iterator[str]:
         missing("PostgreSQL", error)
     yield f"{POSTGRES_URL}/{name}"
     on_postgres(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[str]:
+    """A PostgreSQL database of the test's own, empty."""
+    with new_postgres() as url:
+        yield url
 
 
 @pytest.fixture
