@@ -2,6 +2,8 @@
 
 import asyncio
 import uuid
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
@@ -49,8 +51,18 @@ async def agreed(payer: Customer, paid: dict[str, int]) -> None:
     assert await payer.check() == []
 
 
-@pytest.mark.parametrize("surface", [*SURFACES, "embeddings"])
-async def test_whole_answers_and_streams_cost_what_the_books_say(shop: Samovar, surface: str) -> None:
+async def each(*checks: Coroutine[Any, Any, None]) -> None:
+    """All at once, each with a customer of its own: they wait much, for leases that go back and logs that are written."""
+    async with asyncio.TaskGroup() as group:
+        for check in checks:
+            group.create_task(check)
+
+
+async def test_whole_answers_and_streams_cost_what_the_books_say(shop: Samovar) -> None:
+    await each(*(pays_what_the_books_say(shop, surface) for surface in (*SURFACES, "embeddings")))
+
+
+async def pays_what_the_books_say(shop: Samovar, surface: str) -> None:
     payer = customer(shop)
     models = ("openai/text-embedding-3-small", "gemini/gemini-embedding-001") if surface == "embeddings" else MODELS
     heard = await asyncio.gather(
@@ -67,8 +79,12 @@ async def test_whole_answers_and_streams_cost_what_the_books_say(shop: Samovar, 
     await agreed(payer, paid)
 
 
-@pytest.mark.parametrize("fault", ["500", "400", "429", "html_502", "error_200", "cut_body"])
-async def test_an_upstream_that_fails_costs_nothing(shop: Samovar, fault: str) -> None:
+async def test_an_upstream_that_fails_costs_nothing(shop: Samovar) -> None:
+    faults = ("500", "400", "429", "html_502", "error_200", "cut_body")
+    await each(*(pays_nothing(shop, fault) for fault in faults))
+
+
+async def pays_nothing(shop: Samovar, fault: str) -> None:
     payer = customer(shop)
     # Whole answers: half of one is none, where half a stream is something.
     model = price(shop, f"openai/gpt-{uuid.uuid4().hex[:8]}", input="1", output="1")
@@ -77,9 +93,12 @@ async def test_an_upstream_that_fails_costs_nothing(shop: Samovar, fault: str) -
     await agreed(payer, {})
 
 
-@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("surface", SURFACES)
-async def test_who_leaves_in_mid_stream_pays_for_what_was_counted(shop: Samovar, surface: str, model: str) -> None:
+async def test_who_leaves_in_mid_stream_pays_for_what_was_counted(shop: Samovar, surface: str) -> None:
+    await each(*(pays_for_what_came(shop, surface, model) for model in MODELS))
+
+
+async def pays_for_what_came(shop: Samovar, surface: str, model: str) -> None:
     payer = customer(shop)
     left = await leave(payer, surface, "[[chunks:150 delay_ms=30]] words", model=model, after_words=6)
 
@@ -94,8 +113,11 @@ async def test_who_leaves_in_mid_stream_pays_for_what_was_counted(shop: Samovar,
     await agreed(payer, {left: cost_of(row), whole.headers["x-samovar-call-id"]: told_cost(whole)})
 
 
-@pytest.mark.parametrize("surface", SURFACES)
-async def test_a_stream_that_breaks_is_charged_once_for_what_came(shop: Samovar, surface: str) -> None:
+async def test_a_stream_that_breaks_is_charged_once_for_what_came(shop: Samovar) -> None:
+    await each(*(pays_once_for_what_came(shop, surface) for surface in SURFACES))
+
+
+async def pays_once_for_what_came(shop: Samovar, surface: str) -> None:
     payer = customer(shop)
     model = price(shop, f"openai/gpt-{uuid.uuid4().hex[:8]}", input="1", output="1")
     heard = await payer.ask(surface, "[[fault:cut]] [[chunks:20]] words", model=model, stream=True)
