@@ -203,7 +203,7 @@ class _Reading:
             self._walking().checkpoint(checkpoint)
             self._signers.add(checkpoint.key_id)
         elif kind == "end":
-            self._end(document)
+            self._end(document, line)
         else:
             raise ChainBroken(f"Line {self._number} is of a kind that does not belong there: {str(kind)[:40]!r}.")
         self._digest.update(line)
@@ -246,7 +246,8 @@ class _Reading:
             raise ChainBroken(f"Record {sequence} was changed: {error}.", sequence=sequence) from error
         self._walking().record(sequence, text, claimed)
 
-    def _end(self, document: dict[str, Any]) -> None:
+    def _end(self, document: dict[str, Any], line: bytes) -> None:
+        whole = {_KIND: "end", **document}
         walk, digest = self._walking(), self._digest.hexdigest()
         signature, name = document.pop("signature", None), str(document.get("key_id"))
         key = self._counting().get(name)
@@ -258,7 +259,12 @@ class _Reading:
             raise ChainBroken(
                 f"Record {missing} is missing: the file's end says that it reaches {last}.", sequence=missing
             )
-        if not isinstance(signature, str) or not _is_signed(key, document, signature):
+        # Every other line's bytes are in the digest; this one's are what they can only be.
+        if (
+            not isinstance(signature, str)
+            or not _is_signed(key, document, signature)
+            or canonical(whole) + b"\n" != line
+        ):
             raise ChainBroken("The file's end was changed: its signature is not good.")
         if document.get("digest") != digest or document.get("chain") != (self._header or {}).get("chain"):
             raise ChainBroken(

@@ -94,7 +94,7 @@ def entry_of(
         resource=_text(resource, MAX_RESOURCE_CHARS),
         result=result,
         metadata=dict(sorted(facts.items())[:MAX_FACTS]),
-        team_id=team_id,
+        team_id=None if team_id is None else _text(team_id, MAX_NAME_CHARS),
         request_id=None if request_id is None else _text(request_id, _MAX_REQUEST_ID_CHARS),
     )
 

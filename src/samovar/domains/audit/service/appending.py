@@ -153,7 +153,7 @@ class Appender:
                 records: list[Record] = []
                 for one in batch:
                     if one.entry.id not in known:
-                        records.append(follow(place, one.entry))
+                        records.append(_following(place, one.entry))
                         place = Place(records[-1].sequence, records[-1].hash)
                 if records:
                     await store.add_records(tx, records)
@@ -177,6 +177,14 @@ class Appender:
         self.unwritten += 1
         said = f"{entry.action} of {entry.resource} by {entry.user_id} ({entry.result}, request {entry.request_id})"
         self._report(error, f"the audit record {entry.id} is lost: {said}")
+
+
+def _following(place: Place, entry: Entry) -> Record:
+    try:
+        return follow(place, entry)
+    except (ValueError, TypeError) as error:
+        # It was not made by `entry_of`.
+        raise RecordRefused(f"The record {entry.id} has no canonical text: {error}.") from error
 
 
 def _heard(future: asyncio.Future[None]) -> None:
