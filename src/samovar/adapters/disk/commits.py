@@ -111,7 +111,7 @@ class Commits:
         attributes = self.check(taking.draft, size_bytes=taking.size_bytes, digest=taking.digest)
         self._durability.content(taking.descriptor, taking.content)
         self._close(taking)
-        self.move_in(taking)
+        self._move_in(taking)
         self._put_attributes(attributes, taking)
         taking.committed = True
         self._waiting.committed(taking.intent)
@@ -122,40 +122,37 @@ class Commits:
         self._allowed()
         return made_of(draft, element_id=self._element_id, size_bytes=size_bytes, checksum=digest.hexdigest())
 
-    def move_in(self, taking: Taking) -> None:
-        """The synced bytes to where they belong."""
-        # Said before it is done: where the rename fails nobody knows on which side of it.
+    def _move_in(self, taking: Taking) -> None:
+        """The synced bytes to where they belong; those of an upload stay where they are, too, until they are a file: a rename
+        from folder to folder may lose one half of it to a power cut, and the bytes with it."""
+        source, target = taking.content, self._place.content(taking.draft.path)
+        # Said before it is done: where it fails nobody knows on which side of it.
         taking.moved = True
-        self._calls.rename(taking.content, self._place.content(taking.draft.path))
+        if taking.intent.kind is Kind.FINISH:
+            self.link(source, target)
+        else:
+            self._calls.rename(source, target)
         self._durability.names(self._place.folder(taking.draft.path))
 
+    def link(self, source: str, target: str) -> None:
+        """One more name for ``source``, over what a step that broke off left there."""
+        self.remove(target)
+        self._calls.link(source, target)
+
     def roll_back(self, taking: Taking) -> None:
-        """As if it had never begun; past the commit point nothing. What cannot be taken away now is left to recovery."""
+        """As if it had never begun (an upload is open as before); past the commit point nothing. What cannot be taken away
+        now is left to recovery."""
         self._close(taking)
         if taking.committed or taking.in_doubt:
             return
         path, file_id = taking.draft.path, taking.draft.file_id
-        gone = [self._place.attributes_part(path, file_id), taking.content]
+        gone = [self._place.attributes_part(path, file_id)]
+        if taking.intent.kind is Kind.WRITE:
+            gone.append(taking.content)
         if taking.moved:
             gone.append(self._place.content(path))
         with suppress(OSError, ElementUnavailable):
-            for name in gone:
-                self.remove(name)
-            self._durability.names(self._place.folder(path))
-            self._journal.end([taking.intent.number])
-
-    def give_back(self, taking: Taking) -> None:
-        """:meth:`roll_back` for an upload: its bytes go back to where they came from, and it is open as before."""
-        self._close(taking)
-        if taking.committed or taking.in_doubt:
-            return
-        path, content = taking.draft.path, self._place.content(taking.draft.path)
-        with suppress(OSError, ElementUnavailable):
-            self.remove(self._place.attributes_part(path, taking.draft.file_id))
-            if taking.moved and not self.stands(taking.content):
-                self._calls.rename(content, taking.content)
-                self._durability.names(self._place.uploads)
-            self._durability.names(self._place.folder(path))
+            self._take_away(gone, path)
             self._journal.end([taking.intent.number])
 
     def try_to_remove(self, names: Iterable[str]) -> None:
@@ -209,8 +206,7 @@ class Commits:
         except BaseException:
             if not taking.in_doubt:
                 with suppress(OSError, ElementUnavailable):
-                    self.remove(self._place.attributes_part(attributes.path, attributes.file_id))
-                    self._durability.names(self._place.folder(attributes.path))
+                    self._take_away([self._place.attributes_part(attributes.path, attributes.file_id)], attributes.path)
                     self._journal.end([intent.number])
             raise
         self._waiting.committed(intent)
@@ -233,6 +229,11 @@ class Commits:
         except (FileNotFoundError, NotADirectoryError):
             return False
         return True
+
+    def _take_away(self, names: Iterable[str], path: str) -> None:
+        # Where there was nothing there may be no folder to sync, either.
+        if any([self.remove(name) for name in names]):
+            self._durability.names(self._place.folder(path))
 
     def remove(self, name: str) -> bool:
         """Unlink, and say whether it was there."""

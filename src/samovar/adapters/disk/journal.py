@@ -159,7 +159,12 @@ class Journal:
             if self._waiting and self._durability.broken_because is None:
                 self._shared()
         finally:
-            descriptor, self._descriptor = self._descriptor, -1
+            self.drop()
+
+    def drop(self) -> None:
+        """Let go of the segment and write nothing."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
             self._calls.close(descriptor)
 
     def _flush(self) -> None:

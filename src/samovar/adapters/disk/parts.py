@@ -80,7 +80,10 @@ class Parts:
             mode = self.state.mode()
             self._recovery.run(uploads_older_than=uploads_older_than)
         except BaseException:
-            self.state.let_go()
+            try:
+                self.journal.drop()
+            finally:
+                self.state.let_go()
             raise
         return mode
 

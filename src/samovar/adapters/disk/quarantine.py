@@ -1,5 +1,5 @@
-"""Where damaged files are set aside. Attributes go first, so that nobody is served a moment later; the bytes follow. Nothing is
-ever deleted, and nothing put over what was set aside before."""
+"""Where damaged files are set aside. They get their second names there first, durably, and lose the first ones then, attributes
+before bytes: at no moment is anything of them nowhere. Nothing is ever deleted, nor put over what was set aside before."""
 
 import os
 
@@ -51,28 +51,29 @@ class Quarantine:
             self._durability.content(descriptor, into)
         finally:
             self._calls.close(descriptor)
-        if self._commits.stands(self._place.attributes(path)):
-            self._move(intent, self._place.attributes(path), f"{into}/attr.json")
-        self._move_content(intent)
+        self._link(self._place.attributes(path), into, "attr.json")
+        self._link(self._place.content(path), into, "content")
+        self._let_go(path)
         self._journal.end([intent.number, *self._waiting.forget(path)])
 
     def go_on(self, intent: Intent) -> None:
         """At the start: the rest of it, when the attributes had gone already; else it never happened."""
         if self._commits.stands(self._place.attributes(intent.path)):
             return
-        self._durability.make_folder(self._folder(intent), below=self._place.aside)
-        self._move_content(intent)
+        into = self._folder(intent)
+        self._durability.make_folder(into, below=self._place.aside)
+        self._link(self._place.content(intent.path), into, "content")
+        self._let_go(intent.path)
 
-    def _move_content(self, intent: Intent) -> None:
-        source, target = self._place.content(intent.path), f"{self._folder(intent)}/content"
-        if self._commits.stands(source) and not self._commits.stands(target):
-            self._move(intent, source, target)
+    def _link(self, source: str, into: str, name: str) -> None:
+        if self._commits.stands(source) and not self._commits.stands(f"{into}/{name}"):
+            self._calls.link(source, f"{into}/{name}")
+        self._durability.names(into)
 
-    def _move(self, intent: Intent, source: str, target: str) -> None:
-        self._calls.rename(source, target)
-        # Where it goes before where it was: between the two it may be in both, never in neither.
-        self._durability.names(self._folder(intent))
-        self._durability.names(self._place.folder(intent.path))
+    def _let_go(self, path: str) -> None:
+        for name in (self._place.attributes(path), self._place.content(path)):
+            if self._commits.remove(name):
+                self._durability.names(self._place.folder(path))
 
     def _folder(self, intent: Intent) -> str:
         return self._place.set_aside(intent.path, number=intent.number)

@@ -62,12 +62,7 @@ class Recovery:
         if self._forward(intent):
             self._uploads.abandon(intent.file_id)
             return True
-        content, upload = self._place.content(intent.path), self._place.upload_content(intent.file_id)
-        is_open = self._commits.stands(self._place.upload_draft(intent.file_id))
-        if is_open and self._commits.stands(content) and not self._commits.stands(upload):
-            self._calls.rename(content, upload)
-            self._durability.names(self._place.uploads)
-        return self._back(intent, content)
+        return self._back(intent, self._place.content(intent.path))
 
     def _amend(self, intent: Intent) -> bool:
         return self._forward(intent) or self._back(intent)

@@ -63,6 +63,10 @@ class Syscalls:
         """At once, over what stood there."""
         os.rename(source, target)
 
+    def link(self, source: str, target: str) -> None:
+        """One more name for a file. Raises ``FileExistsError``."""
+        os.link(source, target, follow_symlinks=False)
+
     def unlink(self, path: str) -> None:
         """Raises ``FileNotFoundError``."""
         os.unlink(path)

@@ -21,7 +21,15 @@ from samovar.adapters.disk.place import PART_SUFFIX, Place
 from samovar.adapters.disk.syscalls import Syscalls, read_all, write_all
 from samovar.kernel.errors import Conflict
 from samovar.ports.element_rules import check_length
-from samovar.ports.elements import Attributes, ContentDiffers, DamagedFile, Draft, FileNotThere, OffsetDiffers
+from samovar.ports.elements import (
+    Attributes,
+    ContentDiffers,
+    DamagedFile,
+    Draft,
+    ElementUnavailable,
+    FileNotThere,
+    OffsetDiffers,
+)
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -150,9 +158,11 @@ class Uploads:
             self._calls.truncate(taking.descriptor, size_bytes)
             attributes = self._commits.commit(taking)
         except BaseException:
-            self._commits.give_back(taking)
+            self._commits.roll_back(taking)
             raise
-        self.abandon(file_id)
+        # It is a file now, whatever becomes of what is left of the upload: recovery takes that away, too.
+        with suppress(OSError, ElementUnavailable):
+            self.abandon(file_id)
         return attributes
 
     def abandon(self, file_id: str) -> None:
