@@ -9,6 +9,7 @@ import structlog
 from fastapi import APIRouter, FastAPI
 
 from samovar import __version__
+from samovar.app import files
 from samovar.app.control import ControlPlane, control_app
 from samovar.app.http import SECURITY_HEADERS, Edge
 from samovar.app.openapi import describe, served_routes
@@ -67,7 +68,7 @@ def edge_of(services: Services) -> Edge:
         routes=routes,
         control=control,
         nowhere=nowhere(services),
-        both_planes=(PREFIX,),
+        both_planes=(PREFIX, *files.PATHS),
         doorman=services.quotas.addresses,
         lifespan=lifespan,
         meter=services.metrics,
@@ -79,6 +80,7 @@ def edge_of(services: Services) -> Edge:
 
 def data_plane(services: Services) -> Iterator[Route]:
     """The raw endpoints of this process's roles."""
+    yield from services.files.routes()
     if Part.GATEWAY not in services.parts:
         return
     settings = gateway_http.EntranceSettings(
@@ -200,6 +202,7 @@ def _routers(services: Services) -> Iterator[APIRouter]:
         yield gateway_http.explain_router(explainer=explainer, authenticate=authenticate)
         yield gateway_http.health_router(healths=services.gateway.healths, authenticate=authenticate)
         yield from services.prompts.routers(authenticate)
+    yield from services.files.routers(authenticate)
     if Part.ADMIN not in services.parts:
         return
     yield identity_http.router(service=services.identity, authenticate=authenticate)

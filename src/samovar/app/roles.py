@@ -13,6 +13,7 @@ class Part(StrEnum):
     GATEWAY = "gateway"
     ADMIN = "admin"
     WORKER = "worker"
+    FILES = "files"
 
 
 ROLES: Final[Mapping[str, frozenset[Part]]] = MappingProxyType(
@@ -21,6 +22,7 @@ ROLES: Final[Mapping[str, frozenset[Part]]] = MappingProxyType(
         "gateway": frozenset({Part.OPERATIONS, Part.GATEWAY}),
         "admin": frozenset({Part.OPERATIONS, Part.ADMIN}),
         "worker": frozenset({Part.OPERATIONS, Part.WORKER}),
+        "files": frozenset({Part.OPERATIONS, Part.FILES}),
     }
 )
 

@@ -19,6 +19,7 @@ from samovar.app.background import calm_the_collector, forever, until_done
 from samovar.app.backups import BackupDesk
 from samovar.app.calls import gateway_service
 from samovar.app.configured import EmbeddedSandbox, configured_providers, wants_sandbox
+from samovar.app.files import FileDesk
 from samovar.app.jobs import JobDesk, cron_jobs, job_kinds
 from samovar.app.master_key import master_key
 from samovar.app.money import MoneyDesk
@@ -225,6 +226,10 @@ class Services:
         return PromptDesk(self)
 
     @cached_property
+    def files(self) -> FileDesk:
+        return FileDesk(self)
+
+    @cached_property
     def vision(self) -> VisionDesk:
         return VisionDesk(self)
 
@@ -301,6 +306,7 @@ class Services:
             await self.desk.money.load()
             self.shared.bus.subscribe(CATALOG_CHANGED, self.catalog.on_changed)
             self.prompts.subscribe()
+            self.files.subscribe()
             self.shared.bus.on_gap(self.catalog.on_gap)
             self.vision.subscribe()
             self.jobs.subscribe()
@@ -323,6 +329,7 @@ class Services:
                     forever("metrics", self._refresh_metrics),
                 )
             )
+            await stack.enter_async_context(self.files.running())
             await stack.enter_async_context(self.jobs.running())
             calm_the_collector()
             log.info("ready", url=self.settings.url, roles=",".join(self.settings.roles), version=__version__)

@@ -2,9 +2,14 @@
 
 from collections.abc import Callable
 
+import structlog
+
 from samovar.app.telemetry.metrics import Metrics
+from samovar.domains.files.model.records import FileEvent
 from samovar.domains.gateway.model import CallFinished
 from samovar.domains.usage.service import UsageService
+
+log = structlog.get_logger()
 
 
 def on_call_finished(
@@ -18,3 +23,8 @@ def on_call_finished(
             handler(event)
 
     return tell
+
+
+async def on_file_event(event: FileEvent) -> None:
+    """Who hears of each file that was stored, amended or deleted, at least once."""
+    log.info("file", happened=event.happened.value, team_id=event.team_id, file_id=event.file_id, **event.details)

@@ -5,6 +5,7 @@ wrapping ``send`` (which would cost every chunk of every stream).
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -133,7 +134,7 @@ async def send_whole(send: Send, status: int, headers: Sequence[tuple[bytes, byt
 
 class Route(NamedTuple):
     """A place of the data plane. With ``is_prefix`` every path below ``path`` leads there too, with ``is_number`` as well only
-    those whose rest is one whole number; ``template`` is what metrics call it."""
+    those whose rest is one whole number, with a ``shape`` only those that it fits; ``template`` is what metrics call it."""
 
     method: str
     path: str
@@ -141,11 +142,14 @@ class Route(NamedTuple):
     template: str
     is_prefix: bool = False
     is_number: bool = False
+    shape: re.Pattern[str] | None = None
 
     def leads(self, path: str) -> bool:
         """Whether ``path`` lies below this prefix."""
         if not path.startswith(self.path):
             return False
+        if self.shape is not None:
+            return self.shape.fullmatch(path) is not None
         if not self.is_number:
             return True
         rest = path[len(self.path) :]

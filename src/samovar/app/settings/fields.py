@@ -18,7 +18,8 @@ from samovar.adapters.jobs.schedule import checked_time_zone
 from samovar.app.roles import parts_of
 from samovar.app.settings.addresses import origin, proxy_address, web_address
 from samovar.app.settings.backups import Endpoint, Place, Recipients, Schedule
-from samovar.app.settings.serving import Profile, Serving
+from samovar.app.settings.files import Keeping
+from samovar.app.settings.serving import Profile
 from samovar.domains.identity.model import OpenSurface
 from samovar.ports.limits import parse_limits
 
@@ -34,7 +35,7 @@ class SettingsInvalid(Exception):
         self.flaws = flaws
 
 
-class Settings(Serving):
+class Settings(Keeping):
     """Every setting with its default. A field is read from ``SAMOVAR_<NAME>``, or from the names given with it."""
 
     spool: Literal["disk", "database"] = Field(

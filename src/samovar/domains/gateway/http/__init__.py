@@ -3,7 +3,7 @@
 from samovar.domains.gateway.http.entrance import ChatEntrance, EntranceSettings, FigureUse, OwnWay
 from samovar.domains.gateway.http.explain import Explainer, explain_router
 from samovar.domains.gateway.http.health import health_router
-from samovar.domains.gateway.http.idempotency import RECORDER, Recorder, Replayed, again, once
+from samovar.domains.gateway.http.idempotency import RECORDER, Recorder, Replayed, again, once, replay
 from samovar.domains.gateway.http.listings import AnthropicListing, GeminiListing, OpenAIListing
 from samovar.domains.gateway.http.model_in_path import ModelInPath
 from samovar.domains.gateway.http.models import ModelsEntrance, Told
@@ -30,5 +30,6 @@ __all__ = [
     "explain_router",
     "health_router",
     "once",
+    "replay",
     "surfaces",
 ]

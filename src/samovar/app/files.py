@@ -1,0 +1,144 @@
+"""Files' object graph, and their routes on both planes."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter
+
+from samovar.app import adapters
+from samovar.app.background import forever
+from samovar.app.http import SECURITY_HEADERS
+from samovar.app.problems import problem
+from samovar.app.prompts import Authenticate
+from samovar.app.roles import Part
+from samovar.app.settings import Settings
+from samovar.app.subscriptions import on_file_event
+from samovar.domains.files import http as files_http
+from samovar.domains.files.errors import BadElement
+from samovar.domains.files.model.choosing import Element
+from samovar.domains.files.service import FileService, IngestRules, Thumbnails
+from samovar.domains.gateway import http as gateway_http
+from samovar.domains.gateway.model.idempotency import Recorded
+from samovar.kernel.principal import Principal
+from samovar.ports.asgi import Route, Scope
+from samovar.ports.clock import Clock
+from samovar.ports.elements import Mode, StorageElement
+
+if TYPE_CHECKING:
+    from samovar.app.services import Services
+
+PATHS = ("/api/files",)
+"""Below these both planes answer."""
+
+
+class FileDesk:
+    """Call :meth:`subscribe` before the bus starts. Where this process has no part in files, all of it is empty."""
+
+    def __init__(self, services: "Services") -> None:
+        self._services = services
+        self._serves = Part.FILES in services.parts
+
+    @cached_property
+    def service(self) -> FileService:
+        services, settings = self._services, self._services.settings
+        return FileService(
+            database=services.database,
+            clock=services.clock,
+            ids=services.ids,
+            bus=services.shared.bus,
+            cache=services.shared.cache,
+            box=services.box,
+            configured=configured_elements(settings, services.clock),
+            open_element=self._open,
+            rules=IngestRules(
+                default_ttl_days=settings.file_ttl_days,
+                max_files=settings.file_owner_max_files,
+                max_bytes=settings.file_owner_max_bytes,
+            ),
+            notify=on_file_event,
+        )
+
+    @cached_property
+    def thumbnails(self) -> Thumbnails:
+        return Thumbnails(reads=self.service.reads, images=self._services.vision.images)
+
+    def subscribe(self) -> None:
+        """Hear of changes in other processes."""
+        if self._serves:
+            # It subscribes when it is made.
+            assert self.service
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Elements serve beside the block."""
+        if not self._serves:
+            yield
+            return
+        async with self.service.running(forever):
+            yield
+
+    def routes(self) -> list[Route]:
+        """The raw ones."""
+        if not self._serves:
+            return []
+        services, settings = self._services, self._services.settings
+        door = files_http.Door(
+            identity=services.identity,
+            quotas=services.quotas,
+            ids=services.ids,
+            base_headers=SECURITY_HEADERS,
+            problem=problem,
+            once=self._once,
+        )
+        bounds = files_http.UploadBounds(max_bytes=settings.file_max_bytes, idle_s=settings.file_idle_s)
+        return files_http.surfaces(files=self.service, thumbnails=self.thumbnails, door=door, bounds=bounds)
+
+    def routers(self, authenticate: Authenticate) -> Iterator[APIRouter]:
+        """Everything else."""
+        if self._serves:
+            yield from files_http.routers(files=self.service, authenticate=authenticate)
+
+    def _open(self, element: Element) -> StorageElement:
+        try:
+            return adapters.element_for(
+                element.url, element_id=element.id, mode=element.mode, clock=self._services.clock
+            )
+        except ValueError as error:
+            raise BadElement(f"The address of the storage element {element.id} {error}.") from error
+
+    async def _once(
+        self, principal: Principal, scope: Scope, key: bytes, mark: bytes
+    ) -> "files_http.Noting | files_http.Again":
+        found = await self._services.idempotency.claim(
+            principal, path=scope["path"], query=scope["query_string"], key=key, body=mark
+        )
+        if isinstance(found, Recorded):
+            return partial(gateway_http.replay, found)
+        return gateway_http.Recorder(found)
+
+
+def configured_elements(settings: Settings, clock: Clock) -> list[Element]:
+    """What the settings say: one place for temporary files, one for permanent ones, and more where somebody wants them."""
+    base = settings.blob_url or (settings.data_dir.absolute() / "files").as_uri()
+    now = clock.now()
+    usual = [
+        Element(id=mode.value, url=f"{base}/{mode.value}", mode=mode, configured=True, created_at=now, updated_at=now)
+        for mode in (Mode.EDIT, Mode.RW)
+    ]
+    more = [
+        Element(
+            id=one.id,
+            url=one.url,
+            mode=one.mode,
+            priority=one.priority,
+            capacity_bytes=one.capacity_bytes,
+            configured=True,
+            created_at=now,
+            updated_at=now,
+        )
+        for one in settings.storage_elements
+    ]
+    named = {one.id for one in more}
+    return [*[one for one in usual if one.id not in named], *more]

@@ -1,0 +1,26 @@
+"""Files' use cases, one file each kind: ``ingest``, ``query``, ``changes``, ``links``, ``thumbnails``; ``elements`` administers
+the registry. Beside them what keeps them true: ``projecting`` (rows), ``telling`` (news), ``memory``."""
+
+from samovar.domains.files.service.changes import Amendment, FileChanges
+from samovar.domains.files.service.elements import ElementAdmin, ElementChange, NewElement
+from samovar.domains.files.service.files import FileService
+from samovar.domains.files.service.ingest import Ingest, IngestRules
+from samovar.domains.files.service.links import FileLinks
+from samovar.domains.files.service.query import FileReads
+from samovar.domains.files.service.registry import Registry
+from samovar.domains.files.service.thumbnails import Thumbnails
+
+__all__ = [
+    "Amendment",
+    "ElementAdmin",
+    "ElementChange",
+    "FileChanges",
+    "FileLinks",
+    "FileReads",
+    "FileService",
+    "Ingest",
+    "IngestRules",
+    "NewElement",
+    "Registry",
+    "Thumbnails",
+]

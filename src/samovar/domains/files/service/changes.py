@@ -1,0 +1,154 @@
+"""Changing what is said of a file, and deleting it."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+import structlog
+
+from samovar.domains.files.errors import BadFile
+from samovar.domains.files.model.names import plain_filename
+from samovar.domains.files.model.records import (
+    FileAnswer,
+    FileEvent,
+    FileHappened,
+    StoredFile,
+    may_change,
+    told,
+)
+from samovar.domains.files.model.rules import custom_flaws, filename_flaws, tag_flaws
+from samovar.domains.files.service.memory import FileMemory
+from samovar.domains.files.service.projecting import Projector
+from samovar.domains.files.service.query import FileReads
+from samovar.domains.files.service.registry import Registry
+from samovar.domains.files.store import outbox, owners, rows
+from samovar.domains.files.store.owners import Usage
+from samovar.domains.identity.model import Permission, require
+from samovar.kernel.errors import Forbidden, StaleRevision, Unavailable
+from samovar.kernel.principal import Principal
+from samovar.ports.clock import Clock
+from samovar.ports.database import Database
+from samovar.ports.elements import Attributes, Custom, Provenance
+
+_TRIES: Final = 5
+
+
+class Amendment(msgspec.Struct, frozen=True, kw_only=True):
+    """What to say otherwise; ``None`` leaves a thing as it is. Of ``custom`` each that is named is set, or taken away where it
+    is ``None`` (RFC 7396)."""
+
+    filename: str | None = None
+    tags: tuple[str, ...] | None = None
+    custom: Mapping[str, str | int | float | bool | None] | None = None
+    provenance: Provenance | None = None
+
+
+class FileChanges:
+    """Each raises ``Forbidden``, ``FileUnknown``, ``ModeRefused``, ``ElementUnavailable``, ``Unavailable``."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        registry: Registry,
+        projector: Projector,
+        reads: FileReads,
+        memory: FileMemory,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._registry = registry
+        self._projector = projector
+        self._reads = reads
+        self._memory = memory
+        self._clock = clock
+        self._log = structlog.get_logger("samovar.files")
+
+    async def amend(
+        self, principal: Principal, file_id: str, amendment: Amendment, *, expected: int | None
+    ) -> FileAnswer:
+        """Say it otherwise, over the revision ``expected`` (``None``: over any). Raises ``BadFile``, ``StaleRevision``,
+        ``AttributesTooLarge``."""
+        require(principal, Permission.FILES_WRITE)
+        file = await self._mine(principal, file_id)
+        element = self._registry.serving(file.attributes.storage_element_id)
+        for left in reversed(range(_TRIES)):
+            # What stands beside the file, not the row: that may be behind.
+            stands = await element.attributes(file.attributes.path)
+            if expected is not None and stands.revision != expected:
+                raise StaleRevision(current=stands.revision)
+            try:
+                amended = await element.amend(_amended(stands, amendment))
+                break
+            except StaleRevision:
+                if expected is not None or not left:
+                    raise
+        await self._project(amended)
+        self._memory.replace(StoredFile(attributes=amended, copies=file.copies))
+        return told(amended)
+
+    async def delete(self, principal: Principal, file_id: str) -> None:
+        """Take it away for good, all its copies. Raises ``ModeRefused`` where an element does not delete."""
+        require(principal, Permission.FILES_DELETE)
+        file = await self._mine(principal, file_id)
+        # The original last: until it is gone there is a file, and the same can be asked again.
+        for copy in reversed(file.copies):
+            await self._registry.serving(copy.element_id).delete(copy.path)
+        await self.forget(file.attributes)
+
+    async def forget(self, attributes: Attributes) -> None:
+        """A file is gone: so is its row, and all hear of it."""
+        event = FileEvent(
+            happened=FileHappened.DELETED,
+            team_id=attributes.team_id,
+            file_id=attributes.file_id,
+            revision=attributes.revision,
+            at=self._clock.now(),
+            details={"owner": attributes.owner, "size_bytes": attributes.size_bytes},
+        )
+        async with self._database.transaction() as tx:
+            if await rows.forget(tx, attributes.team_id, attributes.file_id) is not None:
+                await outbox.add(tx, [event])
+        self._memory.drop(attributes.team_id, attributes.file_id)
+        self._projector.told.set()
+
+    async def bound(self, principal: Principal, owner: str, *, max_files: int | None, max_bytes: int | None) -> Usage:
+        """What an owner may have from now on (0: nothing), instead of what the settings say (``None``)."""
+        require(principal, Permission.ELEMENTS_ADMIN)
+        async with self._database.transaction() as tx:
+            await owners.bound(tx, principal.team_id, owner, max_files=max_files, max_bytes=max_bytes)
+            return await owners.usage(tx, principal.team_id, owner)
+
+    async def _mine(self, principal: Principal, file_id: str) -> StoredFile:
+        file = await self._reads.fresh(principal, file_id)
+        if not may_change(principal, file.attributes.owner):
+            raise Forbidden("This file is somebody else's: you may read it, and not change it.")
+        return file
+
+    async def _project(self, amended: Attributes) -> None:
+        try:
+            await self._projector.project(amended, happened=FileHappened.AMENDED)
+        except Unavailable as error:
+            self._log.warning("a change of a file waits for its row", file_id=amended.file_id, reason=error.detail)
+
+
+def _amended(stands: Attributes, amendment: Amendment) -> Attributes:
+    tags = stands.tags if amendment.tags is None else tuple(dict.fromkeys(amendment.tags))
+    custom: Custom = dict(stands.custom)
+    for key, value in (amendment.custom or {}).items():
+        if value is None:
+            custom.pop(key, None)
+        else:
+            custom[key] = value
+    filename = stands.filename if amendment.filename is None else plain_filename(amendment.filename)
+    flaws = [*filename_flaws(filename), *tag_flaws(tags), *custom_flaws(custom)]
+    if flaws:
+        raise BadFile(flaws)
+    return msgspec.structs.replace(
+        stands,
+        filename=filename,
+        tags=tags,
+        custom=custom,
+        provenance=amendment.provenance or stands.provenance,
+        revision=stands.revision + 1,
+    )

@@ -1,0 +1,119 @@
+"""All of it together, for one process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, Final
+
+import structlog
+
+from samovar.domains.files.model.choosing import Element
+from samovar.domains.files.service.changes import FileChanges
+from samovar.domains.files.service.elements import ElementAdmin
+from samovar.domains.files.service.ingest import Ingest, IngestRules
+from samovar.domains.files.service.links import FileLinks
+from samovar.domains.files.service.memory import FileMemory
+from samovar.domains.files.service.projecting import Projector
+from samovar.domains.files.service.query import FileReads
+from samovar.domains.files.service.registry import Open, Registry
+from samovar.domains.files.service.telling import Notify, Teller
+from samovar.domains.files.store import links, owners
+from samovar.kernel.errors import Unavailable
+from samovar.kernel.tasks import background
+from samovar.ports.cache import Cache
+from samovar.ports.clock import Clock, Ids
+from samovar.ports.database import Database
+from samovar.ports.events import Bus
+from samovar.ports.secrets import SecretBox
+
+_SWEEP_EVERY_S: Final = 300.0
+_SWEPT: Final = 500
+_LINKS_KEPT: Final = timedelta(days=30)
+
+
+Keep = Callable[[str, Callable[[], Awaitable[None]]], Coroutine[Any, Any, None]]
+"""Runs a loop, by its name, and begins it anew when it fails."""
+
+
+class FileService:
+    """Subscribes to the bus when it is made: make it before the bus starts."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        ids: Ids,
+        bus: Bus,
+        cache: Cache,
+        box: SecretBox,
+        configured: Sequence[Element],
+        open_element: Open,
+        rules: IngestRules,
+        notify: Notify,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._log = structlog.get_logger("samovar.files")
+        self.memory = FileMemory(cache=cache, monotonic=clock.monotonic)
+        self.registry = Registry(
+            database=database, clock=clock, bus=bus, configured=configured, open_element=open_element
+        )
+        self.projector = Projector(database=database, registry=self.registry, clock=clock)
+        self.teller = Teller(
+            database=database, memory=self.memory, bus=bus, clock=clock, news=self.projector.told, notify=notify
+        )
+        self.ingest = Ingest(
+            database=database,
+            registry=self.registry,
+            projector=self.projector,
+            memory=self.memory,
+            clock=clock,
+            ids=ids,
+            rules=rules,
+        )
+        self.reads = FileReads(database=database, registry=self.registry, memory=self.memory)
+        self.changes = FileChanges(
+            database=database,
+            registry=self.registry,
+            projector=self.projector,
+            reads=self.reads,
+            memory=self.memory,
+            clock=clock,
+        )
+        self.links = FileLinks(database=database, reads=self.reads, box=box, clock=clock, ids=ids)
+        self.elements = ElementAdmin(registry=self.registry, clock=clock)
+
+    @asynccontextmanager
+    async def running(self, keep: Keep) -> AsyncIterator[None]:
+        """Serve beside the block: elements started, rows caught up, news told."""
+        async with self.registry.running():
+            await self.registry.load()
+            try:
+                await self.projector.catch_up()
+            except Unavailable as error:
+                self._log.warning("rows are behind their files", reason=error.detail)
+            async with background(
+                keep("files' rows", self.projector.run),
+                keep("news of files", self.teller.run),
+                keep("files' upkeep", self.sweep_for_ever),
+            ):
+                yield
+            await self.projector.close()
+
+    async def sweep_for_ever(self) -> None:
+        """Forget what is over, until cancelled."""
+        while True:
+            await asyncio.sleep(_SWEEP_EVERY_S)
+            try:
+                await self.sweep()
+            except Unavailable as error:
+                self._log.warning("what is over of files stays for a while", reason=error.detail)
+
+    async def sweep(self) -> None:
+        """Forget links that are long over, and room that is held for uploads nobody ended. Raises ``Unavailable``."""
+        now = self._clock.now()
+        async with self._database.transaction() as tx:
+            await owners.release_over(tx, now=now, limit=_SWEPT)
+            await links.remove_over(tx, before=now - _LINKS_KEPT, limit=_SWEPT)

@@ -1,0 +1,247 @@
+"""Taking files in: a stream of bytes becomes a file, then a row, then news."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+import structlog
+
+from samovar.domains.files.errors import NoElement, QuotaReached
+from samovar.domains.files.model.names import file_id_of, stored_path
+from samovar.domains.files.model.records import Copy, FileAnswer, StoredFile, owner_of, told
+from samovar.domains.files.model.rules import Intent, checked, retention_of
+from samovar.domains.files.service.memory import FileMemory
+from samovar.domains.files.service.projecting import Projector
+from samovar.domains.files.service.registry import Registry
+from samovar.domains.files.store import owners
+from samovar.domains.identity.model import Permission, require
+from samovar.kernel.errors import SamovarError, Unavailable
+from samovar.kernel.ids import hex_of_ulid
+from samovar.kernel.principal import Principal
+from samovar.ports.clock import Clock, Ids
+from samovar.ports.database import Database
+from samovar.ports.elements import (
+    ATTRIBUTES_BYTES,
+    Attributes,
+    AttributesTooLarge,
+    Draft,
+    ElementFull,
+    ElementUnavailable,
+    ModeRefused,
+)
+
+_HOLD_STEP_BYTES: Final = 64 * 1024 * 1024
+_HOLD: Final = timedelta(days=1)
+_UNBOUNDED_S: Final = 2.0
+"""Where nobody had bounds, it is asked again only after this."""
+
+
+class IngestRules(msgspec.Struct, frozen=True, kw_only=True):
+    """``max_*`` are what an owner may have, 0 for as much as they like."""
+
+    default_ttl_days: int = 30
+    max_files: int = 0
+    max_bytes: int = 0
+
+
+class Ingest:
+    """Uploads. Each raises ``Forbidden``, ``BadFile``, ``AttributesTooLarge``, ``ContentDiffers``, ``QuotaReached``,
+    ``NoElement``, ``StorageFull``, ``ElementFull``, ``ElementUnavailable``, ``Unavailable``."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        registry: Registry,
+        projector: Projector,
+        memory: FileMemory,
+        clock: Clock,
+        ids: Ids,
+        rules: IngestRules,
+    ) -> None:
+        self._database = database
+        self._registry = registry
+        self._projector = projector
+        self._memory = memory
+        self._clock = clock
+        self._ids = ids
+        self._rules = rules
+        self._unbounded_until = 0.0
+        self._log = structlog.get_logger("samovar.files")
+
+    def draft(self, principal: Principal, intent: Intent) -> Draft:
+        """The file that is meant to be, checked, with an id and a place. Raises ``Forbidden``, ``BadFile``,
+        ``AttributesTooLarge``."""
+        require(principal, Permission.FILES_WRITE)
+        intent, now, owner = checked(intent), self._clock.now(), owner_of(principal)
+        file_id = file_id_of(hex_of_ulid(self._ids.new("file").rpartition("_")[2]))
+        draft = Draft(
+            file_id=file_id,
+            path=stored_path(file_id=file_id, filename=intent.filename, owner=principal.name, created_at=now),
+            filename=intent.filename,
+            content_type=intent.content_type,
+            team_id=principal.team_id,
+            owner=owner,
+            created_at=now,
+            retention=retention_of(intent, now=now, default_ttl_days=self._rules.default_ttl_days),
+            tags=intent.tags,
+            custom=intent.custom,
+            provenance=intent.provenance,
+            expected_checksum=intent.expected_checksum,
+            expected_bytes=intent.expected_bytes,
+        )
+        _check_length(draft)
+        return draft
+
+    async def upload(
+        self, principal: Principal, intent: Intent, content: AsyncIterator[bytes], *, at_most_bytes: int | None = None
+    ) -> FileAnswer:
+        """Take a whole file in. ``at_most_bytes`` is as long as it can be, where somebody knows. When this returns the file is
+        durable; where its row could not be written yet, that is made up for."""
+        draft = self.draft(principal, intent)
+        bound = draft.expected_bytes if draft.expected_bytes is not None else at_most_bytes
+        async with self.room(draft, bound) as held:
+            attributes = await self._written(draft, held.around(content))
+            await self.settle(attributes, held)
+        return told(attributes)
+
+    async def settle(self, attributes: Attributes, held: "Held | None" = None) -> None:
+        """What an element has committed is known from now on."""
+        try:
+            await self._projector.project(attributes, hold_id=None if held is None else held.hold_id)
+        except Unavailable as error:
+            # Durable is durable: the element tells of it again until the row stands.
+            self._log.warning("a file waits for its row", file_id=attributes.file_id, reason=error.detail)
+        else:
+            if held is not None:
+                held.is_settled = True
+        copy = Copy(element_id=attributes.storage_element_id, path=attributes.path)
+        self._memory.replace(StoredFile(attributes=attributes, copies=(copy,)))
+
+    @asynccontextmanager
+    async def room(self, draft: Draft, size_bytes: int | None) -> AsyncIterator["Held"]:
+        """Hold what the owner's quota must have left for a file of at most so many bytes (``None``: nobody knows; more is
+        held as it comes in). Raises :class:`QuotaReached`."""
+        held = Held(self, draft.team_id)
+        if await self._is_bounded():
+            held.hold_id = self._ids.new("hold")
+            held.room_bytes = _HOLD_STEP_BYTES if size_bytes is None else size_bytes
+            await self._hold(draft, held.hold_id, held.room_bytes)
+        try:
+            yield held
+        finally:
+            if held.hold_id is not None and not held.is_settled:
+                await self._release(held.hold_id)
+
+    async def widen(self, team_id: str, hold_id: str) -> int:
+        """Hold another step for an upload without a length. Raises :class:`QuotaReached`."""
+        async with self._database.transaction() as tx:
+            if not await owners.widen(
+                tx, team_id, hold_id, size_bytes=_HOLD_STEP_BYTES, max_bytes=self._rules.max_bytes
+            ):
+                raise _full()
+        return _HOLD_STEP_BYTES
+
+    async def _written(self, draft: Draft, content: "Noted") -> Attributes:
+        """Into the best element that takes it: another is asked only while nothing of the content was taken."""
+        refusal: SamovarError | None = None
+        for standing in await self._registry.candidates(draft.retention.kind, draft.expected_bytes):
+            try:
+                return await self._registry.serving(standing.element.id).write(draft, content)
+            except (ElementUnavailable, ElementFull, ModeRefused) as error:
+                self._registry.forget_standings()
+                if content.is_touched:
+                    raise
+                refusal = error
+        raise refusal or NoElement("No storage element takes the file.")
+
+    async def _is_bounded(self) -> bool:
+        if self._rules.max_files or self._rules.max_bytes:
+            return True
+        now = self._clock.monotonic()
+        if now >= self._unbounded_until:
+            async with self._database.reading() as tx:
+                if await owners.any_bound(tx):
+                    return True
+            self._unbounded_until = now + _UNBOUNDED_S
+        return False
+
+    async def _hold(self, draft: Draft, hold_id: str, size_bytes: int) -> None:
+        async with self._database.transaction() as tx:
+            if not await owners.hold(
+                tx,
+                draft.team_id,
+                draft.owner,
+                hold_id=hold_id,
+                size_bytes=size_bytes,
+                limits=(self._rules.max_files, self._rules.max_bytes),
+                expires_at=self._clock.now() + _HOLD,
+            ):
+                raise _full()
+
+    async def _release(self, hold_id: str) -> None:
+        try:
+            async with self._database.transaction() as tx:
+                await owners.release(tx, [hold_id])
+        except Unavailable as error:
+            # It ends by itself within a day.
+            self._log.warning("an owner's room stays held for a while", reason=error.detail)
+
+
+class Held:
+    """Room for one upload. ``hold_id`` is ``None`` where nothing bounds its owner."""
+
+    def __init__(self, ingest: Ingest, team_id: str) -> None:
+        self._ingest = ingest
+        self._team_id = team_id
+        self.hold_id: str | None = None
+        self.room_bytes = 0
+        self.is_settled = False
+
+    def around(self, content: AsyncIterator[bytes]) -> "Noted":
+        """The content, within the room."""
+        return Noted(content, self)
+
+    async def take(self, size_bytes: int) -> None:
+        """So many bytes came. Raises :class:`QuotaReached`."""
+        if self.hold_id is None:
+            return
+        self.room_bytes -= size_bytes
+        while self.room_bytes < 0:
+            self.room_bytes += await self._ingest.widen(self._team_id, self.hold_id)
+
+
+class Noted:
+    """A content of which is known whether anybody took of it."""
+
+    def __init__(self, content: AsyncIterator[bytes], held: Held) -> None:
+        self._content = content
+        self._held = held
+        self.is_touched = False
+
+    def __aiter__(self) -> "Noted":
+        return self
+
+    async def __anext__(self) -> bytes:
+        self.is_touched = True
+        piece = await anext(self._content)
+        await self._held.take(len(piece))
+        return piece
+
+
+def _check_length(draft: Draft) -> None:
+    """Before a byte is taken: the attributes will fit."""
+    fields = {name: getattr(draft, name) for name in draft.__struct_fields__ if not name.startswith("expected")}
+    longest = Attributes(**fields, size_bytes=2**62, checksum="0" * 64, storage_element_id="x" * 63, revision=2**31)
+    size = len(msgspec.json.encode(longest))
+    if size > ATTRIBUTES_BYTES:
+        raise AttributesTooLarge(
+            f"What is said of the file takes {size} bytes written down; at most {ATTRIBUTES_BYTES} are kept. Say less in tags,"
+            " attributes, provenance or the name."
+        )
+
+
+def _full() -> QuotaReached:
+    return QuotaReached("The owner has as many files, or bytes, as may be. Delete some, or ask an admin for more.")

@@ -1,0 +1,162 @@
+"""From what an element has committed to the row, and then the element's acknowledgement.
+
+All that arrive while one transaction runs go into the next one together: that costs the database a fraction of one each.
+A row that cannot be written now is written later; the file stands either way.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+import structlog
+
+from samovar.domains.files.model.records import FileEvent, FileHappened
+from samovar.domains.files.service.registry import Registry
+from samovar.domains.files.store import outbox, owners, rows
+from samovar.kernel.errors import SamovarError
+from samovar.ports.clock import Clock
+from samovar.ports.database import Database
+from samovar.ports.elements import Attributes, FileNotThere, StorageElement
+
+_BATCH: Final = 200
+_AGAIN_EVERY_S: Final = 30.0
+
+
+class _Waiting(NamedTuple):
+    attributes: Attributes
+    hold_id: str | None
+    happened: FileHappened
+    done: asyncio.Future[None]
+
+
+class Projector:
+    """One for a process. Its worker runs while :meth:`project` is waited for."""
+
+    def __init__(self, *, database: Database, registry: Registry, clock: Clock) -> None:
+        self._database = database
+        self._registry = registry
+        self._clock = clock
+        self._waiting: list[_Waiting] = []
+        self._worker: asyncio.Task[None] | None = None
+        self._log = structlog.get_logger("samovar.files")
+        self.told = asyncio.Event()
+        """Set when there is news in the outbox."""
+
+    async def project(
+        self, attributes: Attributes, *, hold_id: str | None = None, happened: FileHappened = FileHappened.STORED
+    ) -> None:
+        """Bring the row up to what was committed; ``hold_id`` is released with it. Raises ``Unavailable`` where the database
+        does not take it now: the file stands, and :meth:`catch_up` makes up for it."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(attributes, hold_id, happened, done))
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work(), name="files-project")
+        await done
+
+    async def catch_up(self) -> int:
+        """Write the rows of all that elements have committed and nobody acknowledged; how many there were. An element that is
+        away is passed over."""
+        count = 0
+        for element in self._registry.started():
+            try:
+                count += await self._catch_up(element)
+            except SamovarError as error:
+                self._log.warning("rows are behind their files", element=element.element_id, reason=error.detail)
+        return count
+
+    async def run(self) -> None:
+        """Catch up again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(_AGAIN_EVERY_S)
+            await self.catch_up()
+
+    async def close(self) -> None:
+        """Let the transaction under way end."""
+        if self._worker is not None:
+            await asyncio.wait([self._worker])
+
+    async def _catch_up(self, element: StorageElement) -> int:
+        count, batch = 0, list[Attributes]()
+        async for attributes in element.unacknowledged():
+            batch.append(attributes)
+            if len(batch) == _BATCH:
+                count += await self._made_up(element, batch)
+                batch = []
+        return count + await self._made_up(element, batch)
+
+    async def _made_up(self, element: StorageElement, batch: list[Attributes]) -> int:
+        if not batch:
+            return 0
+        await self._write(batch, hold_ids=(), happened={})
+        for attributes in batch:
+            # It may have been deleted between the element's word and our row.
+            try:
+                await element.attributes(attributes.path)
+            except FileNotThere:
+                async with self._database.transaction() as tx:
+                    await rows.forget_copy(tx, attributes.team_id, attributes.file_id, element.element_id)
+                    if attributes.replica_of is None:
+                        await rows.forget(tx, attributes.team_id, attributes.file_id)
+        await element.acknowledge([attributes.file_id for attributes in batch])
+        return len(batch)
+
+    async def _work(self) -> None:
+        try:
+            while self._waiting:
+                some, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
+                await self._settle(some)
+        finally:
+            self._worker = None
+
+    async def _settle(self, some: list[_Waiting]) -> None:
+        try:
+            await self._write(
+                [one.attributes for one in some],
+                hold_ids=[one.hold_id for one in some if one.hold_id is not None],
+                happened={one.attributes.file_id: one.happened for one in some},
+            )
+        except Exception as error:  # noqa: BLE001 - handed to each who waits
+            for one in some:
+                if not one.done.done():
+                    one.done.set_exception(error)
+            return
+        for one in some:
+            if not one.done.done():
+                one.done.set_result(None)
+        await self._acknowledge(one.attributes for one in some)
+
+    async def _write(
+        self, told: list[Attributes], *, hold_ids: Iterable[str], happened: dict[str, FileHappened]
+    ) -> None:
+        now = self._clock.now()
+        async with self._database.transaction() as tx:
+            news = await rows.project(tx, told)
+            events = [
+                FileEvent(
+                    happened=happened.get(
+                        one.file_id, FileHappened.STORED if one.revision == 1 else FileHappened.AMENDED
+                    ),
+                    team_id=one.team_id,
+                    file_id=one.file_id,
+                    revision=one.revision,
+                    at=now,
+                    details={"owner": one.owner, "size_bytes": one.size_bytes, "element_id": one.storage_element_id},
+                )
+                for one in news
+            ]
+            await outbox.add(tx, events)
+            if released := [*hold_ids]:
+                await owners.release(tx, released)
+        self.told.set()
+
+    async def _acknowledge(self, told: Iterable[Attributes]) -> None:
+        by_element: dict[str, list[str]] = defaultdict(list)
+        for one in told:
+            by_element[one.storage_element_id].append(one.file_id)
+        for element_id, file_ids in by_element.items():
+            try:
+                await self._registry.serving(element_id).acknowledge(file_ids)
+            except SamovarError as error:
+                # It tells of them again, and the rows stand already.
+                self._log.warning("a storage element was not told of its rows", element=element_id, reason=error.detail)

@@ -1,0 +1,166 @@
+"""Finding files: what is known of them from memory where it knows them, what they hold from their element."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Final, NamedTuple
+
+import msgspec
+
+from samovar.domains.files.errors import ContentAway, ContentCold, FileUnknown
+from samovar.domains.files.model.names import is_file_id
+from samovar.domains.files.model.query import MAX_PAGE, FileQuery, cursor_of
+from samovar.domains.files.model.records import CopyState, FilePage, StoredFile, may_see, owner_of, told
+from samovar.domains.files.service.memory import FileMemory
+from samovar.domains.files.service.registry import Registry
+from samovar.domains.files.store import listing, owners, rows
+from samovar.domains.files.store.owners import Usage
+from samovar.domains.identity.model import Permission, require
+from samovar.kernel.errors import SamovarError, Unavailable
+from samovar.kernel.principal import Principal
+from samovar.ports.database import Database
+from samovar.ports.elements import ElementUnavailable, FileNotThere, Mode, ModeRefused
+
+_AWAY: Final = {"Retry-After": "5"}
+
+
+class Seen(NamedTuple):
+    """A file, and whether what is told of it may be stale: its element does not answer, or the database does not."""
+
+    file: StoredFile
+    is_stale: bool = False
+
+
+class FileReads:
+    """Everybody's reads. They raise ``Forbidden``, and :class:`FileUnknown` for what is not there or not for the caller."""
+
+    def __init__(self, *, database: Database, registry: Registry, memory: FileMemory) -> None:
+        self._database = database
+        self._registry = registry
+        self._memory = memory
+
+    def recall(self, principal: Principal, file_id: str) -> Seen | None:
+        """What memory knows, in some microseconds. ``None``: ask :meth:`find`."""
+        file = self._memory.recall(principal.team_id, file_id)
+        if file is None:
+            return None
+        require(principal, Permission.FILES_READ)
+        return self._seen(self._checked(principal, file_id, file))
+
+    async def find(self, principal: Principal, file_id: str) -> Seen:
+        """What is known of a file: from memory, from what processes share, or from its row."""
+        require(principal, Permission.FILES_READ)
+        return self._seen(self._checked(principal, file_id, await self.stored(principal.team_id, file_id)))
+
+    async def stored(self, team_id: str, file_id: str) -> StoredFile | None:
+        """The same without a caller: for those who checked otherwise."""
+        if not is_file_id(file_id):
+            return None
+        file = self._memory.recall(team_id, file_id)
+        if file is not None:
+            return file
+        generation = self._memory.generation
+        file = await self._memory.recall_shared(team_id, file_id)
+        if file is None:
+            async with self._database.reading() as tx:
+                file = await rows.one(tx, team_id, file_id)
+            if file is not None:
+                await self._memory.offer(file)
+        if file is not None:
+            self._memory.remember(file, generation=generation)
+        return file
+
+    async def fresh(self, principal: Principal, file_id: str) -> StoredFile:
+        """From its row, past all memory: for those who are about to change it."""
+        file = None
+        if is_file_id(file_id):
+            async with self._database.reading() as tx:
+                file = await rows.one(tx, principal.team_id, file_id)
+        return self._checked(principal, file_id, file)
+
+    async def page(self, principal: Principal, query: FileQuery, *, limit: int) -> FilePage:
+        """Some files. Who sees only their own gets those. Raises ``BadFile``."""
+        require(principal, Permission.FILES_READ)
+        if not may_see(principal, query.owner or ""):
+            if query.owner not in (None, owner_of(principal)):
+                return FilePage(items=(), next_cursor=None)
+            query = msgspec.structs.replace(query, owner=owner_of(principal))
+        limit = min(limit, MAX_PAGE)
+        async with self._database.reading() as tx:
+            found = await listing.page(tx, principal.team_id, query, limit=limit + 1)
+        shown = found[:limit]
+        more = len(found) > limit
+        return FilePage(
+            items=tuple(told(file.attributes) for _, file in shown),
+            next_cursor=cursor_of(shown[-1][0]) if more else None,
+        )
+
+    async def usage(self, principal: Principal, owner: str) -> Usage:
+        """What an owner has."""
+        require(principal, Permission.FILES_READ)
+        if not may_see(principal, owner):
+            raise FileUnknown("There is no such owner of files.")
+        async with self._database.reading() as tx:
+            return await owners.usage(tx, principal.team_id, owner)
+
+    # --- content
+
+    async def content(self, file: StoredFile, *, start: int, end: int) -> AsyncGenerator[bytes, None]:
+        """The bytes from ``start`` up to, not including, ``end``, from the first copy that gives them. The first piece is there
+        when this returns, so that what is wrong is known before an answer begins. Raises :class:`ContentAway`,
+        :class:`ContentCold`, ``DamagedFile``."""
+        if end <= start:
+            return _joined(b"", _nothing())
+        refusal: SamovarError | None = None
+        for copy in file.copies:
+            if copy.state is not CopyState.GOOD:
+                continue
+            try:
+                pieces = self._registry.serving(copy.element_id).read(copy.path, start=start, end=end)
+                return _joined(await anext(pieces), pieces)
+            except ModeRefused as error:
+                refusal = ContentCold(
+                    f"{error.detail} Have it restored first: POST /api/files/{file.attributes.file_id}/restore."
+                )
+            except (ElementUnavailable, FileNotThere, StopAsyncIteration, Unavailable):
+                refusal = refusal or ContentAway(
+                    "The storage element that holds the content does not answer. Try again.", headers=_AWAY
+                )
+        raise refusal or ContentAway("No good copy of the content is there at the moment.", headers=_AWAY)
+
+    async def check_readable(self, file: StoredFile) -> None:
+        """For who asks without reading (HEAD): whether a copy could be read. Raises as :meth:`content`."""
+        for copy in file.copies:
+            if copy.state is CopyState.GOOD:
+                condition = await self._registry.condition(copy.element_id)
+                if condition is not None and condition.mode is not Mode.AR:
+                    return
+        pieces = await self.content(file, start=0, end=min(1, file.attributes.size_bytes))
+        await pieces.aclose()
+
+    def _checked(self, principal: Principal, file_id: str, file: StoredFile | None) -> StoredFile:
+        if file is None or not may_see(principal, file.attributes.owner):
+            raise FileUnknown(f"There is no file {file_id[:40]}.")
+        return file
+
+    def _seen(self, file: StoredFile) -> Seen:
+        return Seen(file, is_stale=file.attributes.storage_element_id in self._registry.away)
+
+
+async def _nothing() -> AsyncGenerator[bytes, None]:
+    none: tuple[bytes, ...] = ()
+    for piece in none:
+        yield piece
+
+
+async def _joined(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    try:
+        if first:
+            yield first
+        async for piece in rest:
+            yield piece
+    finally:
+        await rest.aclose()
+
+
+async def whole(pieces: AsyncIterator[bytes]) -> bytes:
+    """All of a content that is known to be small."""
+    return b"".join([piece async for piece in pieces])

@@ -1,0 +1,235 @@
+"""The registry of storage elements, and how they are at the moment."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import msgspec
+import structlog
+
+from samovar.domains.files.errors import ElementUnknown
+from samovar.domains.files.model.choosing import Element, Standing, ranked
+from samovar.domains.files.store import elements as store
+from samovar.kernel.errors import SamovarError, Unavailable
+from samovar.kernel.tasks import background
+from samovar.ports.clock import Clock
+from samovar.ports.database import Database
+from samovar.ports.elements import Condition, ElementUnavailable, RetentionKind, StorageElement
+from samovar.ports.events import Bus
+
+ELEMENTS_CHANGED: Final = "files.elements.changed"
+"""Bus topic: the registry was written. The message is empty."""
+
+_CONDITION_S: Final = 5.0
+_STANDINGS_KEPT_S: Final = 2.0
+_LOOK_EVERY_S: Final = 5.0
+
+Open = Callable[[Element], StorageElement]
+"""Makes the adapter of an element. It is started and closed by the registry. Raises ``Invalid`` for an address that it does not
+know."""
+
+
+class Registry:
+    """Which elements there are, opened and started. What it tells of room and health is two seconds old at most and serves to
+    choose; whether something is allowed only the element itself decides. Call :meth:`load` before anything else."""
+
+    def __init__(
+        self, *, database: Database, clock: Clock, bus: Bus, configured: Sequence[Element], open_element: Open
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._bus = bus
+        self._configured = configured
+        self._open_element = open_element
+        self._elements: Mapping[str, Element] = {}
+        self._opened: dict[str, StorageElement] = {}
+        self._started: set[str] = set()
+        self._starting = asyncio.Lock()
+        self._away: frozenset[str] = frozenset()
+        self._standings: tuple[float, list[Standing]] | None = None
+        self._looking = asyncio.Lock()
+        self._log = structlog.get_logger("samovar.files")
+        bus.subscribe(ELEMENTS_CHANGED, self.on_changed)
+        bus.on_gap(self.on_gap)
+
+    @property
+    def elements(self) -> Mapping[str, Element]:
+        """All that are registered, by id."""
+        return self._elements
+
+    @property
+    def away(self) -> frozenset[str]:
+        """Those that did not answer when they were last asked, a few seconds ago at most."""
+        return self._away
+
+    def started(self) -> list[StorageElement]:
+        """Those that serve."""
+        return [self._opened[element_id] for element_id in sorted(self._started)]
+
+    def registered(self, element_id: str) -> Element:
+        """One of them. Raises :class:`ElementUnknown`."""
+        element = self._elements.get(element_id)
+        if element is None:
+            raise ElementUnknown(f"There is no storage element {element_id[:63]!r}.")
+        return element
+
+    def serving(self, element_id: str) -> StorageElement:
+        """The element itself. Raises ``ElementUnavailable`` for one that is not there or does not serve."""
+        if element_id not in self._started:
+            raise ElementUnavailable(
+                f"The storage element {element_id} does not serve at the moment. Try again.",
+                headers={"Retry-After": "5"},
+            )
+        return self._opened[element_id]
+
+    async def load(self) -> None:
+        """Register what the settings say, and start all elements. One that does not start is tried again and again."""
+        await self._configure()
+        await self._read()
+        await self._start_all()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep elements started and known beside the block; close them at its end."""
+        try:
+            async with background(self._look_for_ever()):
+                yield
+        finally:
+            for element_id, element in self._opened.items():
+                try:
+                    await element.close()
+                except SamovarError as error:
+                    self._log.warning("a storage element did not close", element=element_id, reason=error.detail)
+            self._started.clear()
+            self._opened.clear()
+
+    async def candidates(self, kind: RetentionKind, size_bytes: int | None) -> list[Standing]:
+        """The elements that may take such a file, the best first. Raises ``NoElement``, ``StorageFull``."""
+        return ranked(await self.standings(), kind, size_bytes)
+
+    async def standings(self) -> list[Standing]:
+        """All of them, and how they were found within the last two seconds."""
+        async with self._looking:
+            kept = self._standings
+            if kept is None or self._clock.monotonic() >= kept[0]:
+                found = await self._look()
+                self._standings = kept = (self._clock.monotonic() + _STANDINGS_KEPT_S, found)
+            return kept[1]
+
+    async def standing(self, element_id: str) -> Standing:
+        """One of them as it is now, asked of itself. Raises :class:`ElementUnknown`, ``Unavailable``."""
+        element = self.registered(element_id)
+        async with self._database.reading() as tx:
+            used = (await store.used(tx)).get(element_id, (0, 0))
+        return Standing(element=element, condition=await self.condition(element_id), used_bytes=used[1])
+
+    async def condition(self, element_id: str) -> Condition | None:
+        """How an element is; ``None`` where it does not say so in its time."""
+        try:
+            async with asyncio.timeout(_CONDITION_S):
+                return await self.serving(element_id).condition()
+        except (ElementUnavailable, TimeoutError):
+            return None
+
+    async def write(self, element: Element, *, revision: int | None) -> bool:
+        """Register an element (``revision`` is ``None``), or write it over its ``revision``; whether that was the one."""
+        async with self._database.transaction() as tx:
+            if revision is None:
+                await store.add(tx, element)
+            elif not await store.change(tx, element, revision=revision):
+                return False
+        await self._read()
+        await self._start_all()
+        try:
+            await self._bus.publish(ELEMENTS_CHANGED, b"")
+        except Unavailable as error:
+            # The others look every few seconds anyway.
+            self._log.warning("news of the registry did not go out", reason=error.detail)
+        return True
+
+    def open(self, element: Element) -> StorageElement:
+        """What an element would be; to see that its address is one. Raises ``Invalid``."""
+        return self._open_element(element)
+
+    def forget_standings(self) -> None:
+        """Something was done that changes how an element stands."""
+        self._standings = None
+
+    async def on_changed(self, _: bytes) -> None:
+        """Bus handler."""
+        await self._refresh()
+
+    async def on_gap(self) -> None:
+        """Bus handler."""
+        await self._refresh()
+
+    async def _refresh(self) -> None:
+        await self._read()
+        await self._start_all()
+
+    async def _configure(self) -> None:
+        async with self._database.transaction() as tx:
+            known = {element.id: element for element in await store.every(tx)}
+            for wanted in self._configured:
+                there = known.get(wanted.id)
+                if there is None or _says(there) != _says(wanted):
+                    await store.keep(tx, _over(there, wanted))
+
+    async def _read(self) -> None:
+        async with self._database.reading() as tx:
+            found = await store.every(tx)
+        self._elements = {element.id: element for element in found}
+        self._standings = None
+
+    async def _start_all(self) -> None:
+        async with self._starting:
+            missing = [one for one in self._elements.values() if one.id not in self._started]
+            await asyncio.gather(*[self._start(one) for one in missing])
+
+    async def _start(self, element: Element) -> None:
+        try:
+            opened = self._opened.get(element.id) or self._open_element(element)
+            self._opened[element.id] = opened
+            await opened.start()
+        except SamovarError as error:
+            self._log.warning("a storage element does not start", element=element.id, reason=error.detail)
+            return
+        self._started.add(element.id)
+        self._standings = None
+
+    async def _look(self) -> list[Standing]:
+        async with self._database.reading() as tx:
+            used = await store.used(tx)
+        wanted = [*self._elements.values()]
+        conditions = await asyncio.gather(*[self.condition(one.id) for one in wanted])
+        self._away = frozenset(one.id for one, found in zip(wanted, conditions, strict=True) if found is None)
+        return [
+            Standing(element=one, condition=condition, used_bytes=used.get(one.id, (0, 0))[1])
+            for one, condition in zip(wanted, conditions, strict=True)
+        ]
+
+    async def _look_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            try:
+                await self._refresh()
+                await self.standings()
+            except Exception:  # noqa: BLE001 - edge: the loop outlives a database that is away; elements stay as they were
+                self._log.exception("the registry of storage elements could not be read")
+
+
+def _says(element: Element) -> tuple[object, ...]:
+    return (element.url, element.mode, element.priority, element.capacity_bytes, element.watermarks, element.configured)
+
+
+def _over(there: Element | None, wanted: Element) -> Element:
+    """What the settings say, over what was registered before. Whether it is drained is no matter of the settings."""
+    if there is None:
+        return wanted
+    return msgspec.structs.replace(wanted, state=there.state, created_at=there.created_at, revision=there.revision + 1)
+
+
+def by_id(standings: Iterable[Standing]) -> dict[str, Standing]:
+    """For looking one up."""
+    return {standing.element.id: standing for standing in standings}

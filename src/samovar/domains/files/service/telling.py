@@ -1,0 +1,112 @@
+"""News of files: what changed goes out of the outbox to all processes, and to whoever else wants to know.
+
+News is written in the transaction of its change and told at least once, whatever dies in between. Nothing is ever undone
+because it could not be told.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+import structlog
+
+from samovar.domains.files.model.records import FileEvent, FileHappened
+from samovar.domains.files.service.memory import FileMemory
+from samovar.domains.files.store import outbox, rows
+from samovar.kernel.errors import Unavailable
+from samovar.ports.clock import Clock
+from samovar.ports.database import Database
+from samovar.ports.events import Bus
+
+FILES_CHANGED: Final = "files.changed"
+"""Bus topic: a :class:`FileNews` as MessagePack."""
+
+_LEASE: Final = timedelta(seconds=60)
+_BATCH: Final = 100
+_LOOK_EVERY_S: Final = 5.0
+_REST_S: Final = 2.0
+
+Notify = Callable[[FileEvent], Awaitable[None]]
+"""Takes news upward. What it raises is logged, and the news told again later."""
+
+
+class FileNews(msgspec.Struct, frozen=True, array_like=True):
+    """A file is another one now."""
+
+    team_id: str
+    file_id: str
+    revision: int
+    is_gone: bool
+
+
+class Teller:
+    """One for a process; several take turns at the outbox."""
+
+    def __init__(
+        self, *, database: Database, memory: FileMemory, bus: Bus, clock: Clock, news: asyncio.Event, notify: Notify
+    ) -> None:
+        self._database = database
+        self._memory = memory
+        self._bus = bus
+        self._clock = clock
+        self._news = news
+        self._notify = notify
+        self._log = structlog.get_logger("samovar.files")
+        bus.subscribe(FILES_CHANGED, self.on_changed)
+        bus.on_gap(self.on_gap)
+
+    async def run(self) -> None:
+        """Tell what there is, until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(_LOOK_EVERY_S):
+                    await self._news.wait()
+            except TimeoutError:
+                pass
+            self._news.clear()
+            try:
+                while await self.tell_some() == _BATCH:
+                    continue
+            except Unavailable as error:
+                self._log.warning("news of files waits", reason=error.detail)
+                await asyncio.sleep(_REST_S)
+
+    async def tell_some(self) -> int:
+        """Tell the oldest hundred that nobody else tells; how many there were. Raises ``Unavailable``."""
+        now = self._clock.now()
+        async with self._database.transaction() as tx:
+            taken = await outbox.take(tx, now=now, until=now + _LEASE, limit=_BATCH)
+        if not taken:
+            return 0
+        told = [news_id for news_id, event in taken if await self._tell(event)]
+        async with self._database.transaction() as tx:
+            await outbox.done(tx, told)
+        return len(taken)
+
+    async def on_changed(self, message: bytes) -> None:
+        """Bus handler."""
+        news = msgspec.msgpack.decode(message, type=FileNews)
+        self._memory.drop(news.team_id, news.file_id, below=None if news.is_gone else news.revision)
+
+    async def on_gap(self) -> None:
+        """Bus handler."""
+        self._memory.clear()
+
+    async def _tell(self, event: FileEvent) -> bool:
+        try:
+            async with self._database.reading() as tx:
+                stands = await rows.one(tx, event.team_id, event.file_id)
+            await self._memory.publish(event.team_id, event.file_id, stands)
+            is_gone = event.happened is FileHappened.DELETED
+            news = FileNews(event.team_id, event.file_id, event.revision, is_gone)
+            await self._bus.publish(FILES_CHANGED, msgspec.msgpack.encode(news))
+            await self._notify(event)
+        except Unavailable as error:
+            self._log.warning("news of a file waits", file_id=event.file_id, reason=error.detail)
+            return False
+        except Exception:  # noqa: BLE001 - edge: one piece of news that cannot be told must not stop the others
+            self._log.exception("news of a file could not be told", file_id=event.file_id)
+            return False
+        return True
