@@ -25,6 +25,8 @@ _KEY_FACTS: Final = ("name", "scopes", "allowed_models", "expires_at", "wallet_i
 _MONEY_FACTS: Final = ("name", "credits", "project_id", "user_id", "kind", "period", "mode", "wallet_id")
 _QUOTA_FACTS: Final = ("subject", "subject_id", "limits", "tokens", "concurrency")
 _PROVIDER_FACTS: Final = ("name", "vendor", "base_url", "models", "enabled")
+_ELEMENT: Final = "storage-element:{element_id}"
+_ELEMENT_FACTS: Final = ("id", "url", "mode", "priority", "capacity_bytes", "state")
 _PROMPT_FACTS: Final = ("namespace", "name", "lang", "make_default")
 
 ACTS: Final = (
@@ -53,6 +55,13 @@ ACTS: Final = (
     Act("PUT", "/api/quotas/{quota_id}", "quota:change", "quota:{quota_id}", _QUOTA_FACTS),
     Act("DELETE", "/api/quotas/{quota_id}", "quota:delete", "quota:{quota_id}"),
     Act("DELETE", "/api/quotas/blocked/{address}", "address:unblock", "address:{address}"),
+    Act("PATCH", "/api/files/{file_id}", "file:change", "file:{file_id}"),
+    Act("DELETE", "/api/files/{file_id}", "file:delete", "file:{file_id}"),
+    Act("POST", "/api/files/{file_id}/links", "file-link:create", "file:{file_id}", ("ttl_s", "disposition")),
+    Act("DELETE", "/api/files/{file_id}/links/{link_id}", "file-link:revoke", "file:{file_id}/link:{link_id}"),
+    Act("POST", "/api/storage-elements", "storage-element:create", "storage-element:{id}", _ELEMENT_FACTS),
+    Act("PATCH", "/api/storage-elements/{element_id}", "storage-element:change", _ELEMENT, _ELEMENT_FACTS),
+    Act("POST", "/api/storage-elements/{element_id}/mode", "storage-element:mode", _ELEMENT, ("mode", "confirm")),
     Act("POST", "/v1/prompts", "prompt:create", "prompt:{id}", _PROMPT_FACTS),
     Act("POST", "/v1/prompts/import", "prompt:import", "prompts"),
     Act("PUT", "/v1/prompts/{prompt_id}", "prompt:change", "prompt:{prompt_id}", _PROMPT_FACTS),

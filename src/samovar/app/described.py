@@ -51,7 +51,8 @@ _UNCHANGED: Final[dict[str, Any]] = {"description": "What `If-None-Match` names 
 class Described(msgspec.Struct, frozen=True, kw_only=True):
     """One operation. Without ``error`` its refusals are problem documents; ``form`` is its body as a form, where it takes one.
     ``is_ours`` takes the admin token too; ``also`` are types that only the control plane answers with; ``path`` describes
-    parameters that ``parameters`` would only name, and ``headers`` those of an answer that is no call's."""
+    parameters that ``parameters`` would only name, and ``headers`` those of an answer that is no call's. ``status`` is that of a
+    success; ``body`` describes a body that is no JSON, and ``contents`` answers that are none, by their statuses."""
 
     summary: str
     response: Any
@@ -67,10 +68,15 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     is_ours: bool = False
     query: Mapping[str, Mapping[str, Any]] = {}
     statuses: tuple[int, ...] = (400, 401, 403, 404, 408, 409, 413, 422, 429, 502, 503, 504)
+    status: int = 200
+    body: Mapping[str, Any] | None = None
+    contents: Mapping[int, Mapping[str, Any]] = {}
 
     def operation(self, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
         """The OpenAPI operation object."""
-        content: dict[str, Any] = {"application/json": {"schema": schema_of[self.response]}}
+        content: dict[str, Any] = {}
+        if self.response is not None:
+            content["application/json"] = {"schema": schema_of[self.response]}
         if self.streams:
             content["text/event-stream"] = {"schema": _EVENT}
         named = _ANSWER_HEADERS if self.request else self.headers
@@ -79,11 +85,10 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
             "summary": self.summary,
             "tags": [self.tag],
             "security": [{"key": []}, *([{"APIKeyHeader": []}] if self.is_ours else [])],
-            "responses": {
-                "200": {"description": "The answer.", "content": content, "headers": headers},
-                **self._refusals(schema_of),
-            },
+            "responses": {**self._answers(content, headers), **self._refusals(schema_of)},
         }
+        if self.body is not None:
+            found["requestBody"] = {"required": True, "content": dict(self.body)}
         if self.request is not None:
             found["requestBody"] = {
                 "required": True,
@@ -104,6 +109,13 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
         if parameters:
             found["parameters"] = parameters
         return found
+
+    def _answers(self, content: Mapping[str, Any], headers: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        answers = self.contents or {self.status: content}
+        return {
+            str(status): {"description": "The answer.", "content": dict(one), "headers": dict(headers)}
+            for status, one in answers.items()
+        }
 
     def _refusals(self, schema_of: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
         if self.error is None:

@@ -138,7 +138,10 @@ def described(route: Route) -> Iterator[tuple[str, str, Described]]:
     for (method, template), one in DOCUMENTED.items():
         if method != route.method or not (template == route.template or template.startswith(f"{route.template}:")):
             continue
-        if route.is_prefix:
+        if route.shape is not None:
+            if template == route.template:
+                yield method, template, one
+        elif route.is_prefix:
             # The route's own address may be another one than that its template was made of.
             parameter = "".join(f"{{{name}}}" for name in [*one.parameters, *one.path])
             yield method, route.path + parameter + template.removeprefix(route.template), one

@@ -9,10 +9,11 @@ from typing import Final
 
 from samovar.app.described import Described
 from samovar.app.surfaces.anthropic import ANTHROPIC
+from samovar.app.surfaces.files import FILES
 from samovar.app.surfaces.gemini import GOOGLE
 from samovar.app.surfaces.openai import OPENAI
 from samovar.app.surfaces.prompts import PROMPTS
 from samovar.app.surfaces.vision import VISION
 
-DOCUMENTED: Final[Mapping[tuple[str, str], Described]] = {**OPENAI, **ANTHROPIC, **GOOGLE, **VISION, **PROMPTS}
+DOCUMENTED: Final[Mapping[tuple[str, str], Described]] = {**OPENAI, **ANTHROPIC, **GOOGLE, **VISION, **PROMPTS, **FILES}
 """Method and route template to what the document says of it."""

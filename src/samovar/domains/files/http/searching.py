@@ -1,7 +1,7 @@
 """``GET /api/files`` and ``/api/files/search``."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Response
@@ -67,7 +67,7 @@ def add(routes: APIRouter, reads: FileReads, authenticate: Authenticate) -> None
         content_type: Annotated[
             str | None, Query(max_length=MAX_TYPE_CHARS, pattern=_Plain, description="`image/png`, or `image/*`.")
         ] = None,
-        retention: RetentionKind | None = None,
+        retention: Literal["temporary", "permanent"] | None = None,
         created_from: Annotated[datetime | None, Query(description="Made then or later.")] = None,
         created_to: Annotated[datetime | None, Query(description="Made before.")] = None,
         min_bytes: Size = None,
@@ -86,7 +86,7 @@ def add(routes: APIRouter, reads: FileReads, authenticate: Authenticate) -> None
             tags=tuple(tag),
             custom=_customs(attribute),
             content_type=content_type,
-            retention=retention,
+            retention=None if retention is None else RetentionKind(retention),
             created_from=_aware("created_from", created_from),
             created_to=_aware("created_to", created_to),
             min_bytes=min_bytes,

@@ -7,23 +7,23 @@ another file, or made to last. Each is looked up at every use, so that a revoked
 import base64
 import binascii
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from samovar.domains.files.errors import BadFile, LinkRefused, LinkUnknown
 from samovar.domains.files.model.links import MAX_LINK_CHARS, MAX_LINK_S, MIN_LINK_S, Disposition, Link, LinkToken
-from samovar.domains.files.model.records import StoredFile
+from samovar.domains.files.model.records import StoredFile, may_change
 from samovar.domains.files.service.query import FileReads
 from samovar.domains.files.store import links as store
 from samovar.domains.identity.model import Permission, require
-from samovar.kernel.errors import Flaw
+from samovar.kernel.errors import Flaw, Forbidden
 from samovar.kernel.principal import Principal
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database
 from samovar.ports.secrets import SealBroken, SecretBox
 
-_SHOWN: int = 100
+_SHOWN: Final = 100
 
 
 class MadeLink(NamedTuple):
@@ -47,8 +47,7 @@ class FileLinks:
         """A new one, that ends in ``ttl_s``. Raises ``BadFile``."""
         if not MIN_LINK_S <= ttl_s <= MAX_LINK_S:
             raise BadFile([Flaw("ttl_s", f"is from {MIN_LINK_S} to {MAX_LINK_S}")])
-        require(principal, Permission.FILES_READ)
-        file = await self._reads.fresh(principal, file_id)
+        file = await self._mine(principal, file_id)
         now = self._clock.now()
         link = Link(
             id=self._ids.new("link"),
@@ -74,8 +73,7 @@ class FileLinks:
 
     async def revoke(self, principal: Principal, file_id: str, link_id: str) -> None:
         """It opens nothing from now on. Raises :class:`LinkUnknown`."""
-        require(principal, Permission.FILES_READ)
-        file = await self._reads.fresh(principal, file_id)
+        file = await self._mine(principal, file_id)
         async with self._database.transaction() as tx:
             was_there = await store.revoke(
                 tx, principal.team_id, file.attributes.file_id, link_id, at=self._clock.now()
@@ -96,6 +94,14 @@ class FileLinks:
         if file is None:
             raise LinkRefused("The file that the link opened is not there any more.")
         return file, link
+
+    async def _mine(self, principal: Principal, file_id: str) -> StoredFile:
+        # A link opens the file to anybody: that is for those who may change it, not for all who may read it.
+        require(principal, Permission.FILES_WRITE)
+        file = await self._reads.fresh(principal, file_id)
+        if not may_change(principal, file.attributes.owner):
+            raise Forbidden("This file is somebody else's: its links are not yours to make or revoke.")
+        return file
 
     def _read(self, file_id: str, token: str) -> LinkToken:
         if len(token) <= MAX_LINK_CHARS and token.isascii():
