@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -26,10 +27,11 @@ BYTECODE = Path(__file__).parents[1] / ".pytest_cache" / "bytecode"
 
 
 def pytest_configure() -> None:
-    """The processes that tests start, this one's own workers among them, compile what they load once and not each anew:
+    """This process and those that tests start, its own workers among them, compile what they load once and not each anew:
     without bytecode a Samovar spends 2 s of CPU before it begins. Some machines tell Python to keep none."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ.setdefault("PYTHONPYCACHEPREFIX", str(BYTECODE))
+    sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPREFIX"]
 
 
 @pytest.fixture
