@@ -11,7 +11,7 @@ from samovar.domains.identity.model import Permission
 from tests.app.conftest import ADMIN, Served
 
 # These ask other things than one permission, or are open to all who may call.
-ELSEWHERE = ("/api/routes/explain", "/api/backups", "/admin/backup")
+ELSEWHERE = ("/api/routes/explain", "/api/backups", "/admin/backup", "/api/auth/token")
 
 
 async def caller(served: Served, *scopes: str) -> dict[str, str]:

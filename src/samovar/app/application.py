@@ -19,6 +19,7 @@ from samovar.app.services import Services
 from samovar.app.settings import Settings
 from samovar.app.telemetry import logs
 from samovar.app.telemetry.metrics import CONTENT_TYPE
+from samovar.app.tokens import admitted
 from samovar.domains.audit import http as audit_http
 from samovar.domains.billing.http import money as money_http
 from samovar.domains.billing.http import quotas as quotas_http
@@ -184,6 +185,13 @@ def control_of(services: Services, routes: list[Route]) -> FastAPI:
             now=services.clock.now,
         )
     )
+    if Part.ADMIN in services.parts:
+        identity = services.identity
+        app.include_router(
+            identity_http.tokens_router(
+                granting=identity.granting, keys=identity.signing_keys, admit=admitted(services.quotas)
+            )
+        )
     describe(app, routes)
     return app
 
@@ -206,6 +214,7 @@ def _routers(services: Services) -> Iterator[APIRouter]:
     if Part.ADMIN not in services.parts:
         return
     yield identity_http.router(service=services.identity, authenticate=authenticate)
+    yield identity_http.accounts_router(service=services.identity.accounts, authenticate=authenticate)
     yield catalog_http.router(service=services.catalog, authenticate=authenticate)
     yield vision_http.config_router(cleanups=services.vision.cleanups, authenticate=authenticate)
     yield quotas_http.router(service=services.quotas, authenticate=authenticate)

@@ -22,6 +22,8 @@ class Act(NamedTuple):
 
 
 _KEY_FACTS: Final = ("name", "scopes", "allowed_models", "expires_at", "wallet_id", "project_id", "user_id")
+_ACCOUNT: Final = "service-account:{account_id}"
+_ACCOUNT_FACTS: Final = ("name", "role", "client_id", "disabled")
 _MONEY_FACTS: Final = ("name", "credits", "project_id", "user_id", "kind", "period", "mode", "wallet_id")
 _QUOTA_FACTS: Final = ("subject", "subject_id", "limits", "tokens", "concurrency")
 _PROVIDER_FACTS: Final = ("name", "vendor", "base_url", "models", "enabled")
@@ -34,6 +36,11 @@ ACTS: Final = (
     Act("PATCH", "/api/keys/{key_id}", "key:change", "key:{key_id}", _KEY_FACTS),
     Act("DELETE", "/api/keys/{key_id}", "key:revoke", "key:{key_id}"),
     Act("POST", "/api/keys/{key_id}/rotate", "key:rotate", "key:{key_id}", ("grace_s", "expires_at")),
+    Act("POST", "/api/auth/token", "token:issue", "token", ("client_id", "audience")),
+    Act("POST", "/api/service-accounts", "service-account:create", "service-account:{id}", _ACCOUNT_FACTS),
+    Act("PATCH", "/api/service-accounts/{account_id}", "service-account:change", _ACCOUNT, _ACCOUNT_FACTS),
+    Act("DELETE", "/api/service-accounts/{account_id}", "service-account:delete", _ACCOUNT),
+    Act("POST", "/api/service-accounts/{account_id}/rotate-secret", "service-account:rotate", _ACCOUNT, ("grace_s",)),
     Act("POST", "/api/providers", "provider:create", "provider:{id}", _PROVIDER_FACTS),
     Act("PATCH", "/api/providers/{provider_id}", "provider:change", "provider:{provider_id}", _PROVIDER_FACTS),
     Act("DELETE", "/api/providers/{provider_id}", "provider:delete", "provider:{provider_id}"),

@@ -28,6 +28,7 @@ _OF_BODIES: Final[Mapping[str, str]] = {
 }
 
 
+_TOKENS: Final = "/api/auth/token"
 _IDEMPOTENCY_KEY: Final[Mapping[str, Any]] = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -95,9 +96,9 @@ def _add_problems(document: dict[str, Any]) -> None:
 
 
 def _add_idempotency(document: dict[str, Any]) -> None:
-    """Every POST takes a key, and may give an answer again."""
-    for _, method, operation in _operations(document):
-        if method != "post":
+    """Every POST takes a key, and may give an answer again; but a token is nothing to be kept, and another is as good."""
+    for path, method, operation in _operations(document):
+        if method != "post" or path == _TOKENS:
             continue
         operation.setdefault("parameters", []).append(dict(_IDEMPOTENCY_KEY))
         for status, text in _OF_KEYS.items():

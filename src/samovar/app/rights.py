@@ -31,6 +31,7 @@ class Area(NamedTuple):
 _P = Permission
 _AREAS: Final = (
     Area("/api/keys", _P.KEYS_READ, _P.KEYS_WRITE),
+    Area("/api/service-accounts", _P.KEYS_READ, _P.KEYS_WRITE),
     Area("/api/providers", _P.PROVIDERS_READ, _P.PROVIDERS_WRITE),
     Area("/api/models/", _P.CATALOG_READ, _P.CATALOG_WRITE, "/override"),
     Area("/api/aliases", _P.CATALOG_READ, _P.CATALOG_WRITE),

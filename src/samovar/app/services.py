@@ -29,6 +29,7 @@ from samovar.app.reports import Reports
 from samovar.app.roles import Part, parts_of
 from samovar.app.settings import NO_LIMIT, Settings
 from samovar.app.telemetry.metrics import Metrics
+from samovar.app.tokens import sign_in_tries, token_rules
 from samovar.app.vision import VisionDesk
 from samovar.domains.billing.service.quotas import QuotaService
 from samovar.domains.catalog.model import Provider
@@ -135,9 +136,11 @@ class Services:
             bus=self.shared.bus,
             box=self.box,
             has_wallet=lambda team_id, wallet_id: self.desk.wallets.exists(team_id, wallet_id),
-            limiter=self.shared.limiter if limited else None,
+            limiter=self.shared.limiter,
             wrong_limit=parse_limits(tries)[0] if limited else None,
             opened=self.settings.opened,
+            tokens=token_rules(self.settings),
+            sign_in_tries=sign_in_tries(self.settings),
         )
 
     @cached_property

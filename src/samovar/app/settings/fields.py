@@ -112,6 +112,24 @@ class Settings(Keeping):
     )
     audit_copy_records: bool = Field(False, description="Copy the records as well.")
 
+    token_issuer: str = Field(
+        "samovar", pattern=r"^[!-~]{1,200}$", description="The `iss` of access tokens: who made them, who takes them."
+    )
+    token_ttl_s: int = Field(1800, ge=60, le=86_400, description="How long an access token is good.")
+    signing_key_rotation_s: float = Field(
+        86_400.0, ge=60, le=31_536_000, description="How long a key signs tokens before the next one does."
+    )
+    signing_key_grace_s: float = Field(
+        3600.0, ge=60, le=31_536_000, description="How long after that it still checks them."
+    )
+    service_secret_days: int = Field(90, ge=1, le=3_650, description="How long a service account's secret is good.")
+    service_secret_grace_s: int = Field(
+        86_400, ge=0, le=604_800, description="How long the old one still is after a rotation that does not say."
+    )
+    sign_in_tries: str = Field(
+        "5/minute", description="Wrong secrets of service accounts an address may send; off is no limit."
+    )
+
     provider_keys: Mapping[str, SecretStr] = Field({}, exclude=True, description="<VENDOR>_API_KEY of the environment.")
     provider_base_urls: Mapping[str, str] = Field({}, exclude=True, description="<VENDOR>_BASE_URL of the environment.")
 
@@ -171,7 +189,7 @@ class Settings(Keeping):
             parse_limits(value)
         return value
 
-    @field_validator("credential_tries", "address_limit", "block_tries", "prompt_writes")
+    @field_validator("credential_tries", "sign_in_tries", "address_limit", "block_tries", "prompt_writes")
     @classmethod
     def _readable_limit(cls, value: str) -> str:
         if value != NO_LIMIT and len(parse_limits(value)) != 1:

@@ -6,19 +6,19 @@ from typing import Final
 from fastapi import Request
 
 from samovar.domains.identity.errors import NoCredential
-from samovar.domains.identity.service import (
-    IdentityService,
-)
+from samovar.domains.identity.model import MAX_TOKEN_CHARS
+from samovar.domains.identity.service import IdentityService
 from samovar.kernel.principal import Principal
 from samovar.ports.asgi import SIGNED_IN
 
 Authenticate = Callable[[Request], Awaitable[Principal]]
 
-_MAX_CREDENTIAL_CHARS: Final = 512
+_MAX_CREDENTIAL_CHARS: Final = MAX_TOKEN_CHARS + 1
 
 
 def authenticated(service: IdentityService) -> Authenticate:
-    """A dependency: the principal of ``X-Admin-Token``, or else of ``Authorization: Bearer`` (a key or the admin token).
+    """A dependency: the principal of ``X-Admin-Token``, or else of ``Authorization: Bearer`` (a key, a service
+    account's token or the admin token).
 
     It raises ``NoCredential`` and whatever ``service.authenticate`` raises. The address for the limit on wrong
     credentials is the connection's; behind trusted proxies the app's middleware has put the client's there.
