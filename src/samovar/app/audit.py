@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from samovar.app.background import forever
+from samovar.app.strangers import Strangers
 from samovar.app.witness import Witness
 from samovar.domains.audit.model import Result
 from samovar.domains.audit.service import AuditService, AuditSettings
@@ -51,6 +52,11 @@ class AuditDesk:
         """Who records requests of the control plane."""
         return Witness(lambda: self.service)
 
+    @cached_property
+    def strangers(self) -> Strangers:
+        """Who records sign-ins that failed."""
+        return Strangers(lambda: self.service, clock=self._services.clock)
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """What is recorded inside the block is written when it ends, at the latest."""
@@ -60,9 +66,11 @@ class AuditDesk:
                 forever("audit", service.run),
                 forever("audit checkpoints", service.run_checkpoints),
                 forever("audit copies", service.run_copies),
+                forever("strangers", self.strangers.run),
             ):
                 yield
         finally:
+            self.strangers.sweep()
             await service.close()
 
     async def note(self, action: str, resource: str, **facts: object) -> None:

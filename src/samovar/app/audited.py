@@ -12,13 +12,15 @@ from typing import Final, NamedTuple
 class Act(NamedTuple):
     """A route whose requests are recorded, as ``openapi.json`` has its path. ``resource`` takes names in braces from the path, or
     from the answer's JSON where the path has them not; ``facts`` are fields of the request's body that are recorded with their
-    values. Fields that may hold a secret, or somebody's text, are none of those."""
+    values; those that may hold a secret, or somebody's text, are none of them. Where ``waits`` is false the answer does not wait
+    for its record: for what is done a thousand times a second, and leaves its own trace."""
 
     method: str
     path: str
     action: str
     resource: str
     facts: tuple[str, ...] = ()
+    waits: bool = True
 
 
 _KEY_FACTS: Final = ("name", "scopes", "allowed_models", "expires_at", "wallet_id", "project_id", "user_id")
@@ -62,6 +64,7 @@ ACTS: Final = (
     Act("PUT", "/api/quotas/{quota_id}", "quota:change", "quota:{quota_id}", _QUOTA_FACTS),
     Act("DELETE", "/api/quotas/{quota_id}", "quota:delete", "quota:{quota_id}"),
     Act("DELETE", "/api/quotas/blocked/{address}", "address:unblock", "address:{address}"),
+    Act("POST", "/api/files/upload", "file:upload", "file:{file_id}", waits=False),
     Act("PATCH", "/api/files/{file_id}", "file:change", "file:{file_id}"),
     Act("DELETE", "/api/files/{file_id}", "file:delete", "file:{file_id}"),
     Act("POST", "/api/files/{file_id}/links", "file-link:create", "file:{file_id}", ("ttl_s", "disposition")),

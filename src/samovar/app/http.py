@@ -42,6 +42,7 @@ SECURITY_HEADERS: Final = (
 SLOW_S: Final = 60.0
 """A data-plane request that took longer is worth a line even if it went well."""
 
+_NOT_SIGNED_IN: Final = 401
 _STRANGERS: Final = frozenset({401, 429})
 _UNMATCHED: Final = "unmatched"
 _ROUTE_OF: Final = "samovar.route"
@@ -99,6 +100,14 @@ class Doorman(Protocol):
         ...
 
 
+class Strangers(Protocol):
+    """Hears of sign-ins that failed."""
+
+    def refused(self, scope: Scope) -> None:
+        """A request was answered 401. Never waits."""
+        ...
+
+
 class Edge:
     """The outermost ASGI app. ``lifespan`` is entered for the life of the process. What no route takes below a path of
     ``both_planes`` is the control plane's."""
@@ -111,6 +120,7 @@ class Edge:
         nowhere: Nowhere | None,
         both_planes: tuple[str, ...] = (),
         doorman: Doorman | None = None,
+        strangers: Strangers | None = None,
         lifespan: Callable[[], AbstractAsyncContextManager[None]],
         meter: Meter,
         clock: Clock,
@@ -122,6 +132,7 @@ class Edge:
         self._prefixes = [route for route in table if route.is_prefix]
         self._control = control
         self._doorman = doorman
+        self._strangers = strangers
         self._nowhere = nowhere
         self._both_planes = both_planes
         self._lifespan = lifespan
@@ -140,6 +151,8 @@ class Edge:
         status = CLIENT_GONE
         try:
             status = await self._watched(scope, receive, send)
+            if status == _NOT_SIGNED_IN and self._strangers is not None:
+                self._strangers.refused(scope)
         except asyncio.CancelledError:
             # The server cancels a request whose client left. The task ends here either way.
             pass

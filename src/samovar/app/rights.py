@@ -12,11 +12,9 @@ from fastapi import Request
 
 from samovar.domains.identity.model import Permission, require
 from samovar.kernel.principal import Principal
+from samovar.ports.asgi import CALLER as CALLER
 
 Authenticate = Callable[[Request], Awaitable[Principal]]
-
-CALLER: Final = "samovar.caller"
-"""Where the principal stands in the scope once it is known, whether or not it may do what it asks."""
 
 
 class Area(NamedTuple):

@@ -275,6 +275,7 @@ class Services:
             quotas=lambda: self.quotas.figures(),
             money=lambda: (self.desk.money.tally, self.desk.money.waiting_bytes),
             jobs=lambda: self.jobs.figures(),
+            audit=lambda: self.audit.service.figures(),
             multiprocess=self.settings.workers > 1,
         )
 

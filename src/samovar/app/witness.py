@@ -9,13 +9,12 @@ import msgspec
 import structlog
 
 from samovar.app.audited import Act, table
-from samovar.app.rights import CALLER
 from samovar.app.telemetry.redaction import is_secret_name, redact_text
 from samovar.domains.audit.errors import AuditUnwritten
 from samovar.domains.audit.model import Entry, Result
 from samovar.domains.audit.service import AuditService
 from samovar.kernel.principal import Principal
-from samovar.ports.asgi import REQUEST_ID, Message, Scope, Send
+from samovar.ports.asgi import CALLER, REQUEST_ID, Message, Receive, Route, Scope, Send
 
 log = structlog.get_logger("samovar.audit")
 
@@ -46,8 +45,24 @@ class Witness:
         """One request; its answer goes through the :class:`Watch`."""
         return Watch(self, scope, send)
 
+    def around(self, route: Route) -> Route:
+        """A raw route, watched where it stands in the table. Its endpoint says who is asking: in the scope, as ``CALLER``."""
+        act = self._acts.get((route.method, route.template))
+        if act is None:
+            return route
+        endpoint = route.endpoint
+
+        async def watched(scope: Scope, receive: Receive, send: Send) -> int:
+            watch = Watch(self, scope, send, act)
+            try:
+                return await endpoint(scope, receive, watch.send)
+            finally:
+                watch.close()
+
+        return route._replace(endpoint=watched)
+
     def act_of(self, scope: Scope) -> Act | None:
-        """The row of the route that took the request."""
+        """The row of the control plane's route that took the request."""
         path = getattr(scope.get("route"), "path", None)
         return None if path is None else self._acts.get((scope["method"], _template(path)))
 
@@ -77,7 +92,7 @@ class Witness:
             service=SERVICE,
             action=act.action,
             user_id=caller.id if caller else None,
-            resource=_resource(act.resource, {**answer, **scope.get("path_params", {})}),
+            resource=_resource(act.resource, {**answer, **_parameters(act, scope)}),
             result=result,
             metadata={
                 **{f"asked_{name}": value for name, value in told.items()},
@@ -93,8 +108,10 @@ class Witness:
 class Watch:
     """The way of one answer. Its head waits for the first piece of body: a thing that was made is named there."""
 
-    def __init__(self, witness: Witness, scope: Scope, send: Send) -> None:
+    def __init__(self, witness: Witness, scope: Scope, send: Send, act: Act | None = None) -> None:
+        """``act`` is known of a raw route, and found in the scope of another."""
         self._witness = witness
+        self._raw = act
         self._scope = scope
         self._send = send
         self._head: Message | None = None
@@ -105,7 +122,7 @@ class Watch:
         if self._is_done:
             return await self._send(message)
         if message["type"] == "http.response.start" and self._head is None:
-            act = self._witness.act_of(self._scope)
+            act = self._act()
             if act is not None and message["status"] != _UNTRIED:
                 self._head = message
                 return None
@@ -119,7 +136,7 @@ class Watch:
         if self._is_done:
             return
         self._is_done = True
-        act = self._witness.act_of(self._scope)
+        act = self._act()
         if act is not None:
             self._witness.submit(
                 self._witness.entry(
@@ -127,9 +144,12 @@ class Watch:
                 )
             )
 
+    def _act(self) -> Act | None:
+        return self._raw or self._witness.act_of(self._scope)
+
     async def _record(self, message: Message) -> None:
         self._is_done = True
-        head, act = self._head, self._witness.act_of(self._scope)
+        head, act = self._head, self._act()
         if head is None or act is None:
             return
         status = head["status"]
@@ -142,7 +162,10 @@ class Watch:
             facts["replayed"] = True
         result = Result.SUCCESS if status < 400 else Result.DENIED if status in _DENIED else Result.FAILURE
         entry = self._witness.entry(act, self._scope, result=result, answer=answer if status < 400 else {}, **facts)
-        await self._witness.record(entry)
+        if act.waits:
+            await self._witness.record(entry)
+        else:
+            self._witness.submit(entry)
         await self._send(head)
 
 
@@ -150,6 +173,15 @@ class Watch:
 def _template(path: str) -> str:
     """A route's path as ``openapi.json`` has it: without the converters."""
     return re.sub(r":[a-z]+\}", "}", path)
+
+
+def _parameters(act: Act, scope: Scope) -> Mapping[str, Any]:
+    """What the path names. The router knows; of a raw route the path itself is asked."""
+    if "path_params" in scope:
+        known: Mapping[str, Any] = scope["path_params"]
+        return known
+    found = re.fullmatch(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(act.path)), scope["path"])
+    return found.groupdict() if found else {}
 
 
 def _resource(template: str, known: Mapping[str, Any]) -> str:

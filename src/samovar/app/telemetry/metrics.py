@@ -23,6 +23,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from samovar.app.telemetry.audit import AuditMetrics
 from samovar.app.telemetry.jobs import JobMetrics
 from samovar.app.telemetry.money import MoneyMetrics
 from samovar.app.telemetry.process import WorkerMetrics
@@ -30,6 +31,7 @@ from samovar.app.telemetry.providers import MAX_MODELS, OTHER, ProviderMetrics
 from samovar.app.telemetry.quotas import QuotaMetrics
 from samovar.app.telemetry.routes import Choices, RouteMetrics
 from samovar.app.telemetry.tallies import Count, Distribution
+from samovar.domains.audit.service import AuditFigures
 from samovar.domains.billing.service.money import Tally
 from samovar.domains.billing.service.quotas import Figures as QuotaFigures
 from samovar.domains.gateway.model import BreakerState, CallFinished, CallStatus
@@ -88,6 +90,7 @@ class Metrics:
         money: Callable[[], tuple[Tally, int]] | None = None,
         targets: Callable[[], tuple[Choices, Mapping[TargetKey, Vitals]]] | None = None,
         jobs: Callable[[], JobFigures] | None = None,
+        audit: Callable[[], AuditFigures] | None = None,
         multiprocess: bool,
     ) -> None:
         # A series more for each counter and histogram, which nobody reads.
@@ -102,6 +105,7 @@ class Metrics:
         self._read_money = money
         self._read_targets = targets
         self._read_jobs = jobs
+        self._read_audit = audit
         self._multiprocess = multiprocess
         self._registry = registry = CollectorRegistry()
         self._worker = WorkerMetrics(registry) if multiprocess else None
@@ -117,6 +121,7 @@ class Metrics:
         self._quotas = QuotaMetrics(registry)
         self._money = MoneyMetrics(registry)
         self._jobs = JobMetrics(registry)
+        self._audit = AuditMetrics(registry)
         self._providers = ProviderMetrics(registry)
         self._routes = RouteMetrics(registry, name_of=self._name_of)
         self._requests_of: dict[tuple[str, str, int], tuple[Count, Distribution]] = {}
@@ -268,6 +273,8 @@ class Metrics:
             self._routes.refresh(*self._read_targets())
         if self._read_jobs is not None:
             self._jobs.refresh(self._read_jobs())
+        if self._read_audit is not None:
+            self._audit.refresh(self._read_audit())
         dropped = self._read_dropped()
         self._dropped.inc(dropped - self._dropped_before)
         self._dropped_before = dropped

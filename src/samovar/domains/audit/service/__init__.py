@@ -29,10 +29,11 @@ class AuditSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """For metrics. ``written`` by result, ``unwritten``, and ``checkpoints`` are this process's own since it began."""
+    """For metrics. ``written`` by result, ``unwritten``, ``late`` and ``checkpoints`` are this process's own since it began."""
 
     written: Mapping[str, int]
     unwritten: int
+    late: int
     waiting: int
     checkpoints: int
     uncopied: int
@@ -148,6 +149,7 @@ class AuditService:
         return AuditFigures(
             written=self._appender.written,
             unwritten=self._appender.unwritten,
+            late=self._appender.late,
             waiting=self._appender.waiting,
             checkpoints=self._sealing.sealed,
             uncopied=self.copies.waiting if self.copies else 0,

@@ -55,6 +55,8 @@ class Appender:
         self._is_uncertain = False
         self._written: Counter[str] = Counter()
         self.unwritten = 0
+        self.late = 0
+        """Records that were not written while their caller waited."""
         self.sequence = 0
         """The last record that this process wrote."""
 
@@ -86,6 +88,7 @@ class Appender:
             async with asyncio.timeout(self._bounds.wait_s):
                 await asyncio.shield(written)
         except TimeoutError as error:
+            self.late += 1
             written.add_done_callback(_heard)
             raise AuditUnwritten(
                 f"The database did not take the audit record {entry.id} within {self._bounds.wait_s:g} s; it is tried again."

@@ -11,6 +11,7 @@ from samovar.domains.identity.service import IdentityService
 from samovar.kernel.errors import UNEXPECTED, SamovarError, Unauthenticated
 from samovar.kernel.principal import Principal
 from samovar.ports.asgi import (
+    CALLER,
     REFUSAL,
     REQUEST_ID,
     SIGNED_IN,
@@ -96,7 +97,7 @@ class Asked:
         admin_token = self.headers.get(b"x-admin-token")
         if admin_token is not None:
             token = admin_token[:_MAX_CREDENTIAL_CHARS].decode("latin-1")
-            principal = await door.identity.authenticate_admin(token, address=address)
+            principal = self.scope[CALLER] = await door.identity.authenticate_admin(token, address=address)
             self.scope[SIGNED_IN] = True
             return principal
         given = self.headers.get(b"authorization", b"")
@@ -108,7 +109,7 @@ class Asked:
                 headers={"WWW-Authenticate": _CHALLENGE},
             )
         principal = door.identity.recall(secret) or await door.identity.authenticate(secret, address=address)
-        self.scope[SIGNED_IN] = True
+        self.scope[SIGNED_IN], self.scope[CALLER] = True, principal
         self.limits = await door.quotas.admit_request(principal)
         return principal
 

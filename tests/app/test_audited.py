@@ -1,0 +1,160 @@
+"""Each route that changes something is in the audit table, or says why not; and what stands in a record of one."""
+
+import json
+from typing import Any
+
+import pytest
+
+from samovar.app.application import control_of, data_plane
+from samovar.app.audited import ACTS, EXEMPT, table
+from samovar.app.services import Services
+from tests.app.conftest import ADMIN, Served
+
+MUTATING = {"post", "put", "patch", "delete"}
+# Every call of a model is a usage event, and what it costs stands in the ledger.
+CALLS = ("/v1/chat/", "/v1/messages", "/v1/responses", "/v1/embeddings", "/v1/vision/", "/anthropic/", "/gemini/")
+
+
+def changing(services: Services) -> set[tuple[str, str]]:
+    """Method and path of all routes that may change something."""
+    document = control_of(services, list(data_plane(services))).openapi()
+    found = {
+        (method.upper(), path) for path, ways in document["paths"].items() for method in ways if method in MUTATING
+    }
+    return {(method, path) for method, path in found if not path.startswith(CALLS)}
+
+
+async def test_every_route_that_changes_something_is_recorded_or_says_why_not(served: Served) -> None:
+    known = {key for key, _ in table()} | EXEMPT.keys()
+    missing = changing(served.services) - known
+    assert not missing, f"add rows to app/audited.py, or exemptions with their reason, for {sorted(missing)}"
+
+
+async def test_no_row_of_the_table_is_for_a_route_that_is_not_there(served: Served) -> None:
+    document = control_of(served.services, list(data_plane(served.services))).openapi()
+    there = {(method.upper(), path) for path, ways in document["paths"].items() for method in ways}
+    assert {key for key, _ in table()} <= there
+    assert EXEMPT.keys() <= there
+    assert len({(act.method, act.path) for act in ACTS}) == len(ACTS)
+
+
+async def say(served: Served, method: str, path: str, body: Any = None, headers: dict[str, str] = ADMIN) -> Any:
+    return await served.ask(method, path, body=None if body is None else json.dumps(body).encode(), headers=headers)
+
+
+async def records(served: Served, query: str = "") -> list[Any]:
+    answer = await served.ask("GET", f"/api/audit{query}", headers=ADMIN)
+    assert answer.status == 200, answer.body
+    found: list[Any] = answer.json["items"]
+    return found
+
+
+async def test_a_key_that_is_made_stands_in_the_chain_before_its_answer_is_out(served: Served) -> None:
+    made = await say(served, "POST", "/api/keys", {"name": "notebook", "scopes": ["gateway", "models"]})
+    (record,) = await records(served)
+    assert (record["action"], record["resource"]) == ("key:create", f"key:{made.json['id']}")
+    assert (record["user_id"], record["result"], record["team_id"]) == ("admin", "success", "default")
+    assert record["request_id"] == made.headers["x-request-id"]
+    facts = {"asked_name": "notebook", "asked_scopes": "gateway, models", "status": 201, "by": "admin"}
+    assert facts.items() <= record["metadata"].items()
+    assert made.json["key"] not in json.dumps(record)
+
+
+async def test_who_may_not_is_recorded_as_denied_with_who_it_was(served: Served) -> None:
+    key = (await say(served, "POST", "/api/keys", {"name": "weak"})).json
+    answer = await say(served, "POST", "/api/wallets", {"name": "x"}, {"Authorization": f"Bearer {key['key']}"})
+    assert answer.status == 403
+    (record,) = await records(served, "?action=wallet:create")
+    assert (record["result"], record["user_id"], record["resource"]) == ("denied", key["id"], "wallet")
+    assert (record["metadata"]["status"], record["metadata"]["code"]) == (403, "forbidden")
+
+
+async def test_what_fails_is_recorded_as_a_failure(served: Served) -> None:
+    assert (await say(served, "DELETE", "/api/keys/key_nobody")).status == 404
+    assert (await say(served, "POST", "/api/keys", {"nme": "x"})).status == 422
+    assert [(one["result"], one["resource"]) for one in await records(served)] == [
+        ("failure", "key"),
+        ("failure", "key:key_nobody"),
+    ]
+
+
+async def test_no_secret_of_a_request_stands_in_its_record(served: Served) -> None:
+    secret = "sk-secret-of-the-vendor-0123456789"
+    body = {
+        "name": f"x {secret}",
+        "vendor": "openai",
+        "api_key": secret,
+        "base_url": "https://u:hunter22@example.org/v1",
+    }
+    await say(served, "POST", "/api/providers", body)
+    await say(served, "DELETE", f"/api/providers/{secret}")
+    told = json.dumps(await records(served))
+    assert "api_key" in told
+    assert "hunter22" not in told
+    assert secret not in told
+
+
+async def test_an_answer_that_is_given_again_is_recorded_as_such(served: Served) -> None:
+    headers = {**ADMIN, "Idempotency-Key": "once"}
+    for _ in range(2):
+        assert (await say(served, "POST", "/api/keys", {"name": "one"}, headers)).status == 201
+    assert [one["metadata"].get("replayed", False) for one in await records(served)] == [True, False]
+
+
+async def test_a_model_with_slashes_in_its_name_is_named_whole(served: Served) -> None:
+    await say(served, "PUT", "/api/models/sandbox/echo/override", {"context_window": 9000})
+    (record,) = await records(served)
+    assert (record["action"], record["resource"]) == ("price:set", "model:sandbox/echo")
+    assert record["metadata"]["asked_context_window"] == 9000
+
+
+async def test_a_backup_that_is_taken_away_is_recorded_when_it_begins(served: Served) -> None:
+    assert (await say(served, "POST", "/admin/backup", {})).status == 200
+    assert [one["action"] for one in await records(served)] == ["backup:download"]
+
+
+async def test_a_file_that_is_taken_in_is_recorded_with_its_id(served: Served) -> None:
+    answer = await served.ask("POST", "/api/files/upload", body=b"tea", headers={**ADMIN, "X-Filename": "tea.txt"})
+    assert answer.status == 201, answer.body
+    # Its answer does not wait for its record; what is recorded next is in the chain behind it.
+    await say(served, "DELETE", "/api/keys/key_nobody")
+    (record,) = await records(served, "?action=file:upload")
+    assert (record["resource"], record["user_id"]) == (f"file:{answer.json['file_id']}", "admin")
+
+
+async def test_wrong_credentials_are_recorded_once_a_minute_and_counted(served: Served) -> None:
+    wrong = {"Authorization": "Bearer sk-samovar-" + "x" * 43}
+    for path in ("/api/keys", "/v1/models", "/api/usage"):
+        assert (await served.ask("GET", path, headers=wrong)).status == 401
+    assert (await served.ask("GET", "/api/keys")).status == 401
+    served.services.audit.strangers.sweep()
+    # What is recorded next is in the chain behind them.
+    await say(served, "DELETE", "/api/keys/key_nobody")
+    found = await records(served, "?action=sign-in")
+    assert [one["metadata"]["tries"] for one in found] == [2, 1]
+    assert {(one["result"], one["user_id"], one["resource"]) for one in found} == {
+        ("denied", "anonymous", "address:127.0.0.1")
+    }
+    assert "x" * 43 not in json.dumps(found)
+
+
+async def test_reading_the_chain_takes_the_right_to(served: Served) -> None:
+    key = (await say(served, "POST", "/api/keys", {"name": "weak"})).json["key"]
+    for path in ("", "/export", "/verify", "/checkpoints", "/keys"):
+        assert (await served.ask("GET", f"/api/audit{path}")).status == 401
+        assert (await served.ask("GET", f"/api/audit{path}", headers={"Authorization": f"Bearer {key}"})).status == 403
+
+
+@pytest.mark.parametrize(
+    "query", ["?limit=0", "?limit=101", "?result=great", "?cursor=x", "?from=noon", "/export?from=0"]
+)
+async def test_a_wrong_question_of_the_chain_is_refused(served: Served, query: str) -> None:
+    assert (await served.ask("GET", f"/api/audit{query}", headers=ADMIN)).status == 422
+
+
+async def test_metrics_tell_of_the_chain(served: Served) -> None:
+    await say(served, "POST", "/api/keys", {"name": "one"})
+    text = (await served.ask("GET", "/metrics")).body.decode()
+    assert 'samovar_audit_records_total{result="success"} 1.0' in text
+    assert "samovar_audit_unwritten_total 0.0" in text
+    assert "samovar_audit_sequence 1.0" in text
