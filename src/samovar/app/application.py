@@ -47,7 +47,7 @@ def create_app(settings: Settings) -> Edge:
 def edge_of(services: Services) -> Edge:
     """The app over a graph of services."""
     settings = services.settings
-    routes = list(data_plane(services))
+    routes = [services.audit.witness.around(route) for route in data_plane(services)]
     control = ControlPlane(
         control_of(services, routes),
         ids=services.ids,
@@ -71,6 +71,7 @@ def edge_of(services: Services) -> Edge:
         nowhere=nowhere(services),
         both_planes=(PREFIX, *files.PATHS),
         doorman=services.quotas.addresses,
+        strangers=services.audit.strangers,
         lifespan=lifespan,
         meter=services.metrics,
         clock=services.clock,
