@@ -74,8 +74,9 @@ def sqlite_path(rest: str) -> Path:
 
 
 def element_for(url: str, *, element_id: str, mode: Mode, clock: Clock, s3: "S3Access | None" = None) -> StorageElement:
-    """The storage element at ``url``, not started: ``file:///folder`` is a folder of this machine, which one process at a time
-    may have. ``mode`` is the configured one. Raises ``ValueError`` for an address that is none."""
+    """The storage element at ``url``, not started. ``file:///folder`` is a folder of this machine, which one process at a time
+    may have; ``s3:``, ``gs:`` and ``az:`` name a bucket, which several may have. ``mode`` is the configured one. Raises
+    ``ValueError`` for an address that is none."""
     parts = urlsplit(url)
     if parts.scheme == "file":
         from samovar.adapters.disk import DiskElement
@@ -83,7 +84,27 @@ def element_for(url: str, *, element_id: str, mode: Mode, clock: Clock, s3: "S3A
         if parts.netloc or not parts.path.startswith("/") or parts.query or parts.fragment:
             raise ValueError("must name a folder from the root: file:///var/lib/samovar/files")
         return DiskElement(Path(unquote(parts.path)), element_id=element_id, mode=mode, clock=clock)
-    raise ValueError("must be file:///folder")
+    if (
+        parts.scheme not in ("s3", "gs", "az")
+        or not parts.netloc
+        or parts.query
+        or parts.fragment
+        or "@" in parts.netloc
+    ):
+        raise ValueError(
+            "must be file:///folder, s3://bucket/prefix, gs://bucket/prefix or az://account/container/prefix"
+        )
+    from samovar.adapters.bucket import BucketElement
+
+    access = msgspec.structs.asdict(s3) if s3 is not None and parts.scheme == "s3" else {}
+    return BucketElement(
+        url,
+        element_id=element_id,
+        mode=mode,
+        clock=clock,
+        config={name: value for name, value in access.items() if value},
+        allow_http=access.get("endpoint", "").startswith("http:"),
+    )
 
 
 def shared(settings: Settings, *, clock: Clock, observe: RedisObserver) -> Shared:

@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
-from samovar.adapters.disk.batches import BATCH_BYTES, Batches
 from samovar.adapters.disk.commits import Taking
 from samovar.adapters.disk.durability import translated
 from samovar.adapters.disk.parts import Parts
@@ -18,6 +17,7 @@ from samovar.adapters.disk.uploads import Arriving
 from samovar.adapters.disk.walk import next_step
 from samovar.kernel.time import rfc3339
 from samovar.ports.clock import Clock
+from samovar.ports.element_flow import BATCH_BYTES, Batches, difference
 from samovar.ports.element_rules import (
     Operation,
     check_draft,
@@ -90,7 +90,8 @@ class DiskElement:
     async def start(self) -> None:
         """See the port."""
         older_than = (self._clock.now() - self._uploads_kept).timestamp()
-        self._mode = await self._write(self._parts.start, uploads_older_than=older_than)
+        with self._translated():
+            self._mode = await self._threads.write(self._parts.start, uploads_older_than=older_than)
         self._started = True
 
     async def close(self) -> None:
@@ -98,7 +99,8 @@ class DiskElement:
         try:
             if self._started:
                 self._started = False
-                await self._write(self._parts.stop)
+                with self._translated():
+                    await self._threads.write(self._parts.stop)
         finally:
             await asyncio.to_thread(self._threads.close)
 
@@ -224,10 +226,12 @@ class DiskElement:
 
     async def acknowledge(self, file_ids: Sequence[str]) -> None:
         """See the port."""
+        self._check_started()
         self._parts.journal.end(self._parts.waiting.acknowledged(file_ids))
 
     async def unacknowledged(self) -> AsyncIterator[Attributes]:
         """See the port."""
+        self._check_started()
         for path in self._parts.waiting.paths():
             try:
                 yield await self._read(self._parts.commits.attributes, path)
@@ -297,7 +301,7 @@ class DiskElement:
             return f"It cannot be read at byte {at}: {error.detail}"
         finally:
             await self._read(self._parts.calls.close, descriptor)
-        return _difference(attributes, size_bytes=at, checksum=digest.hexdigest())
+        return difference(attributes, size_bytes=at, checksum=digest.hexdigest())
 
     async def quarantine(self, path: str, *, reason: str) -> None:
         """See the port."""
@@ -333,11 +337,14 @@ class DiskElement:
             self._mode = mode
 
     def _allow(self, operation: Operation) -> None:
-        if not self._started:
-            raise ElementUnavailable(f"The storage element {self.element_id} is not started.")
+        self._check_started()
         check_mode(self._mode, operation, element_id=self.element_id)
         if operation is not Operation.READ:
             self._parts.durability.check()
+
+    def _check_started(self) -> None:
+        if not self._started:
+            raise ElementUnavailable(f"The storage element {self.element_id} is not started.")
 
     async def _check_room(self, draft: Draft) -> None:
         _, free_bytes = await self._read(self._parts.calls.space, self._parts.place.root)
@@ -347,10 +354,12 @@ class DiskElement:
             )
 
     async def _write(self, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self._check_started()
         with self._translated():
             return await self._threads.write(step, *args, **kwargs)
 
     async def _read(self, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self._check_started()
         with self._translated():
             return await self._threads.read(step, *args, **kwargs)
 
@@ -360,11 +369,3 @@ class DiskElement:
             yield
         except OSError as error:
             raise translated(error, element_id=self.element_id) from error
-
-
-def _difference(attributes: Attributes, *, size_bytes: int, checksum: str) -> str | None:
-    if size_bytes != attributes.size_bytes:
-        return f"It has {size_bytes} bytes; {attributes.size_bytes} were written."
-    if checksum != attributes.checksum:
-        return f"Its checksum is {checksum}; {attributes.checksum} was written."
-    return None

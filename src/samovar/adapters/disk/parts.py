@@ -10,10 +10,10 @@ from samovar.adapters.disk.quarantine import Quarantine
 from samovar.adapters.disk.recovery import Recovery
 from samovar.adapters.disk.state import State
 from samovar.adapters.disk.syscalls import Syscalls
-from samovar.adapters.disk.under_way import UnderWay
 from samovar.adapters.disk.uploads import Uploads
 from samovar.adapters.disk.waiting import Waiting
 from samovar.adapters.disk.walk import Walk
+from samovar.ports.element_flow import UnderWay
 from samovar.ports.elements import Mode
 
 

@@ -9,7 +9,7 @@ import msgspec
 from samovar.adapters.disk.commits import Commits
 from samovar.adapters.disk.place import Place
 from samovar.adapters.disk.syscalls import Stat, Syscalls
-from samovar.adapters.disk.under_way import UnderWay
+from samovar.ports.element_flow import UnderWay
 from samovar.ports.element_rules import ATTRIBUTES_SUFFIX
 from samovar.ports.elements import DamagedFile, FileNotThere, Found
 
