@@ -237,7 +237,8 @@ class StorageElement(Protocol):
         ...
 
     async def begin(self, draft: Draft) -> None:
-        """Open an upload that arrives in pieces, named by the draft's ``file_id``. It survives restarts."""
+        """Open an upload that arrives in pieces, named by the draft's ``file_id``. It survives restarts. The same once more is no
+        error; raises ``Conflict`` where another is open under that id, or the file stands already."""
         ...
 
     async def append(self, file_id: str, *, offset_bytes: int, content: AsyncIterator[bytes]) -> int:

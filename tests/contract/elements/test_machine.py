@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from samovar.adapters.bucket import BucketElement
 from samovar.adapters.disk import DiskElement
-from samovar.kernel.errors import StaleRevision
+from samovar.kernel.errors import Conflict, StaleRevision
 from samovar.ports.elements import (
     Attributes,
     ContentDiffers,
@@ -87,6 +87,10 @@ class ElementMachine(RuleBasedStateMachine):
 
     @rule(name=NAMES)
     def begin(self, name: str) -> None:
+        if draft(name).path in self.files:
+            with pytest.raises(Conflict):
+                self.run(self.element.begin(draft(name)))
+            return
         self.run(self.element.begin(draft(name)))
         self.uploads.setdefault(name, b"")
 

@@ -16,7 +16,7 @@ from samovar.adapters.bucket.quarantine import set_aside
 from samovar.adapters.bucket.state import State
 from samovar.adapters.bucket.uploads import Uploads
 from samovar.adapters.bucket.walk import Walk
-from samovar.kernel.errors import StaleRevision
+from samovar.kernel.errors import Conflict, StaleRevision
 from samovar.kernel.time import rfc3339
 from samovar.ports.clock import Clock
 from samovar.ports.element_flow import Batches, UnderWay, difference
@@ -152,6 +152,8 @@ class BucketElement:
         """See the port."""
         await self._allow(Operation.WRITE)
         check_draft(draft, element_id=self.element_id)
+        if await self._standing(draft) is not None:
+            raise Conflict(f"{draft.path} is a file already.")
         await self._uploads.begin(draft)
 
     async def append(self, file_id: str, *, offset_bytes: int, content: AsyncIterator[bytes]) -> int:

@@ -68,7 +68,10 @@ class Uploads:
         self._digests: OrderedDict[str, tuple[int, _Hash]] = OrderedDict()
 
     def begin(self, draft: Draft) -> None:
-        """Open one; the same once more is no error. Raises ``Conflict`` where another draft is open under its id."""
+        """Open one; the same once more is no error. Raises ``Conflict`` where another draft is open under its
+        id, or the file stands already."""
+        if self._commits.standing(draft) is not None:
+            raise Conflict(f"{draft.path} is a file already.")
         try:
             if self._draft(draft.file_id) != draft:
                 raise Conflict(f"Another upload is open as {draft.file_id}.")

@@ -1,0 +1,24 @@
+"""A place and an element for the suite."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from samovar.ports.elements import StorageElement
+from tests.contract.elements.homes import Home, on_disk, on_s3
+
+
+@pytest.fixture(params=["disk", "s3"])
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
+    """A place that is empty."""
+    return on_disk(tmp_path / "element") if request.param == "disk" else on_s3(request.getfixturevalue("seaweed"))
+
+
+@pytest.fixture
+async def element(home: Home) -> AsyncIterator[StorageElement]:
+    """A started element in mode edit."""
+    made = home.make()
+    await made.start()
+    yield made
+    await made.close()
