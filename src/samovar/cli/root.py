@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from samovar import __version__
-from samovar.cli import audit, backup, jobs, keys, prompts, providers, quotas, routes, wallets
+from samovar.cli import audit, backup, jobs, keys, prompts, providers, quotas, routes, service_accounts, wallets
 from samovar.cli.output import AsJson, complain, note
 from samovar.cli.targets import AdminToken, By, Key, Url
 
@@ -48,6 +48,7 @@ def _whole() -> typer.Typer:
     whole.add_typer(providers.app, name="providers")
     whole.add_typer(quotas.app, name="quotas")
     whole.add_typer(routes.app, name="routes")
+    whole.add_typer(service_accounts.app, name="service-accounts")
     whole.add_typer(wallets.app, name="wallets")
     whole.add_typer(wallets.ledger, name="ledger")
     return whole

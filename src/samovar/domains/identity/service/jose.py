@@ -38,13 +38,12 @@ def imported(jwk: Mapping[str, Any]) -> "RSAKey":
     if jwk.get("kty") != "RSA" or jwk.get("alg", ALGORITHM) != ALGORITHM or jwk.get("use", "sig") != "sig":
         raise ValueError(f"the key is not for {ALGORITHM} signatures")
     try:
-        key = RSAKey.import_key(dict(jwk))
         bits = int.from_bytes(_decoded(str(jwk["n"])), "big").bit_length()
+        if bits < KEY_BITS or len(_decoded(str(jwk["e"]))) > _MOST_EXPONENT_BYTES:
+            raise ValueError(f"it has {bits} bits, and {KEY_BITS} are asked for")
+        return RSAKey.import_key(dict(jwk))
     except (JoseError, ValueError, KeyError, TypeError) as error:
-        raise ValueError("the key cannot be read") from error
-    if bits < KEY_BITS or len(_decoded(str(jwk["e"]))) > _MOST_EXPONENT_BYTES:
-        raise ValueError(f"the key has {bits} bits, and {KEY_BITS} are asked for")
-    return key
+        raise ValueError(f"the key cannot be read: {error}") from error
 
 
 def signed(claims: Claims, kid: str, key: "RSAKey") -> str:
