@@ -7,6 +7,7 @@ from bench.scenarios.analyze import analyze
 from bench.scenarios.bench import Bench
 from bench.scenarios.calls import calls
 from bench.scenarios.explain import explain
+from bench.scenarios.files import files
 from bench.scenarios.images import images
 from bench.scenarios.jobs import jobs
 from bench.scenarios.latency import latency
@@ -32,6 +33,7 @@ SCENARIOS: Mapping[str, Callable[[Bench], list[Figure]]] = {
     "ledger": ledger,
     "jobs": jobs,
     "explain": explain,
+    "files": files,
     "images": images,
     "paid": paid,
     "prompts": prompts,
