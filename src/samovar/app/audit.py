@@ -10,6 +10,7 @@ import structlog
 from samovar.app.background import forever
 from samovar.app.strangers import Strangers
 from samovar.app.witness import Witness
+from samovar.domains.audit.errors import AuditUnwritten
 from samovar.domains.audit.model import Result
 from samovar.domains.audit.service import AuditService, AuditSettings
 from samovar.domains.identity.model import DEFAULT_TEAM_ID, administrator
@@ -74,7 +75,8 @@ class AuditDesk:
             await service.close()
 
     async def note(self, action: str, resource: str, **facts: object) -> None:
-        """What the command line did past HTTP, at once, and without :meth:`running`. Raises ``AuditUnwritten``."""
+        """What the command line did past HTTP, at once, and without :meth:`running`. That it cannot be written is logged
+        and no error: what was done is done."""
         service, who = self.service, administrator()
         entry = service.entry(
             service="cli",
@@ -86,7 +88,10 @@ class AuditDesk:
             team_id=who.team_id,
         )
         async with background(forever("audit", service.run)):
-            await service.record(entry)
+            try:
+                await service.record(entry)
+            except AuditUnwritten as error:
+                _report(error, f"{action} of {resource} is not known to be in the audit chain")
         await service.close()
 
     def _blobs(self) -> Blobs:

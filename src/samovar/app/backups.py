@@ -91,6 +91,10 @@ class BackupDesk:
         await self.service.keep_copy(self.principal, sealed)
         return phrase
 
+    async def tell(self, action: str, resource: str) -> None:
+        """What the command line did with backups, for the audit chain."""
+        await self._services.audit.note(action, resource)
+
     @property
     def principal(self) -> Principal:
         """Who the schedule and the command line act as."""

@@ -53,7 +53,9 @@ def new_phrase() -> str:
 
     async def run() -> str:
         async with opened() as desk:
-            return await desk.new_recovery_phrase()
+            phrase = await desk.new_recovery_phrase()
+            await desk.tell("master-key:copy", "master-key")
+            return phrase
 
     return asyncio.run(run())
 
@@ -72,12 +74,15 @@ async def _create(output: Path | None, sealer: Sealer | None) -> tuple[str, int]
     async with opened() as desk:
         if output is None:
             made = await desk.service.run(desk.principal)
+            await desk.tell("backup:create", f"backup:{made.name}")
             return made.name, made.size_bytes
+        await desk.tell("backup:download", "backup")
         return await _to_standard_output(desk.service.draft(desk.principal, sealer=sealer))
 
 
 async def _to_file(path: Path, sealer: Sealer | None) -> None:
     async with opened() as desk:
+        await desk.tell("backup:download", "backup")
         draft = desk.service.draft(desk.principal, sealer=sealer)
         async with aclosing(draft.content) as content:
             await ObjectBlobs(path.parent.as_uri()).put(path.name, content)

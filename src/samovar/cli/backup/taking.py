@@ -52,9 +52,13 @@ def restore(source: str, *, replace: bool, identity: Path | None, passphrase_fil
         services = Services(settings)
         try:
             desk = services.backups
-            return await desk.service.restore(
+            verdict = await desk.service.restore(
                 _read(source, desk), partial(rebuilding, settings.database), replace=replace, opener=opener
             )
+            if verdict.is_good:
+                # In the chain that was restored: where it goes on from an older place, this says why.
+                await desk.tell("backup:restore", f"backup:{Path(source).name}")
+            return verdict
         finally:
             await services.database.close()
 

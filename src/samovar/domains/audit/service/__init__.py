@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Final
 
 import msgspec
 
@@ -11,13 +12,16 @@ from samovar.domains.audit.service.copying import Copies
 from samovar.domains.audit.service.reading import READ, Reading
 from samovar.domains.audit.service.sealing import CHECKPOINT_RECORDS, CHECKPOINT_S, Report, Sealing
 from samovar.domains.audit.store import Wanted
-from samovar.kernel.errors import Unavailable
+from samovar.kernel.errors import SamovarError, Unavailable
 from samovar.ports.blobs import Blobs
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database
 from samovar.ports.secrets import SecretBox
 
 __all__ = ["READ", "AppendBounds", "AuditFigures", "AuditService", "AuditSettings", "Wanted"]
+
+
+_FAREWELL_S: Final = 5.0
 
 
 class AuditSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,12 +141,19 @@ class AuditService:
             await self.copies.run()
 
     async def close(self) -> None:
-        """Write what waits, and a last checkpoint: what a process leaves behind is sealed."""
+        """Write what waits, and a last checkpoint, and copy it: what a process leaves behind is sealed."""
         await self._appender.close()
         try:
             await self._sealing.seal()
         except Unavailable as error:
             self._report(error, "the last audit records have no checkpoint yet")
+            return
+        if self.copies is not None:
+            try:
+                async with asyncio.timeout(_FAREWELL_S):
+                    await self.copies.copy()
+            except (SamovarError, TimeoutError) as error:
+                self._report(error, "the last audit checkpoints are not copied yet; whoever starts next does it")
 
     def figures(self) -> AuditFigures:
         """What metrics tell."""
