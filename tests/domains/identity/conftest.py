@@ -11,7 +11,7 @@ from samovar.adapters.memory import MemoryBus
 from samovar.adapters.system import SystemIds
 from samovar.domains.identity import store
 from samovar.domains.identity.model import Scope, Team, permissions_of
-from samovar.domains.identity.service import IdentityService
+from samovar.domains.identity.service import IdentityService, SecretHashing
 from samovar.kernel.errors import Unavailable
 from samovar.kernel.principal import Principal, PrincipalKind
 from samovar.ports.database import Database, Tx
@@ -100,7 +100,15 @@ def make(database: Database, clock: ManualClock, ids: SystemIds, box: AesGcmBox,
     """Makes one more process's identity service on the test's database."""
 
     def another(**parts: object) -> IdentityService:
-        standard: dict[str, object] = {"database": database, "clock": clock, "ids": ids, "box": box, "bus": bus}
+        standard: dict[str, object] = {
+            "database": database,
+            "clock": clock,
+            "ids": ids,
+            "box": box,
+            "bus": bus,
+            # The secrets of tests are nobody's, and there are thousands.
+            "hashing": SecretHashing(is_cheap=True),
+        }
         return IdentityService(**{**standard, **parts})  # type: ignore[arg-type]  # the parts a test names
 
     return another

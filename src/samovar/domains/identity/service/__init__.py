@@ -67,6 +67,7 @@ __all__ = [
     "IdentityService",
     "KeyChange",
     "RemoteKeys",
+    "SecretHashing",
     "SecretRules",
     "ServiceAccounts",
     "SignInBounds",
@@ -121,6 +122,7 @@ class IdentityService:
         opened: Iterable[OpenSurface] = (),
         tokens: TokenRules | None = None,
         sign_in_tries: Limit | None = SIGN_IN_TRIES,
+        hashing: SecretHashing | None = None,
     ) -> None:
         tokens = tokens or TokenRules()
         self._visitors = {surface: visitor(surface) for surface in opened}
@@ -138,7 +140,7 @@ class IdentityService:
             bounds=bounds or SignInBounds(),
             tokens=TokenSignIn(database=database, clock=clock, verifier=self.verifier, audiences=tokens.audiences),
         )
-        news, hashing = News(bus=bus, forget=self._sign_in.forget), SecretHashing()
+        news, hashing = News(bus=bus, forget=self._sign_in.forget), hashing or SecretHashing()
         self.accounts = ServiceAccounts(
             database=database, clock=clock, ids=ids, news=news, hashing=hashing, rules=tokens.secrets
         )

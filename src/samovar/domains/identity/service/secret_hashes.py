@@ -17,9 +17,11 @@ _WAITING: Final = 64
 
 
 class SecretHashing:
-    """With argon2-cffi's defaults, which are the RFC's second recommendation."""
+    """With argon2-cffi's defaults, which are the RFC's second recommendation; ``is_cheap`` is for whoever hashes what is nobody's
+    secret, thousands of times."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_cheap: bool = False) -> None:
+        self._is_cheap = is_cheap
         self._made: PasswordHasher | None = None
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._waiting = 0
@@ -47,7 +49,8 @@ class SecretHashing:
         if self._made is None:
             from argon2 import PasswordHasher
 
-            self._made = PasswordHasher()
+            cheap = self._is_cheap
+            self._made = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1) if cheap else PasswordHasher()
         return self._made
 
 
