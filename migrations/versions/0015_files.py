@@ -13,7 +13,7 @@ depends_on = None
 # A table that is made anew (Alembic's batch mode on SQLite) loses its triggers: who changes `files` makes them again.
 _SEARCH_ON_SQLITE = (
     """CREATE VIRTUAL TABLE file_search USING fts5(
-        stems, content='files', content_rowid='number', tokenize='ascii', prefix='2 3',
+        stems, content='files', content_rowid='number', tokenize='ascii', prefix='2 3 4 5 6 7 8',
         detail=none, columnsize=0)""",
     """CREATE TRIGGER files_search_insert AFTER INSERT ON files BEGIN
         INSERT INTO file_search (rowid, stems) VALUES (new.number, new.stems);

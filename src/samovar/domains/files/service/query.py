@@ -89,7 +89,7 @@ class FileReads:
         shown = found[:limit]
         more = len(found) > limit
         return FilePage(
-            items=tuple(told(file.attributes) for _, file in shown),
+            items=tuple(told(attributes) for _, attributes in shown),
             next_cursor=cursor_of(shown[-1][0]) if more else None,
         )
 

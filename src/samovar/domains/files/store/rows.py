@@ -249,8 +249,9 @@ def _values(one: Attributes, number: int) -> dict[str, Any]:
     }
 
 
-def _stored(row: Row[Any], found: Sequence[Copy]) -> StoredFile:
-    attributes = Attributes(
+def attributes_of(row: Row[Any]) -> Attributes:
+    """The attributes in a row of :data:`SHOWN`."""
+    return Attributes(
         file_id=row.file_id,
         path=row.path,
         filename=row.filename,
@@ -267,5 +268,8 @@ def _stored(row: Row[Any], found: Sequence[Copy]) -> StoredFile:
         custom=row.custom,
         provenance=None if row.provenance is None else msgspec.convert(row.provenance, Provenance),
     )
+
+
+def _stored(row: Row[Any], found: Sequence[Copy]) -> StoredFile:
     first = sorted(found, key=lambda copy: (copy.element_id != row.element_id, copy.element_id))
-    return StoredFile(attributes=attributes, copies=tuple(first))
+    return StoredFile(attributes=attributes_of(row), copies=tuple(first))
