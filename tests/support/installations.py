@@ -42,6 +42,10 @@ async def call(served: Served, key: str, words: str = "Привет, \u2028 Samo
 
 async def fill(served: Served) -> str:
     """Rows in as many tables as the API reaches; the key that pays from a wallet."""
+    account = await say(served, "POST", "/api/service-accounts", {"name": "nightly", "client_id": "nightly"})
+    # Two secrets, and the key that signs.
+    account = await say(served, "POST", f"/api/service-accounts/{account['id']}/rotate-secret", {})
+    await say(served, "POST", "/api/auth/token", {"client_id": "nightly", "client_secret": account["client_secret"]})
     wallet = await say(served, "POST", "/api/wallets", {"name": "lab", "credits": "1000.5"})
     await say(served, "POST", "/api/budgets", {"wallet_id": wallet["id"], "period": "month", "credits": "500"})
     made = await say(served, "POST", "/api/keys", {"name": "notebook", "wallet_id": wallet["id"]})
