@@ -109,7 +109,7 @@ class Upload:
         found: list[FileAnswer] = []
         try:
             while (part := await form.next_file(fields)) is not None:
-                found.append(await self._of_part(principal, fields, form, part, body.length_bytes))
+                found.append(await self._of_part(principal, fields, form, part))
         except SamovarError as error:
             # Files of a form are taken one by one: who hears that the third was refused wants to know of the first two.
             error.flaws += tuple(Flaw(f"file[{at}]", f"was stored as {one.file_id}") for at, one in enumerate(found))
@@ -118,9 +118,7 @@ class Upload:
             raise BadForm("The form has no file: send it as the field 'file'.")
         return found
 
-    async def _of_part(
-        self, principal: Principal, fields: Fields, form: Form, part: FilePart, length_bytes: int | None
-    ) -> FileAnswer:
+    async def _of_part(self, principal: Principal, fields: Fields, form: Form, part: FilePart) -> FileAnswer:
         intent = fields.intent(filename=part.filename, content_type=part.content_type)
         late = LateFields(intent)
 
@@ -129,7 +127,7 @@ class Upload:
                 yield piece
             late.check()
 
-        made = await self._files.ingest.upload(principal, intent, content(), at_most_bytes=length_bytes)
+        made = await self._files.ingest.upload(principal, intent, content())
         if not late.said:
             return made
         whole = late.check()

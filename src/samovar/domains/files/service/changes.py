@@ -21,6 +21,7 @@ from samovar.domains.files.service.memory import FileMemory
 from samovar.domains.files.service.projecting import Projector
 from samovar.domains.files.service.query import FileReads
 from samovar.domains.files.service.registry import Registry
+from samovar.domains.files.service.telling import Teller
 from samovar.domains.files.store import outbox, owners, rows
 from samovar.domains.files.store.owners import Usage
 from samovar.domains.identity.model import Permission, require
@@ -54,6 +55,7 @@ class FileChanges:
         projector: Projector,
         reads: FileReads,
         memory: FileMemory,
+        teller: Teller,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -61,6 +63,7 @@ class FileChanges:
         self._projector = projector
         self._reads = reads
         self._memory = memory
+        self._teller = teller
         self._clock = clock
         self._log = structlog.get_logger("samovar.files")
 
@@ -84,7 +87,9 @@ class FileChanges:
                 if expected is not None or not left:
                     raise
         await self._project(amended)
-        self._memory.replace(StoredFile(attributes=amended, copies=file.copies))
+        changed = StoredFile(attributes=amended, copies=file.copies)
+        self._memory.replace(changed)
+        await self._teller.tell_at_once(changed, self._event(FileHappened.AMENDED, amended))
         return told(amended)
 
     async def delete(self, principal: Principal, file_id: str) -> None:
@@ -98,18 +103,12 @@ class FileChanges:
 
     async def forget(self, attributes: Attributes) -> None:
         """A file is gone: so is its row, and all hear of it."""
-        event = FileEvent(
-            happened=FileHappened.DELETED,
-            team_id=attributes.team_id,
-            file_id=attributes.file_id,
-            revision=attributes.revision,
-            at=self._clock.now(),
-            details={"owner": attributes.owner, "size_bytes": attributes.size_bytes},
-        )
+        event = self._event(FileHappened.DELETED, attributes)
         async with self._database.transaction() as tx:
             if await rows.forget(tx, attributes.team_id, attributes.file_id) is not None:
                 await outbox.add(tx, [event])
         self._memory.drop(attributes.team_id, attributes.file_id)
+        await self._teller.tell_at_once(None, event)
         self._projector.told.set()
 
     async def bound(self, principal: Principal, owner: str, *, max_files: int | None, max_bytes: int | None) -> Usage:
@@ -124,6 +123,16 @@ class FileChanges:
         if not may_change(principal, file.attributes.owner):
             raise Forbidden("This file is somebody else's: you may read it, and not change it.")
         return file
+
+    def _event(self, happened: FileHappened, attributes: Attributes) -> FileEvent:
+        return FileEvent(
+            happened=happened,
+            team_id=attributes.team_id,
+            file_id=attributes.file_id,
+            revision=attributes.revision,
+            at=self._clock.now(),
+            details={"owner": attributes.owner, "size_bytes": attributes.size_bytes},
+        )
 
     async def _project(self, amended: Attributes) -> None:
         try:

@@ -80,6 +80,7 @@ class FileService:
             projector=self.projector,
             reads=self.reads,
             memory=self.memory,
+            teller=self.teller,
             clock=clock,
         )
         self.links = FileLinks(database=database, reads=self.reads, box=box, clock=clock, ids=ids)

@@ -95,14 +95,11 @@ class Ingest:
         _check_length(draft)
         return draft
 
-    async def upload(
-        self, principal: Principal, intent: Intent, content: AsyncIterator[bytes], *, at_most_bytes: int | None = None
-    ) -> FileAnswer:
-        """Take a whole file in. ``at_most_bytes`` is as long as it can be, where somebody knows. When this returns the file is
-        durable; where its row could not be written yet, that is made up for."""
+    async def upload(self, principal: Principal, intent: Intent, content: AsyncIterator[bytes]) -> FileAnswer:
+        """Take a whole file in. When this returns the file is durable; where its row could not be written yet, that is made up
+        for."""
         draft = self.draft(principal, intent)
-        bound = draft.expected_bytes if draft.expected_bytes is not None else at_most_bytes
-        async with self.room(draft, bound) as held:
+        async with self.room(draft, draft.expected_bytes) as held:
             attributes = await self._written(draft, held.around(content))
             await self.settle(attributes, held)
         return told(attributes)
@@ -122,12 +119,12 @@ class Ingest:
 
     @asynccontextmanager
     async def room(self, draft: Draft, size_bytes: int | None) -> AsyncIterator["Held"]:
-        """Hold what the owner's quota must have left for a file of at most so many bytes (``None``: nobody knows; more is
-        held as it comes in). Raises :class:`QuotaReached`."""
+        """Hold what the owner's quota must have left for a file of so many bytes; where nobody knows how many (``None``), they
+        are held as they come in. Raises :class:`QuotaReached`."""
         held = Held(self, draft.team_id)
         if await self._is_bounded():
             held.hold_id = self._ids.new("hold")
-            held.room_bytes = _HOLD_STEP_BYTES if size_bytes is None else size_bytes
+            held.room_bytes = size_bytes or 0
             await self._hold(draft, held.hold_id, held.room_bytes)
         try:
             yield held
@@ -135,14 +132,14 @@ class Ingest:
             if held.hold_id is not None and not held.is_settled:
                 await self._release(held.hold_id)
 
-    async def widen(self, team_id: str, hold_id: str) -> int:
-        """Hold another step for an upload without a length. Raises :class:`QuotaReached`."""
+    async def widen(self, team_id: str, hold_id: str, size_bytes: int) -> int:
+        """Hold so many bytes more for an upload without a length, and a good deal beyond where there is room for it; how many.
+        Raises :class:`QuotaReached`."""
         async with self._database.transaction() as tx:
-            if not await owners.widen(
-                tx, team_id, hold_id, size_bytes=_HOLD_STEP_BYTES, max_bytes=self._rules.max_bytes
-            ):
-                raise _full()
-        return _HOLD_STEP_BYTES
+            for wanted in (size_bytes + _HOLD_STEP_BYTES, size_bytes):
+                if await owners.widen(tx, team_id, hold_id, size_bytes=wanted, max_bytes=self._rules.max_bytes):
+                    return wanted
+        raise _full()
 
     async def _written(self, draft: Draft, content: "Noted") -> Attributes:
         """Into the best element that takes it: another is asked only while nothing of the content was taken."""
@@ -209,8 +206,8 @@ class Held:
         if self.hold_id is None:
             return
         self.room_bytes -= size_bytes
-        while self.room_bytes < 0:
-            self.room_bytes += await self._ingest.widen(self._team_id, self.hold_id)
+        if self.room_bytes < 0:
+            self.room_bytes += await self._ingest.widen(self._team_id, self.hold_id, -self.room_bytes)
 
 
 class Noted:

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from samovar.domains.files.model.records import FileEvent, FileHappened
+from samovar.domains.files.model.records import FileEvent, FileHappened, StoredFile
 from samovar.domains.files.service.memory import FileMemory
 from samovar.domains.files.store import outbox, rows
 from samovar.kernel.errors import Unavailable
@@ -85,6 +85,14 @@ class Teller:
             await outbox.done(tx, told)
         return len(taken)
 
+    async def tell_at_once(self, file: StoredFile | None, event: FileEvent) -> None:
+        """What processes remember ends now, and not only when the news goes out. Where that fails the news makes up for it."""
+        try:
+            await self._memory.publish(event.team_id, event.file_id, file)
+            await self._publish(event)
+        except Unavailable as error:
+            self._log.warning("news of a file waits", file_id=event.file_id, reason=error.detail)
+
     async def on_changed(self, message: bytes) -> None:
         """Bus handler."""
         news = msgspec.msgpack.decode(message, type=FileNews)
@@ -99,9 +107,7 @@ class Teller:
             async with self._database.reading() as tx:
                 stands = await rows.one(tx, event.team_id, event.file_id)
             await self._memory.publish(event.team_id, event.file_id, stands)
-            is_gone = event.happened is FileHappened.DELETED
-            news = FileNews(event.team_id, event.file_id, event.revision, is_gone)
-            await self._bus.publish(FILES_CHANGED, msgspec.msgpack.encode(news))
+            await self._publish(event)
             await self._notify(event)
         except Unavailable as error:
             self._log.warning("news of a file waits", file_id=event.file_id, reason=error.detail)
@@ -110,3 +116,8 @@ class Teller:
             self._log.exception("news of a file could not be told", file_id=event.file_id)
             return False
         return True
+
+    async def _publish(self, event: FileEvent) -> None:
+        is_gone = event.happened is FileHappened.DELETED
+        news = FileNews(event.team_id, event.file_id, event.revision, is_gone)
+        await self._bus.publish(FILES_CHANGED, msgspec.msgpack.encode(news))
