@@ -11,21 +11,26 @@ BATCH_BYTES: Final = 1024 * 1024
 
 
 class Batches:
-    """Pieces of about a megabyte, whatever the sender's are. ``ended`` says as soon as it is known that the last piece was the
-    last; where the sender broke off (or its reader was cancelled) what came before is still given out, and :meth:`check`
+    """Pieces of about ``size_bytes``, whatever the sender's are. ``ended`` says as soon as it is known that the last piece was
+    the last; where the sender broke off (or its reader was cancelled) what came before is still given out, and :meth:`check`
     raises why."""
 
-    def __init__(self, content: AsyncIterator[bytes]) -> None:
+    def __init__(self, content: AsyncIterator[bytes], *, size_bytes: int = BATCH_BYTES) -> None:
+        self._size_bytes = size_bytes
         self._content = aiter(content)
         self._failure: BaseException | None = None
         self.ended = False
 
     async def next(self) -> bytes:
         """The next piece; an empty one at the end."""
+        return b"".join(await self.several())
+
+    async def several(self) -> list[bytes]:
+        """The next piece as it came, uncopied; an empty list at the end."""
         held: list[bytes] = []
         size_bytes = 0
         try:
-            while size_bytes < BATCH_BYTES and not self.ended:
+            while size_bytes < self._size_bytes and not self.ended:
                 piece = await anext(self._content, None)
                 if piece is None:
                     self.ended = True
@@ -35,7 +40,7 @@ class Batches:
         except BaseException as error:  # noqa: BLE001 - edge: what came before it may be kept; check() raises it
             self._failure = error
             self.ended = True
-        return b"".join(held)
+        return held
 
     def check(self) -> None:
         """Raises what the sender raised."""

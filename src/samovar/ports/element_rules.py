@@ -101,7 +101,7 @@ def check_path(path: str) -> str:
     if not raw or len(raw) > PATH_BYTES or len(segments) > _DEPTH:
         raise PathRefused(f"A path has 1 to {PATH_BYTES} bytes and {_DEPTH} segments at most.")
     # Some stores take a backslash for a slash.
-    if not all(character.isprintable() and character != "\\" for character in path):
+    if not path.isprintable() or "\\" in path:
         raise PathRefused("A path must have no control characters and no backslash.")
     if any(not segment or segment.startswith(".") for segment in segments):
         raise PathRefused("A path is relative, and no segment of it is empty or begins with a dot.")

@@ -59,6 +59,7 @@ class SimulatedDisk(Syscalls):
     ``capacity_bytes`` is how much may be written before there is no room left."""
 
     def __init__(self, *, before: Hook | None = None, root: Folder | None = None) -> None:
+        super().__init__()
         self.root = root or Folder()
         self.calls: list[str] = []
         self.before = before
@@ -132,6 +133,11 @@ class SimulatedDisk(Syscalls):
             if len(file.content) != size_bytes:
                 file.is_dirty = True
                 del file.content[size_bytes:]
+
+    def begin_writeback(self, descriptor: int, offset_bytes: int, size_bytes: int) -> None:
+        with self._lock:
+            self._step("begin_writeback")
+            assert descriptor in self._open
 
     def fdatasync(self, descriptor: int) -> None:
         with self._lock:

@@ -231,7 +231,7 @@ def tried(examples: int, steps: int) -> settings:
 
 
 def test_a_disk_element_is_a_dict_whatever_happens() -> None:
-    run_state_machine_as_test(DiskMachine, settings=tried(25, 25))  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(DiskMachine, settings=tried(15, 25))  # type: ignore[no-untyped-call]
 
 
 def test_a_bucket_element_is_a_dict_whatever_happens(seaweed: SeaweedS3) -> None:

@@ -7,7 +7,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ from samovar.ports.elements import ATTRIBUTES_BYTES, Attributes, DamagedFile, Dr
 if TYPE_CHECKING:
     from hashlib import _Hash
 
+_WRITEBACK_BYTES = 1024 * 1024
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 
@@ -73,14 +74,15 @@ class Commits:
         self._waiting = waiting
         self._allowed = allowed
 
-    def whole(self, draft: Draft, content: bytes) -> Attributes:
+    def whole(self, draft: Draft, pieces: Sequence[bytes]) -> Attributes:
         """A file that is all there already, in one go."""
         taking = self.begin(draft)
         if isinstance(taking, Attributes):
             return taking
         try:
+            content = b"".join(pieces)
             taking.digest.update(content)
-            self.take(taking, content)
+            self.take(taking, [content])
             return self.commit(taking)
         except BaseException:
             self.roll_back(taking)
@@ -100,11 +102,15 @@ class Commits:
             raise
         return taking
 
-    def take(self, taking: Taking, content: bytes) -> None:
+    def take(self, taking: Taking, pieces: Sequence[bytes]) -> None:
         """Write what comes next; its digest is the caller's, so that both go on at once. Raises ``ContentDiffers``."""
-        check_length(taking.draft, taking.size_bytes + len(content))
-        write_all(self._calls, taking.descriptor, content)
-        taking.size_bytes += len(content)
+        start_bytes = taking.size_bytes
+        for piece in pieces:
+            check_length(taking.draft, taking.size_bytes + len(piece))
+            write_all(self._calls, taking.descriptor, piece)
+            taking.size_bytes += len(piece)
+        if taking.size_bytes - start_bytes >= _WRITEBACK_BYTES:
+            self._calls.begin_writeback(taking.descriptor, start_bytes, taking.size_bytes - start_bytes)
 
     def commit(self, taking: Taking) -> Attributes:
         """Everything behind the last byte. On an error the caller rolls back, which does nothing past the commit point."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, S
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from samovar.adapters.disk.commits import Taking
 from samovar.adapters.disk.durability import translated
@@ -38,9 +38,13 @@ from samovar.ports.elements import (
     Mode,
 )
 
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_PIECES_BYTES: Final = 4 * 1024 * 1024
 _WRITERS: Final = 32
 _READERS: Final = 8
 _SEGMENT_BYTES: Final = 4 * 1024 * 1024
@@ -109,8 +113,8 @@ class DiskElement:
         self._allow(Operation.WRITE)
         check_draft(draft, element_id=self.element_id)
         async with self._parts.under_way.only(draft.path):
-            batches = Batches(content)
-            first = await batches.next()
+            batches = Batches(content, size_bytes=_PIECES_BYTES)
+            first = await batches.several()
             batches.check()
             if batches.ended:
                 return await self._write(self._parts.commits.whole, draft, first)
@@ -120,10 +124,10 @@ class DiskElement:
                 return taking
             return await self._streamed(taking, first, batches)
 
-    async def _streamed(self, taking: Taking, first: bytes, batches: Batches) -> Attributes:
+    async def _streamed(self, taking: Taking, first: list[bytes], batches: Batches) -> Attributes:
         commits = self._parts.commits
         try:
-            await self._take_in(first, batches, taking.digest.update, lambda batch: commits.take(taking, batch))
+            await self._take_in(first, batches, taking.digest, lambda pieces: commits.take(taking, pieces))
             batches.check()
             return await self._write(commits.commit, taking)
         except BaseException:
@@ -141,15 +145,18 @@ class DiskElement:
             raise
 
     async def _take_in(
-        self, batch: bytes, batches: Batches, digest: Callable[[bytes], object], take: Callable[[bytes], None]
+        self,
+        pieces: list[bytes],
+        batches: Batches,
+        digest: "_Hash | None",
+        take: Callable[[list[bytes]], None],
     ) -> None:
-        """One thread writes a piece while another digests it and the sender makes the next."""
-        while batch:
-            lanes: list[asyncio.Future[Any]] = [
-                self._threads.begin(take, batch),
-                self._threads.begin(digest, batch),
-            ]
-            batch = b"" if batches.ended else await batches.next()
+        """One thread writes pieces while another digests them and the sender makes the next."""
+        while pieces:
+            lanes: list[asyncio.Future[None]] = [self._threads.begin(take, pieces)]
+            if digest is not None:
+                lanes.append(self._threads.begin(_digest, digest, pieces))
+            pieces = [] if batches.ended else await batches.several()
             await all_ended(lanes)
             with self._translated():
                 for lane in lanes:
@@ -168,7 +175,7 @@ class DiskElement:
         self._allow(Operation.WRITE)
         async with self._parts.under_way.only(check_file_id(file_id)):
             arriving = await self._arriving(file_id, offset_bytes)
-            batches = Batches(content)
+            batches = Batches(content, size_bytes=_PIECES_BYTES)
             stands = await self._arrived(arriving, batches)
             batches.check()
             return stands
@@ -187,9 +194,9 @@ class DiskElement:
     async def _arrived(self, arriving: Arriving, batches: Batches) -> int:
         """Where it stands when all that came is durable: what breaks off keeps what came before."""
         uploads = self._parts.uploads
-        digest = arriving.digest.update if arriving.digest is not None else len
         try:
-            await self._take_in(await batches.next(), batches, digest, lambda batch: uploads.take(arriving, batch))
+            first = await batches.several()
+            await self._take_in(first, batches, arriving.digest, lambda pieces: uploads.take(arriving, pieces))
         except asyncio.CancelledError:
             arriving.digest = None
             await self._write(uploads.settle, arriving)
@@ -369,3 +376,8 @@ class DiskElement:
             yield
         except OSError as error:
             raise translated(error, element_id=self.element_id) from error
+
+
+def _digest(digest: "_Hash", pieces: list[bytes]) -> None:
+    for piece in pieces:
+        digest.update(piece)

@@ -1,5 +1,6 @@
 """All that the element asks of the operating system, in one place: what a test stops, fails or loses, it does here."""
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -8,6 +9,9 @@ from typing import Final
 
 import msgspec
 
+_SYNC_FILE_RANGE_WRITE: Final = 2
+# Above it ext4 takes its pages in folios so large that copying into them costs five times as much (Linux 6.18, measured).
+_WRITE_BYTES: Final = 256 * 1024
 _SECRET: Final = 0o600
 _SECRET_FOLDER: Final = 0o700
 
@@ -22,6 +26,10 @@ class Stat(msgspec.Struct, frozen=True):
 
 class Syscalls:
     """One call each; every one raises ``OSError``. Nothing here is retried, and nothing is remembered."""
+
+    def __init__(self) -> None:
+        # Linux's own; glibc and musl have it, Python has not.
+        self._sync_file_range = getattr(ctypes.CDLL(None), "sync_file_range", None)
 
     def open(self, path: str, flags: int) -> int:
         """A descriptor; a link at the end of ``path`` is not followed."""
@@ -46,6 +54,14 @@ class Syscalls:
     def truncate(self, descriptor: int, size_bytes: int) -> None:
         """Cut off what is behind."""
         os.ftruncate(descriptor, size_bytes)
+
+    def begin_writeback(self, descriptor: int, offset_bytes: int, size_bytes: int) -> None:
+        """Ask that these bytes begin their way to the disk: the sync at the end then has less to wait for. Nothing is promised;
+        what goes wrong is told by that sync."""
+        if self._sync_file_range is not None:
+            self._sync_file_range(
+                descriptor, ctypes.c_int64(offset_bytes), ctypes.c_int64(size_bytes), _SYNC_FILE_RANGE_WRITE
+            )
 
     def fdatasync(self, descriptor: int) -> None:
         """After this the content survives a power cut."""
@@ -103,7 +119,7 @@ def write_all(calls: Syscalls, descriptor: int, content: bytes) -> None:
     """The whole of ``content``. Raises ``OSError``."""
     left = memoryview(content)
     while left:
-        left = left[calls.write(descriptor, left) :]
+        left = left[calls.write(descriptor, left[:_WRITE_BYTES]) :]
 
 
 def read_all(calls: Syscalls, path: str, *, limit_bytes: int) -> bytes:

@@ -45,8 +45,13 @@ def _submitted(pool: ThreadPoolExecutor, step: Callable[[], T]) -> "asyncio.Futu
 
 async def ended(step: "asyncio.Future[T]") -> T:
     """The outcome of ``step``, however often the caller is cancelled while it runs."""
-    await all_ended([step])
-    return step.result()
+    try:
+        return await asyncio.shield(step)
+    except asyncio.CancelledError:
+        await all_ended([step])
+        # Else the loop complains of a failure that nobody looked at.
+        step.exception()
+        raise
 
 
 async def all_ended(steps: "Iterable[asyncio.Future[Any]]") -> None:

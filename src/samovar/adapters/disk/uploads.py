@@ -8,6 +8,7 @@ import hashlib
 import os
 import struct
 from collections import OrderedDict
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
@@ -110,11 +111,12 @@ class Uploads:
             raise
         return Arriving(draft, descriptor, stands, digest if kept_bytes == stands else None)
 
-    def take(self, arriving: Arriving, content: bytes) -> None:
+    def take(self, arriving: Arriving, pieces: Sequence[bytes]) -> None:
         """Write what comes next. Raises ``ContentDiffers``."""
-        check_length(arriving.draft, arriving.size_bytes + len(content))
-        write_all(self._calls, arriving.descriptor, content)
-        arriving.size_bytes += len(content)
+        for piece in pieces:
+            check_length(arriving.draft, arriving.size_bytes + len(piece))
+            write_all(self._calls, arriving.descriptor, piece)
+            arriving.size_bytes += len(piece)
 
     def settle(self, arriving: Arriving) -> int:
         """Make durable what was taken, and say where it stands. On an error it stands where it stood."""
