@@ -14,7 +14,7 @@ from samovar.domains.identity.service import IdentityService, RemoteKeys, TokenR
 from samovar.kernel.errors import Unavailable
 from samovar.kernel.principal import PrincipalKind
 from tests.app.conftest import listening
-from tests.domains.identity.conftest import Make
+from tests.domains.identity.conftest import Make, Watched
 from tests.domains.identity.tokens import (
     changed,
     claims_of,
@@ -132,6 +132,32 @@ async def test_a_token_outlives_the_key_that_signed_it_by_nothing(service: Ident
 async def test_a_role_s_token_does_not_open_the_api(service: IdentityService) -> None:
     with pytest.raises(UnknownKey, match="between the roles"):
         await service.authenticate(await issued(service, audience="admin"))
+
+
+async def test_a_process_that_starts_amid_calls_takes_them_all(make: Make, watched: Watched) -> None:
+    here, there = make(), make(database=watched)
+    await here.ensure_installed(None)
+    token = await issued(here)
+    found = await asyncio.gather(*(there.verifier.verify(token, "storage") for _ in range(20)))
+    assert {one.id for one in found} == {"role:ingester"}
+    assert watched.asked == 1
+
+
+async def test_the_first_key_is_found_by_a_process_that_looked_a_moment_before(
+    make: Make, watched: Watched, clock: ManualClock
+) -> None:
+    here, there = make(), make(database=watched)
+    await here.ensure_installed(None)
+    async with there.running():
+        await there.signing_keys.advance()
+        clock.advance(25 * HOUR_S)
+        await there.signing_keys.verifying("nobody's")
+        clock.advance(1)
+        assert await there.verifier.verify(await issued(here), "storage")
+    asked = watched.asked
+    for kid in range(50):
+        await refused(there.verifier.verify(own(f"kid-{kid}"), "storage"), "not one of ours")
+    assert watched.asked == asked
 
 
 # --- keys from a JWKS over HTTP -------------------------------------------------------------------------------------

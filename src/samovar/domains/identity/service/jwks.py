@@ -9,12 +9,13 @@ import msgspec
 import structlog
 
 from samovar.domains.identity.service import jose
-from samovar.domains.identity.service.signing_keys import UNKNOWN_EVERY_S
 from samovar.domains.identity.service.tokens import PublicKey
 from samovar.kernel.errors import Unavailable
 from samovar.ports.clock import Clock
 from samovar.ports.transport import HttpRequest, Timeouts, Transport, TransportFailure
 
+LOOK_EVERY_S: Final = 5.0
+"""How often at most a key that nobody knows makes a process look for new ones."""
 _MAX_BYTES: Final = 256 * 1024
 _MAX_KEYS: Final = 1000
 _MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})", re.ASCII)
@@ -34,7 +35,7 @@ class RemoteKeys:
     retires.
     """
 
-    def __init__(self, *, url: str, transport: Transport, clock: Clock, look_every_s: float = UNKNOWN_EVERY_S) -> None:
+    def __init__(self, *, url: str, transport: Transport, clock: Clock, look_every_s: float = LOOK_EVERY_S) -> None:
         self._log = structlog.get_logger("samovar.identity")
         self._url = url
         self._transport = transport

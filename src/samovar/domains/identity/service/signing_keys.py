@@ -20,8 +20,7 @@ from samovar.ports.secrets import SecretBox
 if TYPE_CHECKING:
     from joserfc.jwk import RSAKey
 
-UNKNOWN_EVERY_S: Final = 5.0
-"""How often at most a key that nobody knows makes a process look for new ones."""
+_UNKNOWN_EVERY_S: Final = 1.0
 _LOOK_EVERY_S: Final = 60.0
 _KEPT_FOR: Final = timedelta(days=7)
 _LONGEST_CACHED_S: Final = 300
@@ -53,8 +52,10 @@ class SigningKeys:
         self._box = box
         self._rotation = rotation
         self._turn = asyncio.Lock()
+        self._looking = asyncio.Lock()
         self._rows: tuple[SigningKey, ...] = ()
         self._read_at: float | None = None
+        self._looked_at: float | None = None
         self._public: dict[str, VerifyingKey] = {}
         self._private: tuple[str, RSAKey] | None = None
 
@@ -71,13 +72,19 @@ class SigningKeys:
         return found, self._private[1]
 
     async def verifying(self, kid: str) -> VerifyingKey | None:
-        """The key of this name, retired or not. One that this process does not know is looked for, every few seconds at
-        most."""
+        """The key of this name, retired or not. One that is not known here is looked for, once a second at most: it may be the very
+        first, which no process has seen before its first token."""
         known = self._public.get(kid)
-        if known is None and not self._is_read_within(UNKNOWN_EVERY_S):
-            await self._read()
-            known = self._public.get(kid)
-        return known
+        if known is not None:
+            return known
+        # Who comes while somebody looks waits for what is found.
+        async with self._looking:
+            now = self._clock.monotonic()
+            is_due = self._looked_at is None or now - self._looked_at >= _UNKNOWN_EVERY_S
+            if kid not in self._public and is_due:
+                await self._read()
+                self._looked_at = now
+            return self._public.get(kid)
 
     async def published(self) -> Published:
         """All keys that are good now, the next one among them, as a JWKS (RFC 7517). Whoever remembers it for ``max_age_s`` knows
