@@ -72,8 +72,8 @@ class SigningKeys:
         return found, self._private[1]
 
     async def verifying(self, kid: str) -> VerifyingKey | None:
-        """The key of this name, retired or not. One that is not known here is looked for, once a second at most: it may be the very
-        first, which no process has seen before its first token."""
+        """The key of this name, retired or not. One that is not known here is looked for, once a second at most: it may be the
+        very first, which no process has seen before its first token."""
         known = self._public.get(kid)
         if known is not None:
             return known
