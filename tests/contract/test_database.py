@@ -109,6 +109,31 @@ async def test_a_cancelled_transaction_is_rolled_back_and_frees_its_lock(db: Dat
     assert db.connections_active == 0
 
 
+async def test_a_call_cancelled_in_mid_statement_lets_the_next_write_at_once(db: Database) -> None:
+    await put(db, id="a", cups=0)
+
+    async def pour() -> None:
+        async with db.transaction() as tx:
+            for _ in range(2):
+                await tx.execute(POTS.update().values(cups=POTS.c.cups + 1))
+                await tx.execute(POTS.insert(), [{"id": f"{asyncio.current_task()}{n}"} for n in range(500)])
+                await tx.execute(POTS.delete().where(POTS.c.cups == 0))
+
+    kept = []
+    for turn in range(20):
+        task = asyncio.create_task(pour())
+        # Somewhere in it, each time elsewhere: the statement under way ends in its thread or at its server.
+        await asyncio.sleep(0.0007 * turn)
+        task.cancel()
+        await asyncio.wait([task])
+        # As whoever logs an error keeps it, and with it all that was under way.
+        kept.append(task)
+        async with asyncio.timeout(5):
+            await put(db, id=f"after {turn}", cups=turn)
+    assert (await cups(db) or 0) % 2 == 0
+    assert db.connections_active == 0
+
+
 async def test_nobody_sees_what_is_not_committed(db: Database) -> None:
     await put(db, id="a", cups=1)
     async with db.transaction() as tx:

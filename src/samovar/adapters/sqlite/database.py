@@ -1,6 +1,7 @@
 """Two pools on one file: a writer of one connection, and readers whose connections refuse to write."""
 
 import asyncio
+import sqlite3
 import threading
 import weakref
 from collections.abc import AsyncIterator
@@ -33,6 +34,36 @@ _OUTSIDE: Final = (
     "connection closed",
     "no active connection",
 )
+
+
+class _Connection(sqlite3.Connection):
+    """Ends what it was doing when it is closed.
+
+    SQLite keeps a closed connection, and its lock, as long as one of its statements lives; and the cursor of a call that was
+    cancelled lives, in the traceback of its error, until the collector comes by. Nobody else could write until then.
+    """
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._cursors: weakref.WeakSet[sqlite3.Cursor] = weakref.WeakSet()
+
+    def cursor(self, *given: Any, **named: Any) -> Any:
+        """As the driver's."""
+        made = super().cursor(*given, **named)
+        self._cursors.add(made)
+        return made
+
+    def close(self) -> None:
+        """As the driver's, with nothing left behind."""
+        try:
+            for cursor in [*self._cursors]:
+                cursor.close()
+            if self.in_transaction:
+                self.rollback()
+        except sqlite3.Error:
+            # Closed already, or the file is gone.
+            pass
+        super().close()
 
 
 class SqliteDatabase:
@@ -155,7 +186,7 @@ class SqliteDatabase:
         engine = create_async_engine(
             URL.create("sqlite+aiosqlite", database=str(self._path)),
             # The driver's own habit is to begin a transaction at the first write; ours begin where we say.
-            connect_args={"isolation_level": None, "async_creator_fn": self._opened},
+            connect_args={"isolation_level": None, "async_creator_fn": self._opened, "factory": _Connection},
             pool_size=size,
             max_overflow=overflow,
             pool_timeout=self._wait_s,
