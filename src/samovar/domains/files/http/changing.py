@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from samovar.domains.files.http.conventions import (
@@ -105,7 +106,13 @@ def add(routes: APIRouter, changes: FileChanges, links: FileLinks, authenticate:
         await changes.delete(principal, file_id)
         return Response(status_code=204)
 
-    @routes.post("/{file_id}/links", status_code=201, summary="Make a link to a file", responses=refusals(400, 404))
+    @routes.post(
+        "/{file_id}/links",
+        status_code=201,
+        summary="Make a link to a file",
+        responses=refusals(400, 404),
+        response_class=JSONResponse,
+    )
     async def make(
         principal: who, file_id: FileIdInPath, response: Response, body: LinkOrder | None = None
     ) -> MadeLinkAnswer:
@@ -116,7 +123,12 @@ def add(routes: APIRouter, changes: FileChanges, links: FileLinks, authenticate:
         url = f"{PREFIX}/{file_id}/content?link={made.token}"
         return MadeLinkAnswer(**_told(made.link), link=made.token, url=url)
 
-    @routes.get("/{file_id}/links", summary="List the links to a file", responses=refusals(404))
+    @routes.get(
+        "/{file_id}/links",
+        summary="List the links to a file",
+        responses=refusals(404),
+        response_class=JSONResponse,
+    )
     async def listed(principal: who, file_id: FileIdInPath) -> LinkList:
         """The newest hundred, those that are over included. What opens them is not kept."""
         return LinkList(items=[LinkAnswer(**_told(link)) for link in await links.of_file(principal, file_id)])

@@ -62,7 +62,7 @@ class Upload:
             try:
                 return await self._take(principal, asked, receive, noting)
             except SamovarError as error:
-                # Answered here, so that it is noted too: a refusal gives the key back.
+                # Answered here, so that it is noted too.
                 return await asked.refuse(error, noting)
         finally:
             await claimed.close()
