@@ -110,7 +110,14 @@ class SimulatedDisk(Syscalls):
             file.content += content[half:]
             return len(content)
 
-    def pwrite(self, descriptor: int, content: bytes, offset_bytes: int) -> int:
+    def reserve(self, descriptor: int, size_bytes: int) -> None:
+        with self._lock:
+            self._step("reserve")
+            file, _ = self._open[descriptor]
+            file.is_dirty = True
+            file.content.extend(bytes(max(0, size_bytes - len(file.content))))
+
+    def pwrite(self, descriptor: int, content: bytes | memoryview, offset_bytes: int) -> int:
         with self._lock:
             file, _ = self._open[descriptor]
             file.is_dirty = True

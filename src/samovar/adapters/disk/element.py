@@ -242,8 +242,11 @@ class DiskElement:
         for path in self._parts.waiting.paths():
             try:
                 yield await self._read(self._parts.commits.attributes, path)
-            except (FileNotThere, DamagedFile):
-                # It was taken away since, or the scrubber's report has it: no row can be made of it.
+            except FileNotThere:
+                # Somebody took it away by hand: no row can be made of it, ever.
+                self._parts.journal.end(self._parts.waiting.forget(path))
+            except DamagedFile:
+                # The scrubber's report has it.
                 continue
 
     async def attributes(self, path: str) -> Attributes:

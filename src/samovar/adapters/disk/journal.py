@@ -18,12 +18,13 @@ from zlib import crc32
 import msgspec
 
 from samovar.adapters.disk.durability import Durability, SharedSync
-from samovar.adapters.disk.syscalls import Syscalls, write_all
+from samovar.adapters.disk.syscalls import NO_ROOM, Syscalls, write_all
 from samovar.ports.elements import ElementUnavailable
 
 _MAGIC: Final = b"\x00WAL"
 _HEAD: Final = struct.Struct("<4sII")
 _LONGEST: Final = 16 * 1024
+_SPARE_BYTES: Final = 64 * 1024
 _READ_BYTES: Final = 1024 * 1024
 _SUFFIX: Final = ".wal"
 
@@ -84,8 +85,10 @@ class Journal:
         )
         for number in numbers:
             self._segment = number
-            for record in _records(self._content(number)):
+            found = _records(self._content(number))
+            for record, _ in found:
                 self._take(record)
+            self._size_bytes = found[-1][1] if found else 0
         return [self._open[number] for number in sorted(self._open)]
 
     def begin_segment(self) -> None:
@@ -98,21 +101,14 @@ class Journal:
             waiting, self._waiting = self._waiting, []
         path = self._path(number)
         try:
-            descriptor = self._calls.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
-            try:
-                write_all(self._calls, descriptor, content)
-                self._durability.content(descriptor, path)
-                self._durability.names(self._folder)
-            except BaseException:
-                self._calls.close(descriptor)
-                raise
+            room_bytes = max(self._segment_bytes, 4 * len(content))
+            descriptor = self._made(path, content, room_bytes + _SPARE_BYTES)
         except BaseException:
             with self._lock:
                 self._waiting = waiting + self._waiting
             raise
         former, self._descriptor = self._descriptor, descriptor
-        self._segment, self._size_bytes = number, len(content)
-        self._room_bytes = max(self._segment_bytes, 4 * len(content))
+        self._segment, self._size_bytes, self._room_bytes = number, len(content), room_bytes
         if former >= 0:
             self._calls.close(former)
         with self._lock:
@@ -122,6 +118,16 @@ class Journal:
             for name, _ in self._calls.names(self._folder):
                 if name != os.path.basename(path):
                     self._calls.unlink(f"{self._folder}/{name}")
+
+    def resume(self) -> None:
+        """After :meth:`replay`: go on in a new segment; where the disk has no room for one, behind what is good in the last,
+        so that a full disk can still be emptied."""
+        try:
+            self.begin_segment()
+        except OSError as error:
+            if not self._segment or not self._may_go_on(error):
+                raise
+            self._descriptor = self._calls.open(self._path(self._segment), os.O_WRONLY)
 
     def begin(self, kind: Kind, *, file_id: str, path: str) -> Intent:
         """Open an intent. It survives a power cut when this returns. Raises ``ElementUnavailable`` where too many are
@@ -169,15 +175,39 @@ class Journal:
 
     def _flush(self) -> None:
         if self._size_bytes >= self._room_bytes:
-            self.begin_segment()
-            return
+            try:
+                self.begin_segment()
+            except OSError as error:
+                if not self._may_go_on(error):
+                    raise
+                self._room_bytes += self._segment_bytes
+            else:
+                return
         with self._lock:
             waiting, self._waiting = self._waiting, []
         content = b"".join(waiting)
-        # Counted before it is written: what broke off in the middle stands there too.
+        write_all(self._calls, self._descriptor, content, at_bytes=self._size_bytes)
+        # What broke off in the middle is not counted: the next is written over it.
         self._size_bytes += len(content)
-        write_all(self._calls, self._descriptor, content)
         self._durability.content(self._descriptor, self._path(self._segment))
+
+    def _made(self, path: str, content: bytes, size_bytes: int) -> int:
+        """A segment with its room taken from the disk: what is meant can be written down though the disk is full."""
+        descriptor = self._calls.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        try:
+            self._calls.reserve(descriptor, size_bytes)
+            write_all(self._calls, descriptor, content, at_bytes=0)
+            self._durability.content(descriptor, path)
+            self._durability.names(self._folder)
+        except BaseException:
+            self._calls.close(descriptor)
+            with suppress(OSError):
+                self._calls.unlink(path)
+            raise
+        return descriptor
+
+    def _may_go_on(self, error: OSError) -> bool:
+        return error.errno in NO_ROOM and self._durability.broken_because is None
 
     def _take(self, record: _Record) -> None:
         if record.open is not None:
@@ -206,13 +236,14 @@ def _frame(record: _Record) -> bytes:
     return _HEAD.pack(_MAGIC, len(payload), crc32(payload)) + payload
 
 
-def _records(content: bytes) -> list[_Record]:
-    found: list[_Record] = []
+def _records(content: bytes) -> list[tuple[_Record, int]]:
+    """Each with the byte behind it."""
+    found: list[tuple[_Record, int]] = []
     at = content.find(_MAGIC)
     while at >= 0:
         record, end = _record_at(content, at)
         if record is not None:
-            found.append(record)
+            found.append((record, end))
         # Behind what is torn others may stand whole: they were written in one piece, and not brought to the disk in one.
         at = content.find(_MAGIC, end)
     return found
@@ -226,4 +257,8 @@ def _record_at(content: bytes, at: int) -> tuple[_Record | None, int]:
     payload = content[at + _HEAD.size : end]
     if size_bytes > _LONGEST or len(payload) != size_bytes or crc32(payload) != checksum:
         return None, at + 1
-    return msgspec.json.decode(payload, type=_Record), end
+    try:
+        return msgspec.json.decode(payload, type=_Record), end
+    except msgspec.DecodeError as error:
+        # To pass over what somebody meant, and wrote down whole, could lose a file.
+        raise ElementUnavailable(f"The element's journal is of another version: {error}") from error

@@ -52,7 +52,7 @@ class Recovery:
         over = [intent.number for intent in self._journal.replay() if not steps[intent.kind](intent)]
         self._journal.end(over)
         # What was found is carried into a segment of its own: a torn end is never written behind.
-        self._journal.begin_segment()
+        self._journal.resume()
         self._uploads.sweep(older_than=uploads_older_than)
 
     def _write(self, intent: Intent) -> bool:

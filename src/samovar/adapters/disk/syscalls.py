@@ -43,13 +43,17 @@ class Syscalls:
         """How many bytes were written; fewer than given is no error."""
         return os.write(descriptor, content)
 
-    def pwrite(self, descriptor: int, content: bytes, offset_bytes: int) -> int:
+    def pwrite(self, descriptor: int, content: bytes | memoryview, offset_bytes: int) -> int:
         """As :meth:`write`, at a place."""
         return os.pwrite(descriptor, content, offset_bytes)
 
     def pread(self, descriptor: int, size_bytes: int, offset_bytes: int) -> bytes:
         """Fewer bytes than asked for at the end, none behind it."""
         return os.pread(descriptor, size_bytes, offset_bytes)
+
+    def reserve(self, descriptor: int, size_bytes: int) -> None:
+        """Make the file as long as that, with zeros, and take the room for it from the disk."""
+        os.posix_fallocate(descriptor, 0, size_bytes)
 
     def truncate(self, descriptor: int, size_bytes: int) -> None:
         """Cut off what is behind."""
@@ -115,11 +119,15 @@ NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 """What the operating system answers where a disk, or a quota, is full."""
 
 
-def write_all(calls: Syscalls, descriptor: int, content: bytes) -> None:
-    """The whole of ``content``. Raises ``OSError``."""
+def write_all(calls: Syscalls, descriptor: int, content: bytes, *, at_bytes: int | None = None) -> None:
+    """The whole of ``content``, where the descriptor stands or at a place. Raises ``OSError``."""
     left = memoryview(content)
     while left:
-        left = left[calls.write(descriptor, left[:_WRITE_BYTES]) :]
+        piece = left[:_WRITE_BYTES]
+        if at_bytes is None:
+            left = left[calls.write(descriptor, piece) :]
+        else:
+            left = left[calls.pwrite(descriptor, piece, at_bytes + len(content) - len(left)) :]
 
 
 def read_all(calls: Syscalls, path: str, *, limit_bytes: int) -> bytes:
