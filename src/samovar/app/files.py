@@ -18,7 +18,7 @@ from samovar.app.subscriptions import on_file_event
 from samovar.domains.files import http as files_http
 from samovar.domains.files.errors import BadElement
 from samovar.domains.files.model.choosing import Element
-from samovar.domains.files.service import FileService, IngestRules, Thumbnails
+from samovar.domains.files.service import FileFigures, FileService, IngestRules, Thumbnails
 from samovar.domains.gateway import http as gateway_http
 from samovar.domains.gateway.model.idempotency import Recorded
 from samovar.kernel.principal import Principal
@@ -78,6 +78,10 @@ class FileDesk:
             return
         async with self.service.running(forever):
             yield
+
+    def figures(self) -> FileFigures:
+        """For metrics."""
+        return self.service.figures() if self._serves else FileFigures(operations={}, used_bytes={})
 
     def routes(self) -> list[Route]:
         """The raw ones."""

@@ -276,6 +276,7 @@ class Services:
             money=lambda: (self.desk.money.tally, self.desk.money.waiting_bytes),
             jobs=lambda: self.jobs.figures(),
             audit=lambda: self.audit.service.figures(),
+            files=lambda: self.files.figures(),
             multiprocess=self.settings.workers > 1,
         )
 

@@ -1,7 +1,7 @@
 """Files over a real database and real folders, in as many processes as a test wants."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,8 @@ async def pieces(*some: bytes) -> AsyncIterator[bytes]:
 async def read_whole(files: FileService, principal: Principal, file_id: str) -> bytes:
     """What a file holds."""
     seen = await files.reads.find(principal, file_id)
-    content = await files.reads.content(seen.file, start=0, end=seen.file.attributes.size_bytes)
-    return b"".join([piece async for piece in content])
+    async with aclosing(await files.reads.content(seen.file, start=0, end=seen.file.attributes.size_bytes)) as content:
+        return b"".join([piece async for piece in content])
 
 
 async def put(

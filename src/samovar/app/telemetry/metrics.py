@@ -24,6 +24,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from samovar.app.telemetry.audit import AuditMetrics
+from samovar.app.telemetry.files import FileMetrics
 from samovar.app.telemetry.jobs import JobMetrics
 from samovar.app.telemetry.money import MoneyMetrics
 from samovar.app.telemetry.process import WorkerMetrics
@@ -34,6 +35,7 @@ from samovar.app.telemetry.tallies import Count, Distribution
 from samovar.domains.audit.service import AuditFigures
 from samovar.domains.billing.service.money import Tally
 from samovar.domains.billing.service.quotas import Figures as QuotaFigures
+from samovar.domains.files.service.tally import FileFigures
 from samovar.domains.gateway.model import BreakerState, CallFinished, CallStatus
 from samovar.domains.gateway.model.routing import TargetKey, Vitals
 from samovar.kernel.money import NANO_USD_PER_CREDIT
@@ -91,6 +93,7 @@ class Metrics:
         targets: Callable[[], tuple[Choices, Mapping[TargetKey, Vitals]]] | None = None,
         jobs: Callable[[], JobFigures] | None = None,
         audit: Callable[[], AuditFigures] | None = None,
+        files: Callable[[], FileFigures] | None = None,
         multiprocess: bool,
     ) -> None:
         # A series more for each counter and histogram, which nobody reads.
@@ -106,6 +109,7 @@ class Metrics:
         self._read_targets = targets
         self._read_jobs = jobs
         self._read_audit = audit
+        self._read_files = files
         self._multiprocess = multiprocess
         self._registry = registry = CollectorRegistry()
         self._worker = WorkerMetrics(registry) if multiprocess else None
@@ -122,6 +126,7 @@ class Metrics:
         self._money = MoneyMetrics(registry)
         self._jobs = JobMetrics(registry)
         self._audit = AuditMetrics(registry)
+        self._files = FileMetrics(registry)
         self._providers = ProviderMetrics(registry)
         self._routes = RouteMetrics(registry, name_of=self._name_of)
         self._requests_of: dict[tuple[str, str, int], tuple[Count, Distribution]] = {}
@@ -275,6 +280,8 @@ class Metrics:
             self._jobs.refresh(self._read_jobs())
         if self._read_audit is not None:
             self._audit.refresh(self._read_audit())
+        if self._read_files is not None:
+            self._files.refresh(self._read_files())
         dropped = self._read_dropped()
         self._dropped.inc(dropped - self._dropped_before)
         self._dropped_before = dropped

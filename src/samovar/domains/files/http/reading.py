@@ -1,6 +1,5 @@
 """``GET /api/files/{id}`` and ``/content``: what a file is, and what it holds."""
 
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 from urllib.parse import parse_qs
@@ -23,7 +22,7 @@ from samovar.domains.files.http.ranges import (
 from samovar.domains.files.http.upload import PREFIX
 from samovar.domains.files.model.links import Disposition
 from samovar.domains.files.model.records import StoredFile, told
-from samovar.domains.files.service import FileService, Thumbnails
+from samovar.domains.files.service import FileService, Reading, Thumbnails
 from samovar.kernel.errors import Flaw, StaleRevision
 from samovar.ports.asgi import Receive, Send, send_whole
 from samovar.ports.revisions import etag
@@ -150,7 +149,7 @@ def _of_content(content_type: str, filename: str, kind: Disposition) -> Headers:
     return [*headers, _SANDBOX] if is_active(content_type) else headers
 
 
-async def _sent(status: int, headers: Headers, pieces: AsyncGenerator[bytes, None] | None, send: Send) -> int:
+async def _sent(status: int, headers: Headers, pieces: Reading | None, send: Send) -> int:
     """Piece by piece, each after the one before was taken: a slow reader holds one."""
     if pieces is None:
         await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -6,8 +6,9 @@ from samovar.domains.files.service.elements import ElementAdmin, ElementChange, 
 from samovar.domains.files.service.files import FileService
 from samovar.domains.files.service.ingest import Ingest, IngestRules
 from samovar.domains.files.service.links import FileLinks
-from samovar.domains.files.service.query import FileReads
+from samovar.domains.files.service.query import FileReads, Reading
 from samovar.domains.files.service.registry import Registry
+from samovar.domains.files.service.tally import FileFigures
 from samovar.domains.files.service.thumbnails import Thumbnails
 
 __all__ = [
@@ -15,12 +16,14 @@ __all__ = [
     "ElementAdmin",
     "ElementChange",
     "FileChanges",
+    "FileFigures",
     "FileLinks",
     "FileReads",
     "FileService",
     "Ingest",
     "IngestRules",
     "NewElement",
+    "Reading",
     "Registry",
     "Thumbnails",
 ]

@@ -21,6 +21,7 @@ from samovar.domains.files.service.memory import FileMemory
 from samovar.domains.files.service.projecting import Projector
 from samovar.domains.files.service.query import FileReads
 from samovar.domains.files.service.registry import Registry
+from samovar.domains.files.service.tally import FileTally, Operation
 from samovar.domains.files.service.telling import Teller
 from samovar.domains.files.store import outbox, owners, rows
 from samovar.domains.files.store.owners import Usage
@@ -57,6 +58,7 @@ class FileChanges:
         memory: FileMemory,
         teller: Teller,
         clock: Clock,
+        tally: FileTally,
     ) -> None:
         self._database = database
         self._registry = registry
@@ -64,6 +66,7 @@ class FileChanges:
         self._reads = reads
         self._memory = memory
         self._teller = teller
+        self._tally = tally
         self._clock = clock
         self._log = structlog.get_logger("samovar.files")
 
@@ -72,6 +75,12 @@ class FileChanges:
     ) -> FileAnswer:
         """Say it otherwise, over the revision ``expected`` (``None``: over any). Raises ``BadFile``, ``StaleRevision``,
         ``AttributesTooLarge``."""
+        with self._tally.of(Operation.AMEND):
+            return await self._amend(principal, file_id, amendment, expected=expected)
+
+    async def _amend(
+        self, principal: Principal, file_id: str, amendment: Amendment, *, expected: int | None
+    ) -> FileAnswer:
         require(principal, Permission.FILES_WRITE)
         file = await self._mine(principal, file_id)
         element = self._registry.serving(file.attributes.storage_element_id)
@@ -94,12 +103,13 @@ class FileChanges:
 
     async def delete(self, principal: Principal, file_id: str) -> None:
         """Take it away for good, all its copies. Raises ``ModeRefused`` where an element does not delete."""
-        require(principal, Permission.FILES_DELETE)
-        file = await self._mine(principal, file_id)
-        # The original last: until it is gone there is a file, and the same can be asked again.
-        for copy in reversed(file.copies):
-            await self._registry.serving(copy.element_id).delete(copy.path)
-        await self.forget(file.attributes)
+        with self._tally.of(Operation.DELETE):
+            require(principal, Permission.FILES_DELETE)
+            file = await self._mine(principal, file_id)
+            # The original last: until it is gone there is a file, and the same can be asked again.
+            for copy in reversed(file.copies):
+                await self._registry.serving(copy.element_id).delete(copy.path)
+            await self.forget(file.attributes)
 
     async def forget(self, attributes: Attributes) -> None:
         """A file is gone: so is its row, and all hear of it."""

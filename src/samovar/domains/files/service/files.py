@@ -17,6 +17,7 @@ from samovar.domains.files.service.memory import FileMemory
 from samovar.domains.files.service.projecting import Projector
 from samovar.domains.files.service.query import FileReads
 from samovar.domains.files.service.registry import Open, Registry
+from samovar.domains.files.service.tally import FileFigures, FileTally
 from samovar.domains.files.service.telling import Notify, Teller
 from samovar.domains.files.store import links, owners
 from samovar.kernel.errors import Unavailable
@@ -57,6 +58,7 @@ class FileService:
         self._clock = clock
         self._log = structlog.get_logger("samovar.files")
         self.memory = FileMemory(cache=cache, monotonic=clock.monotonic)
+        self._tally = FileTally()
         self.registry = Registry(
             database=database, clock=clock, bus=bus, configured=configured, open_element=open_element
         )
@@ -72,8 +74,9 @@ class FileService:
             clock=clock,
             ids=ids,
             rules=rules,
+            tally=self._tally,
         )
-        self.reads = FileReads(database=database, registry=self.registry, memory=self.memory)
+        self.reads = FileReads(database=database, registry=self.registry, memory=self.memory, tally=self._tally)
         self.changes = FileChanges(
             database=database,
             registry=self.registry,
@@ -82,9 +85,14 @@ class FileService:
             memory=self.memory,
             teller=self.teller,
             clock=clock,
+            tally=self._tally,
         )
         self.links = FileLinks(database=database, reads=self.reads, box=box, clock=clock, ids=ids)
         self.elements = ElementAdmin(registry=self.registry, clock=clock)
+
+    def figures(self) -> FileFigures:
+        """For metrics."""
+        return FileFigures(operations=dict(self._tally.counts), used_bytes=self.registry.used_bytes)
 
     @asynccontextmanager
     async def running(self, keep: Keep) -> AsyncIterator[None]:
@@ -100,8 +108,11 @@ class FileService:
                 keep("news of files", self.teller.run),
                 keep("files' upkeep", self.sweep_for_ever),
             ):
-                yield
-            await self.projector.close()
+                try:
+                    yield
+                finally:
+                    await self.projector.close()
+                    await self.teller.stop()
 
     async def sweep_for_ever(self) -> None:
         """Forget what is over, until cancelled."""

@@ -15,6 +15,7 @@ from samovar.domains.files.model.rules import Intent, checked, retention_of
 from samovar.domains.files.service.memory import FileMemory
 from samovar.domains.files.service.projecting import Projector
 from samovar.domains.files.service.registry import Registry
+from samovar.domains.files.service.tally import FileTally, Operation
 from samovar.domains.files.store import owners
 from samovar.domains.identity.model import Permission, require
 from samovar.kernel.errors import SamovarError, Unavailable
@@ -60,6 +61,7 @@ class Ingest:
         clock: Clock,
         ids: Ids,
         rules: IngestRules,
+        tally: FileTally,
     ) -> None:
         self._database = database
         self._registry = registry
@@ -68,6 +70,7 @@ class Ingest:
         self._clock = clock
         self._ids = ids
         self._rules = rules
+        self._tally = tally
         self._unbounded_until = 0.0
         self._log = structlog.get_logger("samovar.files")
 
@@ -98,7 +101,10 @@ class Ingest:
     async def upload(self, principal: Principal, intent: Intent, content: AsyncIterator[bytes]) -> FileAnswer:
         """Take a whole file in. When this returns the file is durable; where its row could not be written yet, that is made up
         for."""
-        draft = self.draft(principal, intent)
+        with self._tally.of(Operation.UPLOAD):
+            return await self._taken(self.draft(principal, intent), content)
+
+    async def _taken(self, draft: Draft, content: AsyncIterator[bytes]) -> FileAnswer:
         async with self.room(draft, draft.expected_bytes) as held:
             attributes = await self._written(draft, held.around(content))
             await self.settle(attributes, held)

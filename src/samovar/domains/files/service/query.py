@@ -11,6 +11,7 @@ from samovar.domains.files.model.query import MAX_PAGE, FileQuery, cursor_of
 from samovar.domains.files.model.records import CopyState, FilePage, StoredFile, may_see, owner_of, told
 from samovar.domains.files.service.memory import FileMemory
 from samovar.domains.files.service.registry import Registry
+from samovar.domains.files.service.tally import FileTally, Operation, Result
 from samovar.domains.files.store import listing, owners, rows
 from samovar.domains.files.store.owners import Usage
 from samovar.domains.identity.model import Permission, require
@@ -32,10 +33,11 @@ class Seen(NamedTuple):
 class FileReads:
     """Everybody's reads. They raise ``Forbidden``, and :class:`FileUnknown` for what is not there or not for the caller."""
 
-    def __init__(self, *, database: Database, registry: Registry, memory: FileMemory) -> None:
+    def __init__(self, *, database: Database, registry: Registry, memory: FileMemory, tally: FileTally) -> None:
         self._database = database
         self._registry = registry
         self._memory = memory
+        self._tally = tally
 
     def recall(self, principal: Principal, file_id: str) -> Seen | None:
         """What memory knows, in some microseconds. ``None``: ask :meth:`find`."""
@@ -103,19 +105,22 @@ class FileReads:
 
     # --- content
 
-    async def content(self, file: StoredFile, *, start: int, end: int) -> AsyncGenerator[bytes, None]:
+    async def content(self, file: StoredFile, *, start: int, end: int) -> "Reading":
         """The bytes from ``start`` up to, not including, ``end``, from the first copy that gives them. The first piece is there
         when this returns, so that what is wrong is known before an answer begins. Raises :class:`ContentAway`,
         :class:`ContentCold`, ``DamagedFile``."""
-        if end <= start:
-            return _joined(b"", _nothing())
+        with self._tally.of_refusals(Operation.DOWNLOAD):
+            first, rest = (b"", None) if end <= start else await self._begun(file, start=start, end=end)
+        return Reading(first, rest, self._tally)
+
+    async def _begun(self, file: StoredFile, *, start: int, end: int) -> tuple[bytes, AsyncGenerator[bytes, None]]:
         refusal: SamovarError | None = None
         for copy in file.copies:
             if copy.state is not CopyState.GOOD:
                 continue
             try:
                 pieces = self._registry.serving(copy.element_id).read(copy.path, start=start, end=end)
-                return _joined(await anext(pieces), pieces)
+                return await anext(pieces), pieces
             except ModeRefused as error:
                 refusal = ContentCold(
                     f"{error.detail} Have it restored first: POST /api/files/{file.attributes.file_id}/restore."
@@ -133,8 +138,9 @@ class FileReads:
                 condition = await self._registry.condition(copy.element_id)
                 if condition is not None and condition.mode is not Mode.AR:
                     return
-        pieces = await self.content(file, start=0, end=min(1, file.attributes.size_bytes))
-        await pieces.aclose()
+        if file.attributes.size_bytes:
+            _, pieces = await self._begun(file, start=0, end=1)
+            await pieces.aclose()
 
     def _checked(self, principal: Principal, file_id: str, file: StoredFile | None) -> StoredFile:
         if file is None or not may_see(principal, file.attributes.owner):
@@ -145,20 +151,38 @@ class FileReads:
         return Seen(file, is_stale=file.attributes.storage_element_id in self._registry.away)
 
 
-async def _nothing() -> AsyncGenerator[bytes, None]:
-    none: tuple[bytes, ...] = ()
-    for piece in none:
-        yield piece
+class Reading:
+    """A content as it is read, an async iterator of pieces. Close it in every case; how it ended is counted then."""
 
+    def __init__(self, first: bytes, rest: AsyncGenerator[bytes, None] | None, tally: FileTally) -> None:
+        self._first = first
+        self._rest = rest
+        self._tally = tally
+        self._result: Result | None = None
 
-async def _joined(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    try:
-        if first:
-            yield first
-        async for piece in rest:
-            yield piece
-    finally:
-        await rest.aclose()
+    def __aiter__(self) -> "Reading":
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._first:
+            first, self._first = self._first, b""
+            return first
+        try:
+            if self._rest is None:
+                raise StopAsyncIteration
+            return await anext(self._rest)
+        except StopAsyncIteration:
+            self._result = Result.SUCCESS
+            raise
+        except SamovarError:
+            self._result = Result.FAILED
+            raise
+
+    async def aclose(self) -> None:
+        """No more of it."""
+        self._tally.counts[Operation.DOWNLOAD, self._result or Result.BROKEN] += 1
+        if self._rest is not None:
+            await self._rest.aclose()
 
 
 async def whole(pieces: AsyncIterator[bytes]) -> bytes:

@@ -47,6 +47,7 @@ class Registry:
         self._started: set[str] = set()
         self._starting = asyncio.Lock()
         self._away: frozenset[str] = frozenset()
+        self._used_bytes: Mapping[str, int] = {}
         self._standings: tuple[float, list[Standing]] | None = None
         self._looking = asyncio.Lock()
         self._log = structlog.get_logger("samovar.files")
@@ -62,6 +63,11 @@ class Registry:
     def away(self) -> frozenset[str]:
         """Those that did not answer when they were last asked, a few seconds ago at most."""
         return self._away
+
+    @property
+    def used_bytes(self) -> Mapping[str, int]:
+        """What is on each, by the rows, as it was last looked at."""
+        return self._used_bytes
 
     def started(self) -> list[StorageElement]:
         """Those that serve."""
@@ -203,6 +209,7 @@ class Registry:
             used = await store.used(tx)
         wanted = [*self._elements.values()]
         conditions = await asyncio.gather(*[self.condition(one.id) for one in wanted])
+        self._used_bytes = {one.id: used.get(one.id, (0, 0))[1] for one in wanted}
         self._away = frozenset(one.id for one, found in zip(wanted, conditions, strict=True) if found is None)
         return [
             Standing(element=one, condition=condition, used_bytes=used.get(one.id, (0, 0))[1])

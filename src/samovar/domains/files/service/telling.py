@@ -27,6 +27,7 @@ _LEASE: Final = timedelta(seconds=60)
 _BATCH: Final = 100
 _LOOK_EVERY_S: Final = 5.0
 _REST_S: Final = 2.0
+_FAREWELL_S: Final = 5.0
 
 Notify = Callable[[FileEvent], Awaitable[None]]
 """Takes news upward. What it raises is logged, and the news told again later."""
@@ -53,6 +54,7 @@ class Teller:
         self._clock = clock
         self._news = news
         self._notify = notify
+        self._turn = asyncio.Lock()
         self._log = structlog.get_logger("samovar.files")
         bus.subscribe(FILES_CHANGED, self.on_changed)
         bus.on_gap(self.on_gap)
@@ -67,11 +69,20 @@ class Teller:
                 pass
             self._news.clear()
             try:
-                while await self.tell_some() == _BATCH:
-                    continue
+                async with self._turn:
+                    while await self.tell_some() == _BATCH:
+                        continue
             except Unavailable as error:
                 self._log.warning("news of files waits", reason=error.detail)
                 await asyncio.sleep(_REST_S)
+
+    async def stop(self) -> None:
+        """Let what is told be told to its end, for a moment, and begin nothing more."""
+        try:
+            async with asyncio.timeout(_FAREWELL_S):
+                await self._turn.acquire()
+        except TimeoutError:
+            self._log.warning("news of files is told again at the next start")
 
     async def tell_some(self) -> int:
         """Tell the oldest hundred that nobody else tells; how many there were. Raises ``Unavailable``."""

@@ -1,6 +1,7 @@
 """Small pictures of pictures, made when they are asked for and remembered for a while."""
 
 from collections import OrderedDict
+from contextlib import aclosing
 from typing import Final, NamedTuple
 
 from samovar.domains.files.errors import BadFile
@@ -46,7 +47,8 @@ class Thumbnails:
             raise UnsupportedImage(f"The file is {attributes.content_type}: there are thumbnails of images only.")
         if attributes.size_bytes > MAX_ORIGINAL_BYTES:
             raise ImageTooLarge(f"Thumbnails are made of images up to {MAX_ORIGINAL_BYTES} bytes.")
-        content = await whole(await self._reads.content(file, start=0, end=attributes.size_bytes))
+        async with aclosing(await self._reads.content(file, start=0, end=attributes.size_bytes)) as pieces:
+            content = await whole(pieces)
         limits = ImageLimits(
             kinds=frozenset({ImageKind.JPEG, ImageKind.PNG, ImageKind.WEBP}),
             longest_side_px=side_px,

@@ -1,0 +1,36 @@
+"""Metrics of files, read at each scrape."""
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from samovar.domains.files.service.tally import FileFigures, Operation, Result
+
+
+class FileMetrics:
+    """Reads :class:`~samovar.domains.files.service.tally.FileFigures`. What is on an element stands in the database, so every
+    worker says the same of it; what was done is each process's own."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._operations = Counter(
+            "file_operations_total",
+            "What was done with files: upload, download, amend, delete; success, refused, failed, broken (the caller left).",
+            ("operation", "result"),
+            registry=registry,
+        )
+        self._used = Gauge(
+            "storage_space_used_bytes",
+            "Of the files on a storage element.",
+            ("element",),
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+        self._before: Mapping[tuple[Operation, Result], int] = {}
+
+    def refresh(self, figures: FileFigures) -> None:
+        """Take the figures as they are now."""
+        for (operation, result), count in figures.operations.items():
+            self._operations.labels(operation.value, result.value).inc(count - self._before.get((operation, result), 0))
+        self._before = dict(figures.operations)
+        for element_id, size in figures.used_bytes.items():
+            self._used.labels(element_id).set(size)
