@@ -5,6 +5,7 @@ import http.client
 import json
 import re
 import socket
+import subprocess
 import time
 import urllib.parse
 from collections.abc import Iterator
@@ -375,6 +376,30 @@ def test_files_are_there_after_a_restart(tmp_path: Path) -> None:
         assert (got.status, got.body) == (200, BYTES)
     finally:
         again.stop()
+
+
+def test_the_commands_of_the_guide_do_what_it_says(store: Samovar, tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs/files.md").read_text("utf-8")
+    commands = re.findall(r"```sh\n(.*?)```", guide, re.DOTALL)[0]
+    (tmp_path / "report.pdf").write_bytes(BYTES)
+    done = subprocess.run(
+        ["bash", "-ec", commands],
+        cwd=tmp_path,
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "URL": store.url, "KEY": store.key},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert (tmp_path / "copy.pdf").read_bytes() == BYTES
+    assert (tmp_path / "beginning.bin").read_bytes() == BYTES[:100]
+    answers = [json.loads(answer) for answer in re.sub(r"}\s*{", "}\n{", done.stdout).splitlines()]
+    formed, raw, about, found, changed, link = answers
+    assert (formed["tags"], formed["attributes"]) == (["report", "q3"], {"project": "apollo"})
+    assert about == raw
+    assert raw["retention"] == "permanent"
+    assert [one["file_id"] for one in found["items"]] == [formed["file_id"]]
+    assert (changed["tags"], changed["file_id"]) == (["q3", "final"], link["file_id"])
 
 
 def connected(store: Samovar) -> socket.socket:
