@@ -34,6 +34,8 @@ class Desk:
                 await asyncio.sleep(60)
             if path == "/broken":
                 raise ValueError("boom")
+            if path == "/split":
+                await send_whole(send, 200, [(b"x-said", b"one\r\nx-more: two")], b"")
             body = (
                 await read_body(receive, declared=None, max_bytes=1000, timeout_s=5)
                 if scope["method"] == "POST"
@@ -46,9 +48,9 @@ class Desk:
 
 
 @asynccontextmanager
-async def _desk(*, header_timeout_s: float = 10.0) -> AsyncIterator[tuple[Desk, Served]]:
+async def _desk(*, header_timeout_s: float = 10.0, keep_alive_s: int = 75) -> AsyncIterator[tuple[Desk, Served]]:
     desk = Desk()
-    async with listening(desk, header_timeout_s=header_timeout_s) as port:
+    async with listening(desk, header_timeout_s=header_timeout_s, keep_alive_s=keep_alive_s) as port:
         yield desk, Served(port, None)
 
 
@@ -90,6 +92,19 @@ async def test_headers_of_a_second_request_are_waited_for_as_well() -> None:
         await asyncio.sleep(1.5)  # idle between requests is no fault
         writer.write(b"GET / HT")
         assert _is_refusal(await read_answer(reader), 408)
+        writer.close()
+
+
+@pytest.mark.parametrize("said", [b"", b"\r\n"], ids=["silent", "an empty line"])
+async def test_a_connection_without_requests_is_closed_in_time(said: bytes) -> None:
+    async with _desk(keep_alive_s=1) as (_, served):
+        reader, writer = await served.connect()
+        writer.write(HELLO)
+        await read_answer(reader)
+        started = time.monotonic()
+        writer.write(said)
+        assert await reader.read() == b""
+        assert 0.9 < time.monotonic() - started < 4
         writer.close()
 
 
@@ -174,6 +189,66 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
             b"GET /three HTTP/1.1\r\nHost: x\r\n\r\n"
         )
         assert [(await read_answer(reader)).body for _ in range(3)] == [b"/slow", b"/twoabc", b"/three"]
+        writer.close()
+
+
+async def test_a_body_in_many_pieces_is_taken_whole() -> None:
+    async with _desk() as (_, served):
+        reader, writer = await served.connect()
+        writer.write(b"POST /it HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"2\r\nab\r\n" * 100)
+        await asyncio.sleep(0.05)
+        writer.write(b"1\r\nc\r\n" * 3 + b"0\r\nX-Trailer: y\r\n\r\n")
+        assert (await read_answer(reader)).body == b"/it" + b"ab" * 100 + b"ccc"
+        writer.close()
+
+
+async def test_a_body_is_called_for_where_the_client_waits_for_it() -> None:
+    async with _desk() as (_, served):
+        reader, writer = await served.connect()
+        writer.write(b"POST /it HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"ab")
+        assert (await read_answer(reader)).body == b"/itab"
+        writer.close()
+
+
+@pytest.mark.parametrize("path", ["/hello", "/forever"])
+async def test_head_gets_no_body(path: str) -> None:
+    async with _desk() as (_, served):
+        reader, writer = await served.connect()
+        writer.write(f"HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert (await read_answer(reader, has_body=False)).status == 200
+        if path == "/hello":
+            writer.write(HELLO)
+            assert (await read_answer(reader)).body == b"/hello"
+        writer.close()
+
+
+async def test_a_header_with_a_line_break_ends_the_connection(logged: io.StringIO) -> None:
+    async with _desk() as (_, served):
+        reader, writer = await served.connect()
+        writer.write(b"GET /split HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await reader.read() == b""
+        writer.close()
+    assert "a header holds a line break" in logged.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("target", "path"), [("/hello?a=%20b", "/hello"), ("/he%6Clo", "/hello"), ("http://x/hello", "/hello")]
+)
+async def test_a_path_is_taken_out_of_its_target(target: str, path: str) -> None:
+    async with _desk() as (_, served):
+        answer = await served.say(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert (answer.status, answer.body) == (200, path.encode())
+
+
+async def test_an_old_client_gets_one_answer_a_connection() -> None:
+    async with _desk() as (_, served):
+        reader, writer = await served.connect()
+        writer.write(b"GET /hello HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        answer = await read_answer(reader)
+        assert (answer.body, answer.headers["connection"]) == (b"/hello", "close")
+        assert await reader.read() == b""
         writer.close()
 
 

@@ -1,94 +1,209 @@
-"""Writes a response to the connection: uvicorn's cycle, without what costs most of it.
+"""One request of a connection and its answer: ASGI's ``receive`` and ``send`` of it.
 
-Uvicorn matches two regular expressions against every header; here the whole head is joined first and checked once for line
-breaks that are not ours (RFC 9112, 11.1: response splitting). A whole answer goes out in one write.
+Written for what most requests are: a body that is here before anybody asks for it, and an answer that goes out whole, in one
+write. What the headers of an answer hold is joined first and checked once for line breaks (RFC 9112, 11.1: response splitting).
 """
 
-from typing import Final
+import asyncio
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Final, Protocol
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 
-from samovar.ports.asgi import Message
+from samovar.ports.asgi import AnswersWhole, Message, Scope
 
+STATUS_LINE: Final = {
+    **{status: b"HTTP/1.1 %d " % status for status in range(100, 600)},
+    **{int(status): f"HTTP/1.1 {status} {status.phrase}".encode() for status in HTTPStatus},
+}
+"""Without its line break."""
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CLOSE: Final = b"\r\nconnection: close"
+_CR: Final = 13
+_LF: Final = 10
 _NO_BODY: Final = frozenset({204, 304})
 _CHUNKED_END: Final = b"0\r\n\r\n"
 
 
-class Answering:
-    """The ``send`` of one request. Keeps the cycle's own state, which the protocol reads."""
+class Host(Protocol):
+    """The connection, as far as a request needs it."""
 
-    __slots__ = ("_cycle", "_head")
+    transport: asyncio.Transport
+    flow: FlowControl
 
-    def __init__(self, cycle: RequestResponseCycle) -> None:
-        self._cycle = cycle
+    def completed(self) -> None:
+        """The answer went out whole."""
+        ...
+
+
+class Exchange(AnswersWhole):
+    """What a request has come to. The connection tells what arrives, and whether the client is still there."""
+
+    __slots__ = (
+        "_body",
+        "_chunked",
+        "_flow",
+        "_has_news",
+        "_head",
+        "_host",
+        "_left_bytes",
+        "_news",
+        "_owes_continue",
+        "disconnected",
+        "keep_alive",
+        "more_body",
+        "response_complete",
+        "response_started",
+        "scope",
+        "task",
+    )
+
+    def __init__(self, host: Host, scope: Scope, *, keep_alive: bool, owes_continue: bool) -> None:
+        self._host = host
+        self._flow = host.flow
+        self.scope = scope
+        self.task: asyncio.Task[None] | None = None
+        self.keep_alive = keep_alive
+        self.disconnected = False
+        # Of the request.
+        self._owes_continue = owes_continue
+        self._body: bytes | bytearray = b""
+        self.more_body = True
+        self._has_news = False
+        self._news: asyncio.Event | None = None
+        # Of the answer.
+        self.response_started = False
+        self.response_complete = False
+        self._chunked: bool | None = None
+        self._left_bytes = 0
         self._head: bytes | None = None
+
+    # --- for the connection
+
+    def arrived(self, piece: bytes) -> None:
+        """A piece of the body."""
+        if not self._body:
+            # Mostly the only one: it is handed over as it came.
+            self._body = piece
+        else:
+            if not isinstance(self._body, bytearray):
+                self._body = bytearray(self._body)
+            self._body += piece
+        if len(self._body) > HIGH_WATER_LIMIT:
+            self._flow.pause_reading()
+        self.tell()
+
+    def tell(self) -> None:
+        """Wake who waits for something of the request."""
+        self._has_news = True
+        if self._news is not None:
+            self._news.set()
+
+    # --- for the app
+
+    async def receive(self) -> Message:
+        """ASGI's ``receive``."""
+        if self._owes_continue and not self._host.transport.is_closing():
+            self._host.transport.write(_CONTINUE)
+            self._owes_continue = False
+        if not self.disconnected and not self.response_complete:
+            self._flow.resume_reading()
+            if not self._has_news:
+                if self._news is None:
+                    # Made only for who must wait.
+                    self._news = asyncio.Event()
+                self._news.clear()
+                await self._news.wait()
+            self._has_news = False
+        if self.disconnected or self.response_complete:
+            return {"type": "http.disconnect"}
+        body, self._body = bytes(self._body), b""
+        return {"type": "http.request", "body": body, "more_body": self.more_body}
 
     async def send(self, message: Message) -> None:
         """ASGI's ``send``. Raises ``RuntimeError`` for messages out of order and for headers that would split."""
-        cycle = self._cycle
-        if cycle.flow.write_paused and not cycle.disconnected:
-            await cycle.flow.drain()
-        if cycle.disconnected:
+        if self._flow.write_paused and not self.disconnected:
+            await self._flow.drain()
+        if self.disconnected:
             return
-        if message["type"] == "http.response.body" and cycle.response_started:
-            self._body(message.get("body", b""), message.get("more_body", False))
-        elif message["type"] == "http.response.start" and not cycle.response_started:
+        if message["type"] == "http.response.body" and self.response_started:
+            self._send_body(message.get("body", b""), message.get("more_body", False))
+        elif message["type"] == "http.response.start" and not self.response_started:
             self._start(message["status"], message.get("headers", ()))
         else:
             raise RuntimeError(f"the ASGI message {message['type']!r} is out of order")
 
-    def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        cycle = self._cycle
-        cycle.response_started = True
-        cycle.waiting_for_100_continue = False
-        lines = [STATUS_LINE[status]]
+    def answer_whole(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+        """See :class:`samovar.ports.asgi.AnswersWhole`."""
+        if self._flow.write_paused or self.response_started or self.disconnected or self.scope["method"] == "HEAD":
+            return False
+        self.response_started = True
+        self._owes_continue = False
+        head = _head(status, headers)
+        if head.find(_CLOSE) >= 0:
+            self.keep_alive = False
+        close = b"" if self.keep_alive else _CLOSE
+        self._host.transport.write(b"%b\r\ncontent-length: %d%b\r\n\r\n%b" % (head, len(body), close, body))
+        self._complete()
+        return True
+
+    def _start(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        self.response_started = True
+        self._owes_continue = False
+        head = _head(status, headers)
         for name, value in headers:
-            lines.append(b"%b: %b\r\n" % (name, value))
             if name == b"content-length":
-                cycle.expected_content_length = int(value)
-                cycle.chunked_encoding = False
+                self._left_bytes = int(value)
+                self._chunked = False
             elif name == b"connection" and value == b"close":
-                cycle.keep_alive = False
-        count = len(lines)
-        if cycle.chunked_encoding is None and cycle.scope["method"] != "HEAD" and status not in _NO_BODY:
-            cycle.chunked_encoding = True
-            lines.append(b"transfer-encoding: chunked\r\n")
-            count += 1
-        if not cycle.keep_alive:
-            lines.append(b"connection: close\r\n")
-            count += 1
-        head = b"".join(lines)
-        if head.count(b"\n") != count or head.count(b"\r") != count or b"\x00" in head:
-            raise RuntimeError("a header holds a line break")
-        if cycle.chunked_encoding:
-            cycle.transport.write(head + b"\r\n")
+                self.keep_alive = False
+        if self._chunked is None and self.scope["method"] != "HEAD" and status not in _NO_BODY:
+            self._chunked = True
+            head += b"\r\ntransfer-encoding: chunked"
+        if not self.keep_alive:
+            head += _CLOSE
+        head += b"\r\n\r\n"
+        if self._chunked:
+            self._host.transport.write(head)
         else:
             # Kept for the body, which follows at once: a whole answer is then one write.
-            self._head = head + b"\r\n"
+            self._head = head
 
-    def _body(self, body: bytes, more: bool) -> None:
-        cycle = self._cycle
-        if cycle.response_complete:
+    def _send_body(self, body: bytes, more: bool) -> None:
+        if self.response_complete:
             raise RuntimeError("the answer was complete already")
         pieces = [] if self._head is None else [self._head]
         self._head = None
-        if cycle.scope["method"] == "HEAD":
-            cycle.expected_content_length = 0
-        elif cycle.chunked_encoding:
+        if self.scope["method"] == "HEAD":
+            self._left_bytes = 0
+        elif self._chunked:
             if body:
                 pieces += (b"%x\r\n" % len(body), body, b"\r\n")
             if not more:
                 pieces.append(_CHUNKED_END)
         else:
-            cycle.expected_content_length -= len(body)
+            self._left_bytes -= len(body)
             pieces.append(body)
-        if cycle.expected_content_length < 0 or (not more and cycle.expected_content_length > 0):
+        if self._left_bytes < 0 or (not more and self._left_bytes > 0):
             raise RuntimeError("the body is not as long as its Content-Length says")
         if pieces:
-            cycle.transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            self._host.transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         if not more:
-            cycle.response_complete = True
-            cycle.message_event.set()
-            if not cycle.keep_alive:
-                cycle.transport.close()
-            cycle.on_response()
+            self._complete()
+
+    def _complete(self) -> None:
+        self.response_complete = True
+        self.tell()
+        if not self.keep_alive:
+            self._host.transport.close()
+        self._host.completed()
+
+
+def _head(status: int, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """The status line and the headers, without the last line's break. Raises ``RuntimeError`` for a break inside a header."""
+    head = b"\r\n".join((STATUS_LINE[status], *map(b": ".join, headers)))
+    # Numbers, not bytes: what ``in`` does for bytes begins with an exception, raised and dropped.
+    if head.count(_LF) != len(headers) or head.count(_CR) != len(headers) or 0 in head:
+        raise RuntimeError("a header holds a line break")
+    return head

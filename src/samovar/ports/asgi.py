@@ -127,8 +127,23 @@ def sane_request_id(value: bytes) -> str | None:
     return value.decode("ascii")
 
 
+class AnswersWhole:
+    """Whose ``send`` it is, where a whole answer need not be put into messages. A ``send`` that somebody wrapped, to add to an
+    answer or to note it, is a function of theirs and gets the messages."""
+
+    __slots__ = ()
+
+    def answer_whole(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Answer with these and a ``content-length``, unless that must wait or is no such simple case: then nothing is done and
+        it is ``False``. Raises ``RuntimeError`` for a header with a line break."""
+        return False
+
+
 async def send_whole(send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
     """A whole answer; ``content-length`` is added."""
+    owner = getattr(send, "__self__", None)
+    if isinstance(owner, AnswersWhole) and owner.answer_whole(status, headers, body):
+        return
     full = [*headers, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": full})
     await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,373 @@
+"""A connection of the HTTP server.
+
+Uvicorn listens, starts and stops; a connection, from its bytes to ASGI and back, is ours, for what uvicorn's lacks:
+
+* A client that does not finish its headers, or does not begin its body, within ``header_timeout_s`` is answered 408 and
+  closed (uvicorn waits for ever). One sweep a second looks at all connections; a timer for each request would cost more.
+* A client that leaves its answer unread for ``unread_timeout_s`` is cut off, and what is done for it ends (uvicorn waits for
+  ever). The same sweep sees to it.
+* Headers are bounded, and so are the requests that may wait behind one another.
+* Nothing is done for a request that most have no need of: no timer, no event, no URL taken apart that is plain.
+* When a client goes away its request's task is cancelled, and with it the call to the provider.
+* What is no HTTP gets the same problem document as every other error. A wish to upgrade is passed over (RFC 9110, 7.8).
+"""
+
+import asyncio
+from array import array
+from collections import deque
+from fcntl import ioctl
+from termios import TIOCOUTQ
+from typing import Any, Final
+from urllib.parse import unquote
+
+import httptools
+import structlog
+from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
+from uvicorn.server import ServerState
+
+from samovar.app.answering import STATUS_LINE, Exchange
+from samovar.app.http import SECURITY_HEADERS
+from samovar.app.problems import MEDIA_TYPE, problem
+from samovar.kernel.errors import BodyTooSlow, Malformed, SamovarError
+from samovar.ports.asgi import Scope
+
+log = structlog.get_logger()
+
+MAX_HEAD_BYTES: Final = 64 * 1024
+_MAX_PIPELINED: Final = 16
+_SWEEP_EVERY_S: Final = 1.0
+_SWEEPING: Final = "samovar_sweeping"
+_TASK: Final = "request"
+_ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
+_PLAIN: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~/"
+"""A target of these alone is its own path: nothing in it is encoded, and it has no query."""
+_MAX_PLAIN_BYTES: Final = 4_096
+_FIXED: Final = b"".join(
+    b"%s: %s\r\n" % pair for pair in (*SECURITY_HEADERS, (b"content-type", MEDIA_TYPE), (b"connection", b"close"))
+)
+
+
+class HeadersTooLarge(SamovarError):
+    """More request line and headers than anybody needs."""
+
+    code = "headers_too_large"
+    status = 431
+    title = "Headers too large"
+
+
+class SamovarProtocol(asyncio.Protocol):
+    """One connection. Uvicorn's server makes it and asks it to shut down."""
+
+    waiting_since: float | None = None
+    """Since when a request's headers, or the first byte of its body, are awaited."""
+    idle_since: float | None = None
+    """Since when there is nothing to do: all that was asked is answered."""
+    _unread_bytes = 0
+    _unread_since = 0.0
+    _in_head = True
+    _head_bytes = 0
+    _is_deaf = False
+    _url = b""
+    _expects_continue = False
+    _newest: Exchange | None = None
+    """The request that was begun last; it may wait for those before it."""
+    _running: Exchange | None = None
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        header_timeout_s: float,
+        unread_timeout_s: float,
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.loop = _loop or asyncio.get_running_loop()
+        self._now = self.loop.time
+        self._app = config.loaded_app
+        self._keep_alive_s = config.timeout_keep_alive
+        self._app_state = app_state
+        self.header_timeout_s = header_timeout_s
+        self.unread_timeout_s = unread_timeout_s
+        self.server_state = server_state
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._pipeline: deque[Exchange] = deque()
+        self._parser = httptools.HttpRequestParser(self)
+        # What is sent after a request that is to be the last is not read, and is no fault.
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+
+    # --- for the event loop
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        if _SWEEPING not in vars(self.server_state):
+            vars(self.server_state)[_SWEEPING] = True
+            self.loop.call_later(_SWEEP_EVERY_S, _sweep, self.loop, self.server_state)
+        self.server_state.connections.add(self)  # type: ignore[arg-type]
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self._scheme = "https" if is_ssl(transport) else "http"
+        self._server = get_local_addr(transport)
+        self._client = get_remote_addr(transport)
+        self.waiting_since = self._now()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.server_state.connections.discard(self)
+        newest = self._newest
+        self._abandon()
+        if newest is not None and not newest.response_complete:
+            newest.disconnected = True
+            newest.tell()
+        self.flow.resume_writing()
+        if exc is None:
+            self.transport.close()
+        # The parser and the last request hold the connection, which holds them: this lets all go without the collector.
+        del self._parser
+        self._newest = None
+
+    def pause_writing(self) -> None:
+        self.flow.pause_writing()
+
+    def resume_writing(self) -> None:
+        self.flow.resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_deaf:
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # The request itself was read whole. The parser reads no more, so its answer is the connection's last.
+            self._finish_what_runs()
+        except httptools.HttpParserError:
+            self.refuse(Malformed("what arrived is not HTTP/1.1"))
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self.refuse(HeadersTooLarge(f"the request's headers pass {MAX_HEAD_BYTES} bytes"))
+
+    # --- for the parser
+
+    def on_message_begin(self) -> None:
+        self._in_head, self._head_bytes = True, 0
+        self._url = b""
+        self._headers = []
+        self._expects_continue = False
+        self.idle_since = None
+        if self.waiting_since is None:
+            self.waiting_since = self._now()
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self._expects_continue = True
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        # From now on the first byte of the body is awaited; a request without one is complete in the same breath.
+        self.waiting_since = self._now()
+        version = self._parser.get_http_version()
+        path, raw_path, query = _target(self._url)
+        scope: Scope = {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": version,
+            "server": self._server,
+            "client": self._client,
+            "scheme": self._scheme,
+            "root_path": "",
+            "headers": self._headers,
+            "state": self._app_state.copy(),
+            "method": self._parser.get_method().decode("ascii"),
+            "path": path,
+            "raw_path": raw_path,
+            "query_string": query,
+        }
+        before, self._newest = (
+            self._newest,
+            Exchange(
+                self,
+                scope,
+                keep_alive=version != "1.0" and self._parser.should_keep_alive(),
+                owes_continue=self._expects_continue,
+            ),
+        )
+        if before is None or before.response_complete:
+            self._start(self._newest)
+            return
+        self._pipeline.appendleft(self._newest)
+        if len(self._pipeline) > _MAX_PIPELINED:
+            self.flow.pause_reading()
+        else:
+            # While we do not read we do not notice a client that leaves.
+            self.flow.resume_reading()
+
+    def on_body(self, body: bytes) -> None:
+        self.waiting_since = None
+        if self._newest is not None and not self._newest.response_complete:
+            self._newest.arrived(body)
+
+    def on_message_complete(self) -> None:
+        self.waiting_since = None
+        if self._newest is not None and not self._newest.response_complete:
+            self._newest.more_body = False
+            self._newest.tell()
+
+    # --- for the server, the requests and the sweep
+
+    def shutdown(self) -> None:
+        """End with the answer that is under way, or at once."""
+        if self._newest is None or self._newest.response_complete:
+            self.transport.close()
+        else:
+            self._newest.keep_alive = False
+
+    def completed(self) -> None:
+        """See :class:`samovar.app.answering.Host`."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self._pipeline:
+            self._start(self._pipeline.pop())
+        else:
+            self.idle_since = self._now()
+
+    def _start(self, exchange: Exchange) -> None:
+        self._running = exchange
+        # Named, because asyncio would write out a number for the name; made here, because uvloop names it afterwards.
+        exchange.task = task = asyncio.Task(self._serve(exchange), loop=self.loop, name=_TASK)
+        self.server_state.tasks.add(task)
+
+    async def _serve(self, exchange: Exchange) -> None:
+        try:
+            await self._app(exchange.scope, exchange.receive, exchange.send)
+        except Exception:  # edge: whatever came this far is a defect; the connection ends, the process goes on
+            log.exception("request failed", path=exchange.scope["path"])
+        finally:
+            # Not by a callback of the task, which costs a turn of the loop.
+            self.server_state.tasks.discard(exchange.task)
+        if not exchange.response_started and not exchange.disconnected:
+            exchange.response_complete = True
+            self._write(SamovarError("an internal error; the log has it"))
+        elif not exchange.response_complete:
+            self.transport.close()
+
+    def is_idle_too_long(self, now: float) -> bool:
+        """Whether the next request has not begun for so long that it will hardly come."""
+        return self.idle_since is not None and now - self.idle_since > self._keep_alive_s
+
+    def leaves_unread(self, now: float) -> bool:
+        """Whether nothing of a full (or last) buffer was taken off it for too long. Any byte taken begins the wait anew: a
+        slow reader is none that has stopped."""
+        # Only while nothing is written does a buffer that does not shrink mean that nobody reads.
+        is_still = self.flow.write_paused or self.transport.is_closing()
+        waiting = _unread(self.transport) if is_still else 0
+        if not waiting or not self._unread_bytes or waiting < self._unread_bytes:
+            self._unread_bytes, self._unread_since = waiting, now
+        return waiting > 0 and now - self._unread_since > self.unread_timeout_s
+
+    def cut_off(self) -> None:
+        """Give the client up, and what is done for it."""
+        log.info("a client left its answer unread and is cut off", unread_bytes=self._unread_bytes)
+        self._abandon()
+        self.transport.abort()
+
+    def late(self) -> None:
+        """The wait passed its bound."""
+        self.waiting_since = None
+        what = "headers" if self._in_head else "body"
+        self.refuse(BodyTooSlow(f"the request's {what} did not arrive within {self.header_timeout_s:g} s"))
+
+    def refuse(self, error: SamovarError) -> None:
+        """Answer what never became a whole request, and close. An answer under way to an earlier one is finished first."""
+        if self.transport.is_closing():
+            return
+        running = self._running
+        if running is not None and not running.response_complete:
+            if not running.more_body:
+                self._finish_what_runs()
+                return
+            begun = running.response_started
+            self._abandon()
+            if begun:
+                self.transport.close()
+                return
+        self._write(error)
+
+    def _write(self, error: SamovarError) -> None:
+        """The error as the last answer of the connection."""
+        status, body = problem(error, "")
+        self.transport.write(b"%s\r\n%scontent-length: %d\r\n\r\n%s" % (STATUS_LINE[status], _FIXED, len(body), body))
+        self.transport.close()
+
+    def _finish_what_runs(self) -> None:
+        """Hear nothing more; what was asked before is answered, and the last answer closes the connection."""
+        self._is_deaf = True
+        self.waiting_since = None
+        last = self._newest
+        # One that was begun by what we could not read waits for a body that never comes.
+        while self._pipeline and self._pipeline[0].more_body:
+            self._pipeline.popleft()
+            last = self._pipeline[0] if self._pipeline else self._running
+        if last is None or last.response_complete:
+            self.transport.close()
+        else:
+            last.keep_alive = False
+
+    def _abandon(self) -> None:
+        """Nobody waits for the answer any more."""
+        self._pipeline.clear()
+        running, self._running = self._running, None
+        if running is not None and not running.response_complete and running.task is not None:
+            running.disconnected = True
+            # A task that was never run does not run its end either.
+            running.task.add_done_callback(self.server_state.tasks.discard)
+            running.task.cancel()
+
+
+def _unread(transport: asyncio.Transport) -> int:
+    """Bytes that the client has not taken: ours, and those that the system holds for it."""
+    ours = transport.get_write_buffer_size()
+    if not ours:
+        return 0
+    held = array("i", [0])
+    try:
+        ioctl(transport.get_extra_info("socket").fileno(), TIOCOUTQ, held)
+    except (OSError, ValueError):
+        # Gone in this moment, or a system that does not tell.
+        return ours
+    return ours + held[0]
+
+
+def _target(url: bytes) -> tuple[str, bytes, bytes]:
+    """The path, as text and as it came, and the query. Raises ``HttpParserError`` for what is no URL."""
+    if url.startswith(b"/") and len(url) <= _MAX_PLAIN_BYTES and not url.translate(None, _PLAIN):
+        return url.decode("ascii"), url, b""
+    parts = httptools.parse_url(url)
+    return unquote(parts.path.decode("ascii")), parts.path, parts.query or b""
+
+
+def _sweep(loop: asyncio.AbstractEventLoop, state: ServerState) -> None:
+    """Refuse the late and cut off those who do not read; once a second while there is any connection."""
+    now = loop.time()
+    for connection in list(state.connections):
+        if isinstance(connection, SamovarProtocol):
+            since = connection.waiting_since
+            if since is not None and now - since > connection.header_timeout_s:
+                connection.late()
+            if connection.leaves_unread(now):
+                connection.cut_off()
+            if connection.is_idle_too_long(now):
+                connection.transport.close()
+    if state.connections:
+        loop.call_later(_SWEEP_EVERY_S, _sweep, loop, state)
+    else:
+        del vars(state)[_SWEEPING]
