@@ -46,6 +46,8 @@ _NOT_SIGNED_IN: Final = 401
 _STRANGERS: Final = frozenset({401, 429})
 _UNMATCHED: Final = "unmatched"
 _ROUTE_OF: Final = "samovar.route"
+_TURNED_AWAY: Final = "samovar.turned_away"
+"""Stands in the scope of a request that was refused for its address alone."""
 _PROBES: Final = frozenset({"/healthz", "/health", "/health/live", "/ready", "/health/ready", "/metrics"})
 _MAX_PATH_CHARS: Final = 512
 
@@ -150,12 +152,14 @@ class Edge:
             believe(scope, self._trusted)
         status = CLIENT_GONE
         try:
-            status = await self._watched(scope, receive, send)
-            if status == _NOT_SIGNED_IN and self._strangers is not None:
-                self._strangers.refused(scope)
+            status = await self._begin(scope, receive, send)
+            if status in _STRANGERS:
+                await self._heed(status, scope)
         except asyncio.CancelledError:
             # The server cancels a request whose client left. The task ends here either way.
             pass
+        except Exception as error:  # noqa: BLE001  # edge: a defect of ours must be answered and seen
+            status = await self._failed(error, scope, send)
         finally:
             seconds = self._clock.monotonic() - started
             self._meter.ended(scope["method"], _template(scope), status, seconds)
@@ -163,40 +167,43 @@ class Edge:
                 _log(scope, status, seconds)
         return None
 
-    async def _watched(self, scope: Scope, receive: Receive, send: Send) -> int:
-        """Answer, but for an address that is shut out; one that is refused here may become such."""
+    def _begin(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[int]:
+        """Find who answers. No coroutine itself: each of them would be passed at every wait of every request."""
         doorman, client = self._doorman, scope.get("client")
         # Probes are answered to all: a proxy that is shut out for what its clients did must not seem to have lost us.
-        if doorman is None or client is None or scope["path"] in _PROBES:
-            return await self._answered(scope, receive, send)
-        refusal = doorman.refusal(client[0])
-        if refusal is not None:
-            method, path = scope["method"], scope["path"]
-            if (method, path) not in self._exact and self._below(method, path) is None:
-                return await self._control.refuse(refusal, scope, send)
-            # A vendor's surface says it in the vendor's shape.
-            scope[REFUSAL] = refusal
-        status = await self._answered(scope, receive, send)
-        if status in _STRANGERS and SIGNED_IN not in scope:
-            await doorman.refused(client[0])
-        return status
-
-    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> int:
+        if doorman is not None and client is not None and scope["path"] not in _PROBES:
+            refusal = doorman.refusal(client[0])
+            if refusal is not None:
+                method, path = scope["method"], scope["path"]
+                if (method, path) not in self._exact and self._below(method, path) is None:
+                    scope[_TURNED_AWAY] = True
+                    return self._control.refuse(refusal, scope, send)
+                # A vendor's surface says it in the vendor's shape.
+                scope[REFUSAL] = refusal
         origin = None
         for name, value in scope["headers"]:
             if name == b"origin":
                 origin = value
+        if origin is None:
+            return self._routed(scope, receive, send)
+        return self._shared(origin, scope, receive, send)
+
+    async def _heed(self, status: int, scope: Scope) -> None:
+        """An address that is refused may come to be shut out."""
+        doorman, client = self._doorman, scope.get("client")
+        is_free = _TURNED_AWAY in scope or SIGNED_IN in scope or scope["path"] in _PROBES
+        if doorman is not None and client is not None and not is_free:
+            await doorman.refused(client[0])
+        if status == _NOT_SIGNED_IN and self._strangers is not None:
+            self._strangers.refused(scope)
+
+    async def _failed(self, error: Exception, scope: Scope, send: Send) -> int:
+        log.error("unexpected error", request_id=scope.get(REQUEST_ID), path=_path(scope), exc_info=error)
         try:
-            if origin is None:
-                return await self._routed(scope, receive, send)
-            return await self._shared(origin, scope, receive, send)
-        except Exception as error:  # edge: a defect of ours must be answered and seen
-            log.exception("unexpected error", request_id=scope.get(REQUEST_ID), path=_path(scope))
-            try:
-                return await self._control.refuse(SamovarError(UNEXPECTED), scope, send)
-            except RuntimeError:
-                # The answer had begun: raised again, the server cuts it off, so that nobody takes it for whole.
-                raise error from None
+            return await self._control.refuse(SamovarError(UNEXPECTED), scope, send)
+        except RuntimeError:
+            # The answer had begun: raised again, the server cuts it off, so that nobody takes it for whole.
+            raise error from None
 
     def _routed(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[int]:
         method, path = scope["method"], scope["path"]
