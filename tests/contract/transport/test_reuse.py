@@ -77,6 +77,23 @@ async def test_what_comes_after_an_answer_is_never_taken_for_the_next(transport:
         assert server.connections == 2
 
 
+async def test_a_trailer_of_one_answer_is_no_header_of_the_next(transport: Transport) -> None:
+    answers = iter([EVENTS + chunk(b"x") + b"0\r\nx-told: late\r\n\r\n", OK, OK])
+
+    async def script(peer: Peer) -> None:
+        for answer in answers:
+            await peer.request()
+            await peer.say(answer)
+        await peer.gone()
+
+    async with scripted(script) as server:
+        for expected in (b"x", b"ok", b"ok"):
+            async with transport.send(post(server.port), timeouts=QUICK) as answer:
+                assert (answer.header("x-told"), await answer.read(max_bytes=100)) == (None, expected)
+            await asyncio.sleep(0.02)
+        assert server.connections == 1
+
+
 async def test_a_connection_that_the_server_closed_meanwhile_is_replaced(transport: Transport) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()

@@ -32,7 +32,6 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_barren_bytes",
         "_blocks",
-        "_framed",
         "_is_paused",
         "_keeps",
         "_loop",
@@ -58,18 +57,25 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self.is_closed = False
         self.round_trip_s = 0.0
+        self.complete = False
+        self.headers: list[tuple[bytes, bytes]] = []
         self._reset()
 
     def _reset(self) -> None:
-        # A parser of its own for each answer: what a broken one left behind cannot reach the next.
-        self._parser = httptools.HttpResponseParser(self)
+        # What an answer left in the parser must not reach the next: only one that was whole, without chunks (their trailers),
+        # leaves nothing.
+        is_clean = self.complete
+        for name, _ in self.headers:
+            if name == b"transfer-encoding":
+                is_clean = False
+        if not is_clean:
+            self._parser = httptools.HttpResponseParser(self)
         self._blocks: list[bytes] = []
         self._pending_bytes = 0
         self._barren_bytes = 0
         self._is_paused = False
-        self._framed = False
         self._keeps = False
-        self.headers: list[tuple[bytes, bytes]] = []
+        self.headers = []
         self.status = 0
         self.has_headers = False
         self.complete = False
@@ -87,13 +93,11 @@ class Connection(asyncio.Protocol):
             return
         self._transport.write(request)
 
-    async def wait(self, watch: Watch) -> None:
-        """Until something has changed: headers, bytes, the end, a failure. Raises ``UpstreamTimeout`` when ``watch`` says so."""
-        self._waiter = watch.waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = watch.waiter = None
+    def change(self, watch: Watch) -> asyncio.Future[None]:
+        """To be awaited until something has changed: headers, bytes, the end, a failure. Raises ``UpstreamTimeout`` when
+        ``watch`` says so."""
+        waiter = self._waiter = watch.waiter = self._loop.create_future()
+        return waiter
 
     def take(self) -> bytes:
         """What has come of the body since the last time, perhaps nothing."""
@@ -161,7 +165,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_closed = True
         if not self.complete:
-            if self.has_headers and not self._framed and exc is None and self.failure is None:
+            if self.has_headers and not self._is_framed() and exc is None and self.failure is None:
                 # Neither length nor chunks: the answer ends with the connection (RFC 9112, 6.3).
                 self.complete = True
             else:
@@ -192,12 +196,7 @@ class Connection(asyncio.Protocol):
         self.status = status
         self.has_headers = True
         # Asked now: once the message is complete the parser has forgotten.
-        self._keeps = bool(self._parser.should_keep_alive())
-        for name, value in self.headers:
-            if name == b"content-length":
-                self._framed = True
-            elif name == b"transfer-encoding":
-                self._framed = value.lower().rpartition(b",")[2].strip() == b"chunked"
+        self._keeps = self._parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
         self._blocks.append(body)
@@ -209,6 +208,16 @@ class Connection(asyncio.Protocol):
             self.complete = True
         else:
             self.headers = []  # of a 1xx: the answer is yet to come
+
+    def _is_framed(self) -> bool:
+        """Whether the answer said where it ends."""
+        framed = False
+        for name, value in self.headers:
+            if name == b"content-length":
+                framed = True
+            elif name == b"transfer-encoding":
+                framed = value.lower().rpartition(b",")[2].strip() == b"chunked"
+        return framed
 
     def _stop(self) -> None:
         if self.complete:

@@ -30,12 +30,23 @@ class Http1Exchange:
         loop = self._loop = asyncio.get_running_loop()
         watch = self._watch = self._watchman.begin(loop, total_s=self._timeouts.total_s)
         try:
-            connection = self._pool.reuse(loop.time())
-            if connection is None or not await self._served(connection, watch):
-                connection = await self._connect(watch)
-                await self._headers(connection, watch)
-            if connection.failure is not None and not connection.has_headers:
-                raise connection.failure
+            connection = self._connection = self._pool.reuse(loop.time())
+            may_be_stale = connection is not None
+            while True:
+                if connection is None:
+                    connection = self._connection = await self._connect(watch)
+                sent_at = loop.time()
+                watch.arm("first byte", self._timeouts.first_byte_s)
+                connection.send(self._request)
+                while not connection.has_headers and connection.failure is None:
+                    await connection.change(watch)
+                watch.pause()
+                if connection.failure is None or connection.has_headers:
+                    break
+                if not may_be_stale or not _was_stale(connection, loop.time() - sent_at):
+                    raise connection.failure
+                self._drop()
+                connection, may_be_stale = None, False
         except BaseException:
             watch.stop()
             self._drop()
@@ -60,16 +71,19 @@ class Http1Exchange:
 
     async def read(self, *, max_bytes: int) -> bytes:
         """See :class:`samovar.ports.transport.HttpAnswer`."""
+        connection = self._connection
+        assert connection is not None
         blocks: list[bytes] = []
         size = 0
         while True:
-            block = await self._next()
-            if not block:
-                return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+            block = connection.take()
             size += len(block)
             if size > max_bytes:
                 raise AnswerTooLarge(f"the provider's answer is larger than {max_bytes} bytes")
             blocks.append(block)
+            if connection.complete:
+                return block if len(blocks) == 1 else b"".join(blocks)
+            await self._more(connection)
 
     async def blocks(self) -> AsyncIterator[bytes]:
         """See :class:`samovar.ports.transport.HttpAnswer`."""
@@ -79,31 +93,9 @@ class Http1Exchange:
     async def _connect(self, watch: Watch) -> Connection:
         try:
             async with asyncio.timeout(min(self._timeouts.connect_s, watch.left_s)):
-                self._connection = await self._pool.connect(self._loop)
+                return await self._pool.connect(self._loop)
         except TimeoutError as error:
             raise ConnectTimeout("the provider took too long (connect)") from error
-        return self._connection
-
-    async def _served(self, connection: Connection, watch: Watch) -> bool:
-        """Whether a reused connection was good. ``False``: the provider closed it before our request got there, so that the
-        request may go out again. A close that had begun by then reaches us within a round trip, and before any byte of an
-        answer; a later one may be a provider that died of our request."""
-        self._connection = connection
-        sent_at = self._loop.time()
-        await self._headers(connection, watch)
-        if connection.failure is None or connection.saw_bytes:
-            return True
-        if self._loop.time() - sent_at > min(max(2 * connection.round_trip_s, _STALE_FLOOR_S), _STALE_CEILING_S):
-            return True
-        self._drop()
-        return False
-
-    async def _headers(self, connection: Connection, watch: Watch) -> None:
-        watch.arm("first byte", self._timeouts.first_byte_s)
-        connection.send(self._request)
-        while not connection.has_headers and connection.failure is None:
-            await connection.wait(watch)
-        watch.pause()
 
     async def _next(self) -> bytes:
         """More of the body; empty at its end."""
@@ -115,13 +107,26 @@ class Http1Exchange:
                 return block
             if connection.complete:
                 return b""
-            if connection.failure is not None:
-                raise connection.failure
-            self._watch.arm("idle", self._timeouts.idle_s)
-            await connection.wait(self._watch)
-            self._watch.pause()
+            await self._more(connection)
+
+    async def _more(self, connection: Connection) -> None:
+        """Until more has come, or the end."""
+        if connection.failure is not None:
+            raise connection.failure
+        self._watch.arm("idle", self._timeouts.idle_s)
+        await connection.change(self._watch)
+        self._watch.pause()
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             self._pool.drop(connection)
+
+
+def _was_stale(connection: Connection, waited_s: float) -> bool:
+    """Whether a reused connection was closed by the provider before our request got there, so that the request may go out
+    again. A close that had begun by then reaches us within a round trip, and before any byte of an answer; a later one may be a
+    provider that died of our request."""
+    return not connection.saw_bytes and waited_s <= min(
+        max(2 * connection.round_trip_s, _STALE_FLOOR_S), _STALE_CEILING_S
+    )

@@ -50,7 +50,7 @@ def head_of(method: str, parts: SplitResult) -> bytes:
 def bytes_of(head: bytes, request: HttpRequest) -> bytes:
     """The whole request. Raises :class:`ConnectFailed` for a header that is none."""
     try:
-        headers = "".join([f"{name}: {value}\r\n" for name, value in request.headers]).encode("latin-1")
+        headers = "\r\n".join((*map(": ".join, request.headers), "")).encode("latin-1")
     except UnicodeEncodeError as error:
         raise NotCalled("a header for the provider holds a character that none may") from error
     if headers.translate(None, _PRINTABLE) != b"\r\n" * len(request.headers):
