@@ -126,8 +126,7 @@ async def test_a_call_cancelled_in_mid_statement_lets_the_next_write_at_once(db:
         await asyncio.sleep(0.0007 * turn)
         task.cancel()
         await asyncio.wait([task])
-        # As whoever logs an error keeps it, and with it all that was under way.
-        kept.append(task)
+        kept.append(task)  # as whoever logs an error keeps it, and with it all that was under way
         async with asyncio.timeout(5):
             await put(db, id=f"after {turn}", cups=turn)
     assert (await cups(db) or 0) % 2 == 0

@@ -15,9 +15,12 @@ _DECIMAL: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
 
 def credits_text(nano_usd: int) -> str:
     """``12_345_678`` nano-dollars as credits, exact and without trailing zeros: ``"1.2345678"``."""
+    # A fixed width, which is parsed once: each gateway call asks.
+    if 0 < nano_usd < NANO_USD_PER_CREDIT:
+        return ("0.%07d" % nano_usd).rstrip("0")  # noqa: UP031  # as above
     sign = "-" if nano_usd < 0 else ""
     whole, rest = divmod(abs(nano_usd), NANO_USD_PER_CREDIT)
-    return f"{sign}{whole}.{rest:0{_PLACES}d}".rstrip("0").rstrip(".") if rest else f"{sign}{whole}"
+    return f"{sign}{whole}.{rest:0{_PLACES}d}".rstrip("0") if rest else f"{sign}{whole}"
 
 
 def is_decimal(text: str) -> bool:

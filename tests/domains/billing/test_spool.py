@@ -5,13 +5,15 @@ import os
 import resource
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from samovar.domains.billing.errors import SpoolFull
 from samovar.domains.billing.model.ledger import Mark
-from samovar.domains.billing.model.records import Intent, Outcome, Record, framed, scan
+from samovar.domains.billing.model.records import NO_MEMO, Intent, Outcome, Record, framed, scan, settled
 from samovar.domains.billing.service.money.replay import Reader
 from samovar.domains.billing.service.money.segment import Segment
 from samovar.domains.billing.service.money.spool import Spool, Sync, lock_folder, segment_path, segments_of
@@ -36,7 +38,7 @@ OUTCOMES = st.builds(
     kind=st.sampled_from(["reported", "estimated", "released"]),
     source=TEXTS,
     mark=st.none() | st.sampled_from(Mark),
-    memo=st.none() | TEXTS,
+    memo=st.just(NO_MEMO) | TEXTS.map(lambda text: Raw(msgspec.json.encode({"model": text}))),
 )
 RECORDS = st.lists(INTENTS | OUTCOMES, max_size=6)
 
@@ -46,7 +48,7 @@ def intent(call_id: str, hold: int = 100) -> Intent:
 
 
 def outcome(call_id: str, cost: int = 7) -> Outcome:
-    return Outcome(call_id, cost, "reported", "test", None, None)
+    return Outcome(call_id, cost, "reported", "test", None, NO_MEMO)
 
 
 def spool_in(root: Path, name: str = "proc_1", *, sync: Sync = "interval", **bounds: int) -> Spool:
@@ -99,9 +101,19 @@ def test_a_damaged_byte_is_never_taken_for_another_record(records: list[Record],
 
 def test_a_nul_that_a_vendor_sent_does_not_stand_in_the_way() -> None:
     # PostgreSQL's text holds none.
-    ((record, _),) = scan(framed(Outcome("call_1", 1, "reported", "a\0b", None, '{"model": "\0"}')))
+    ((record, _),) = scan(framed(Outcome("call_1", 1, "reported", "a\0b", None, Raw(b'{"model":"\\u0000"}'))))
     assert isinstance(record, Outcome)
-    assert (record.source, record.memo) == ("a\ufffdb", '{"model": "\ufffd"}')
+    assert (record.source, record.memo) == ("a\ufffdb", Raw(b'{"model":"\\ufffd"}'))
+
+
+def test_a_memo_that_an_older_version_noted_as_text_is_read_as_well() -> None:
+    noted, memo = Outcome("call_1", 1, "reported", "test", None, NO_MEMO), '{"model":"m"}'
+    for kept in (Raw(memo.encode()), Raw(msgspec.json.encode(memo)), NO_MEMO):
+        ((record, _),) = scan(framed(msgspec.structs.replace(noted, memo=kept)))
+        assert isinstance(record, Outcome)
+        charged = settled(intent("call_1"), record)
+        assert charged is not None
+        assert charged.memo == (None if kept is NO_MEMO else memo)
 
 
 async def test_a_call_without_an_outcome_is_found_at_its_hold(tmp_path: Path) -> None:
@@ -109,7 +121,7 @@ async def test_a_call_without_an_outcome_is_found_at_its_hold(tmp_path: Path) ->
     for call in ("call_1", "call_2", "call_3"):
         spool.intend(intent(call))
     spool.conclude(intent("call_1"), outcome("call_1"))
-    spool.conclude(intent("call_2"), Outcome("call_2", 0, "released", "", None, None))
+    spool.conclude(intent("call_2"), Outcome("call_2", 0, "released", "", None, NO_MEMO))
     assert read_all(spool.folder) == ({"call_1": 7}, {"call_3": 100})
     await spool.close(delete=False)
 
@@ -202,7 +214,7 @@ async def test_an_outcome_that_the_disk_did_not_take_is_written_when_it_does(tmp
 async def test_a_memo_that_is_too_long_does_not_cost_the_charge(tmp_path: Path) -> None:
     spool = spool_in(tmp_path)
     spool.intend(intent("call_1"))
-    spool.conclude(intent("call_1"), Outcome("call_1", 9, "reported", "test", None, "x" * 10**6))
+    spool.conclude(intent("call_1"), Outcome("call_1", 9, "reported", "test", None, Raw(b'"' + b"x" * 10**6 + b'"')))
     assert read_all(spool.folder) == ({"call_1": 9}, {})
     await spool.close(delete=False)
 

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from samovar.domains.billing.model.prices import Charge, charge_lines, rounded
+from samovar.domains.billing.model.prices import Charge, charge_lines, nano_usd_of
 from samovar.domains.catalog.model import Rates
 from samovar.ports.llm import Usage
 
@@ -25,7 +25,7 @@ _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(Memo)
 
 
-def memo_of(charge: Charge, usage: Usage | None, *, model: str, provider: str, prices: str) -> str:
+def memo_of(charge: Charge, usage: Usage | None, *, model: str, provider: str, prices: str) -> bytes:
     """The memo of a charge, as JSON."""
     memo = Memo(
         model=model,
@@ -35,7 +35,7 @@ def memo_of(charge: Charge, usage: Usage | None, *, model: str, provider: str, p
         rates=charge.rates,
         computed_nano_usd=charge.computed_nano_usd,
     )
-    return _encoder.encode(memo).decode()
+    return _encoder.encode(memo)
 
 
 def recomputed(memo: str) -> int | None:
@@ -44,6 +44,4 @@ def recomputed(memo: str) -> int | None:
     read = _decoder.decode(memo)
     if read.usage is None or read.rates is None:
         return None
-    lines = charge_lines(read.usage, read.rates)
-    femto = [line.femto_usd for line in lines if line.femto_usd is not None]
-    return rounded(sum(femto)) if len(femto) == len(lines) else None
+    return nano_usd_of(charge_lines(read.usage, read.rates))

@@ -6,8 +6,9 @@ order of any two charges, and at half a nano-dollar (a 20,000,000th of a credit)
 a cleverer rule. Nothing is a float.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -34,7 +35,7 @@ Kind: TypeAlias = Literal[
 ]
 
 
-class Line(NamedTuple):
+class Line(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """``quantity`` tokens (requests, searches) of one kind, none of them in another line. ``femto_usd`` is ``None`` where
     the card has no price for them."""
 
@@ -96,9 +97,17 @@ def _computed(usage: Usage, card: PriceCard | None, at: datetime) -> Charge:
         return Charge(nano_usd=None, source=UNKNOWN, estimated=usage.estimated)
     rates = card.rates(input_tokens=usage.input_tokens, at=at, service_tier=usage.service_tier)
     lines = charge_lines(usage, rates)
-    femto = [line.femto_usd for line in lines if line.femto_usd is not None]
-    nano_usd = rounded(sum(femto)) if len(femto) == len(lines) else None
-    return Charge(nano_usd=nano_usd, source=card.source, lines=lines, estimated=usage.estimated, rates=rates)
+    return Charge(nano_usd=nano_usd_of(lines), source=card.source, lines=lines, estimated=usage.estimated, rates=rates)
+
+
+def nano_usd_of(lines: Sequence[Line]) -> int | None:
+    """What lines cost together, rounded once, half up; ``None`` where one of them has no price."""
+    femto_usd = 0
+    for line in lines:
+        if line.femto_usd is None:
+            return None
+        femto_usd += line.femto_usd
+    return rounded(femto_usd)
 
 
 def rounded(femto_usd: int) -> int:
@@ -139,7 +148,8 @@ def _input_lines(usage: Usage, rates: Rates, lines: list[Line]) -> None:
         left = _take(lines, "audio_input", usage.audio_input_tokens, left, _first(rates.audio_input, base))
     if usage.image_input_tokens > 0:
         left = _take(lines, "image_input", usage.image_input_tokens, left, _first(rates.image_input, base))
-    _take(lines, "input", left, left, base)
+    if left > 0:
+        lines.append(Line("input", left, None if base is None else left * base))
 
 
 def _output_lines(usage: Usage, rates: Rates, lines: list[Line]) -> None:
@@ -153,7 +163,8 @@ def _output_lines(usage: Usage, rates: Rates, lines: list[Line]) -> None:
         left = _take(lines, "audio_output", usage.audio_output_tokens, left, _first(rates.audio_output, base))
     if usage.image_output_tokens > 0:
         left = _take(lines, "image_output", usage.image_output_tokens, left, _first(rates.image_output, base))
-    _take(lines, "output", left, left, base)
+    if left > 0:
+        lines.append(Line("output", left, None if base is None else left * base))
 
 
 def _take(lines: list[Line], kind: Kind, count: int, left: int, each: int | None) -> int:

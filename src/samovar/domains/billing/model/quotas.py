@@ -127,7 +127,14 @@ class Bucket:
 
     def remaining(self, now: float) -> int:
         """What could be taken now."""
-        return max(0, math.floor(self.capacity - self._flow(now)))
+        # As :meth:`_flow`, written out: the headers of each answer ask this of each limit.
+        used = self.used
+        if now > self.at:
+            used -= (now - self.at) * self.rate
+            if used < 0.0:
+                used = 0.0
+        left = self.capacity - used
+        return int(left) if left > 0.0 else 0
 
     def wait_s(self, cost: float, now: float) -> float:
         """How long until ``cost`` could be taken; until it is full for what it never holds."""

@@ -18,6 +18,10 @@ MAX_RECORD_BYTES: Final = 256 * 1024
 OutcomeKind: TypeAlias = Literal["reported", "estimated", "released"]
 
 
+NO_MEMO: Final = msgspec.Raw(b"null")
+"""The memo of what costs nothing, or can be noted no other way."""
+
+
 class Intent(msgspec.Struct, frozen=True, array_like=True, tag="intent", gc=False):
     """A call goes out. ``at`` is microseconds since 1970, within the lease's day."""
 
@@ -32,14 +36,14 @@ class Intent(msgspec.Struct, frozen=True, array_like=True, tag="intent", gc=Fals
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True, tag="outcome", gc=False):
     """How it ended. ``released`` is a call that nobody worked on: it costs nothing and stands in no ledger. ``memo`` is
-    JSON: what the cost was computed from."""
+    JSON: what the cost was computed from; a spool of before this version has it as a string of JSON."""
 
     call_id: str
     cost_nano_usd: int
     kind: OutcomeKind
     source: str
     mark: Mark | None
-    memo: str | None
+    memo: msgspec.Raw
 
 
 Record: TypeAlias = Intent | Outcome
@@ -87,9 +91,15 @@ def settled(intent: Intent, outcome: Outcome | None) -> Settled | None:
     if outcome.kind == "released":
         return None
     estimated = outcome.kind == "estimated"
-    return _settled(
-        intent, outcome.cost_nano_usd, outcome.source, estimated=estimated, mark=outcome.mark, memo=outcome.memo
-    )
+    memo = _memo_text(outcome.memo)
+    return _settled(intent, outcome.cost_nano_usd, outcome.source, estimated=estimated, mark=outcome.mark, memo=memo)
+
+
+def _memo_text(memo: msgspec.Raw) -> str | None:
+    text = bytes(memo)
+    if text[:1] == b"{":
+        return text.decode()
+    return msgspec.json.decode(text, type=str | None)
 
 
 def _settled(

@@ -116,31 +116,30 @@ def told(trail: Trail, planned: Plan) -> list[tuple[bytes, bytes]]:
     """The ``x-samovar-*`` headers: what answered, why, at what cost, and how long we ourselves took. A cost is there
     once it is known: not at the start of a stream. ``x-samovar-estimated`` marks figures that are our guess,
     ``x-samovar-budget`` calls of a wallet whose budget is nearly spent (``warned``) or asks for cheaper models."""
-    attempt = trail.attempt
+    attempt, call, usage, cost = trail.attempt, trail.call, trail.usage, trail.cost_nano_usd
     assert attempt is not None
-    overhead_ms = trail.overhead_ms()
+    target, overhead = attempt.target, b"%.3f" % trail.overhead_ms()
     headers = [
-        (b"x-request-id", trail.call.request_id.encode()),
-        (b"traceparent", trail.call.traceparent.encode()),
-        (b"x-samovar-call-id", trail.call.id.encode()),
-        (b"x-samovar-model", attempt.target.model.id.encode()),
-        (b"x-samovar-provider", attempt.target.provider.name.encode()),
+        (b"x-request-id", call.request_id.encode()),
+        (b"traceparent", call.traceparent.encode()),
+        (b"x-samovar-call-id", call.id.encode()),
+        (b"x-samovar-model", target.model.id.encode()),
+        (b"x-samovar-provider", target.provider.name.encode()),
         (b"x-samovar-route", planned.why.encode()),
         (b"x-samovar-attempts", b"%d" % len(trail.notes)),
-        (b"x-samovar-overhead-ms", b"%.3f" % overhead_ms),
-        (b"server-timing", b"provider;dur=%.1f, samovar;dur=%.3f" % (trail.upstream_s * 1000, overhead_ms)),
+        (b"x-samovar-overhead-ms", overhead),
+        (b"server-timing", b"provider;dur=%.1f, samovar;dur=%b" % (trail.upstream_s * 1000, overhead)),
     ]
     if trail.cache:
         headers.append((b"x-cache", trail.cache.encode()))
-    if trail.cost_nano_usd == 0 or trail.usage is not None:
-        cost = trail.cost_nano_usd
+    if cost == 0 or usage is not None:
         headers.append((b"x-samovar-cost-credits", b"unknown" if cost is None else credits_text(cost).encode()))
-    if trail.is_estimate or (trail.usage is not None and trail.usage.estimated):
+    if trail.is_estimate or (usage is not None and usage.estimated):
         headers.append((b"x-samovar-estimated", b"1"))
     if trail.hold is not None and trail.hold.state is not _OK:
         headers.append((b"x-samovar-budget", trail.hold.state.name.lower().encode()))
-    if trail.call.grant is not None:
-        headers += trail.call.grant.headers()
+    if call.grant is not None:
+        headers += call.grant.headers()
     return headers
 
 

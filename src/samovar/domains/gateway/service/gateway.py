@@ -158,7 +158,9 @@ class GatewayService:
         except BaseException as error:
             await self._finish_failed(trail, error)
             raise
-        await self._finish(trail, _OK, 200, None)
+        concluding = self._ended(trail, _OK, 200, None)
+        if concluding is not None:
+            await concluding
         return Answer(body, trail, planned)
 
     async def stream(self, call: Call) -> LiveStream:
@@ -320,6 +322,14 @@ class GatewayService:
             await self._finish(trail, CallStatus.ERROR, SamovarError.status, SamovarError.code)
 
     async def _finish(self, trail: Trail, status: CallStatus, http_status: int, error_code: str | None) -> None:
+        concluding = self._ended(trail, status, http_status, error_code)
+        if concluding is not None:
+            await concluding
+
+    def _ended(
+        self, trail: Trail, status: CallStatus, http_status: int, error_code: str | None
+    ) -> Awaitable[None] | None:
+        """Account for a call. Await what comes back, if anything does, before its answer ends."""
         concluding = self._payments.conclude(trail)
         grant, usage = trail.call.grant, trail.usage
         if grant is not None:
@@ -327,8 +337,7 @@ class GatewayService:
         if status is _OK:
             self.routes.answered(trail)
         self._on_finished(trail.finished(status, http_status=http_status, error_code=error_code))
-        if concluding is not None:
-            await concluding
+        return concluding
 
 
 def _native_chars(attempt: Attempt, body: bytes) -> int:

@@ -43,12 +43,16 @@ class Payments:
         plan, bound = self._priced(trail, plan, wallet, has_output=has_output)
         call = trail.call
         principal_id = call.principal.id
-        hold = trail.hold = await self._money.hold(call.id, wallet, bound, principal_id=principal_id)
+        money = self._money
+        hold = money.take(call.id, wallet, bound, principal_id=principal_id)
+        if hold is None:
+            hold = await money.hold(call.id, wallet, bound, principal_id=principal_id)
+        trail.hold = hold
         if hold.state is _DEGRADE and not call.prefer_cheaper:
             hold.release()
             trail.call = msgspec.structs.replace(call, prefer_cheaper=True)
             plan, bound = self._priced(trail, plan_of(trail), wallet, has_output=has_output)
-            trail.hold = await self._money.hold(call.id, wallet, bound, principal_id=principal_id)
+            trail.hold = await money.hold(call.id, wallet, bound, principal_id=principal_id)
         return plan
 
     def conclude(self, trail: Trail) -> Awaitable[None] | None:
@@ -109,5 +113,7 @@ def _most_input(trail: Trail) -> int:
 
 
 def _most_output(call: Call, model: Model) -> int | None:
-    said = [most for most in (call.head.max_output_tokens, model.max_output_tokens) if most is not None]
-    return min(said) * call.head.choices if said else None
+    most, models = call.head.max_output_tokens, model.max_output_tokens
+    if most is None or (models is not None and models < most):
+        most = models
+    return None if most is None else most * call.head.choices

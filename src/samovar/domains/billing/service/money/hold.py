@@ -4,10 +4,11 @@ from collections.abc import Awaitable
 from typing import Final
 
 import msgspec
+from msgspec import Raw
 
 from samovar.domains.billing.model.ledger import Mark
 from samovar.domains.billing.model.prices import MOST_NANO_USD_A_CALL, Charge
-from samovar.domains.billing.model.records import Intent, Outcome, OutcomeKind
+from samovar.domains.billing.model.records import NO_MEMO, Intent, Outcome, OutcomeKind
 from samovar.domains.billing.model.wallets import PurseState
 from samovar.domains.billing.service.money.journal import Journal
 from samovar.domains.billing.service.money.purse import Lease, Purse
@@ -44,7 +45,7 @@ class Hold:
 
     __slots__ = ("_intent", "_journal", "_lease", "_purse", "_stage", "_tally", "state")
 
-    def __init__(self, intent: Intent, *, purse: Purse, lease: Lease, journal: Journal, tally: Tally) -> None:
+    def __init__(self, intent: Intent, purse: Purse, lease: Lease, journal: Journal, tally: Tally) -> None:
         self._intent = intent
         self._purse = purse
         self._lease = lease
@@ -77,7 +78,7 @@ class Hold:
         """Whether it was settled or released."""
         return self._stage is _ENDED
 
-    def settle(self, charge: Charge, memo: str | None = None) -> Awaitable[None] | None:
+    def settle(self, charge: Charge, memo: bytes | None = None) -> Awaitable[None] | None:
         """To be called before the answer ends. A cost that nobody knows is charged at the hold; one above the hold in full;
         both are marked. Await what comes back, if anything does."""
         if self._stage is _ENDED:
@@ -103,7 +104,7 @@ class Hold:
         return self._end(0, "released", "", None, None)
 
     def _end(
-        self, cost: int, kind: OutcomeKind, source: str, mark: Mark | None, memo: str | None
+        self, cost: int, kind: OutcomeKind, source: str, mark: Mark | None, memo: bytes | None
     ) -> Awaitable[None] | None:
         stage = self._stage
         if stage is _ENDED:
@@ -115,7 +116,8 @@ class Hold:
         self._stage = _ENDED
         cost, waiting = min(max(cost, 0), MOST_NANO_USD_A_CALL), None
         if stage is _SENT:
-            outcome = Outcome(self._intent.call_id, cost, kind, source[:64], mark, memo)
+            noted = NO_MEMO if memo is None else Raw(memo)
+            outcome = Outcome(self._intent.call_id, cost, kind, source[:64], mark, noted)
             waiting = self._journal.conclude(self._intent, outcome)
             self._lease.last_mark = self._journal.end
         if kind == "released":

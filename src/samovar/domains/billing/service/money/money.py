@@ -21,7 +21,7 @@ from samovar.domains.billing.service.money.journal import Journal
 from samovar.domains.billing.service.money.leasing import Leasing, Spender
 from samovar.domains.billing.service.money.mover import Adopter, Mover, close_leases
 from samovar.domains.billing.service.money.payers import Payers, WalletRef
-from samovar.domains.billing.service.money.purse import Purse
+from samovar.domains.billing.service.money.purse import Lease, Purse
 from samovar.domains.billing.service.money.spool import Spool, Sync
 from samovar.domains.catalog.model import PriceCard
 from samovar.kernel.errors import Unavailable
@@ -128,25 +128,48 @@ class MoneyService:
         Raises ``CreditSpent``, ``WalletGone``, ``TooManyWaiting``; ``Unavailable`` where the database must be asked and does
         not answer.
         """
+        hold = self.take(call_id, wallet, bound_nano_usd, principal_id=principal_id)
+        if hold is not None:
+            return hold
         purse = self._purses.get(wallet.id) or await self._purse(wallet)
+        bound_nano_usd = max(0, bound_nano_usd)
+        try:
+            lease = await purse.wait(bound_nano_usd)
+        except PaymentRefused:
+            self.tally.refused += 1
+            raise
+        return self._held(call_id, wallet, bound_nano_usd, principal_id, purse, lease, self._clock.now())
+
+    def take(self, call_id: str, wallet: WalletRef, bound_nano_usd: int, *, principal_id: str) -> Hold | None:
+        """As :meth:`hold` where the wallet's lease has enough, which needs no waiting and is what most calls meet; else
+        ``None``."""
+        purse = self._purses.get(wallet.id)
+        if purse is None:
+            return None
         if bound_nano_usd < 0:
             bound_nano_usd = 0
         now = self._clock.now()
-        # Straight from the lease where it has enough: most calls wait for nothing.
         lease = purse.take(bound_nano_usd, now)
         if lease is None:
-            try:
-                lease = await purse.wait(bound_nano_usd)
-            except PaymentRefused:
-                self.tally.refused += 1
-                raise
-            now = self._clock.now()
+            return None
+        return self._held(call_id, wallet, bound_nano_usd, principal_id, purse, lease, now)
+
+    def _held(
+        self,
+        call_id: str,
+        wallet: WalletRef,
+        bound_nano_usd: int,
+        principal_id: str,
+        purse: Purse,
+        lease: Lease,
+        now: datetime,
+    ) -> Hold:
         self.tally.holds += 1
         assert self._journal is not None
         intent = Intent(call_id, wallet.team_id, wallet.id, lease.id, principal_id, bound_nano_usd, lease.moment(now))
-        return Hold(intent, purse=purse, lease=lease, journal=self._journal, tally=self.tally)
+        return Hold(intent, purse, lease, self._journal, self.tally)
 
-    def memo(self, charge: Charge, usage: Usage | None, *, model: str, provider: str) -> str:
+    def memo(self, charge: Charge, usage: Usage | None, *, model: str, provider: str) -> bytes:
         """What the ledger is to remember of a charge, as JSON."""
         return memo_of(charge, usage, model=model, provider=provider, prices=self._prices)
 

@@ -55,6 +55,7 @@ class Lease:
         "free",
         "holds",
         "id",
+        "last_at",
         "last_mark",
         "takes",
         "until",
@@ -66,6 +67,7 @@ class Lease:
         self.id = grant.lease_id
         self.day = grant.day
         self.first_at = int(grant.taken_at.timestamp() * 1_000_000)
+        self.last_at = (grant.day + 1) * MICROSECONDS_A_DAY - 1
         self.until = midnight_after(grant.day)
         self.amount = grant.amount
         self.free = grant.amount
@@ -78,7 +80,7 @@ class Lease:
     def moment(self, now: datetime) -> int:
         """``now`` in microseconds since 1970, within the lease: clocks jump, and a charge belongs to its lease's day."""
         at = int(now.timestamp() * 1_000_000)
-        return min(max(at, self.first_at), (self.day + 1) * MICROSECONDS_A_DAY - 1)
+        return at if self.first_at <= at <= self.last_at else self.first_at if at < self.first_at else self.last_at
 
 
 class Purse:

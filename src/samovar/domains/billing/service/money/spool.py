@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from samovar.domains.billing.errors import SpoolFull
-from samovar.domains.billing.model.records import Intent, Outcome, framed
+from samovar.domains.billing.model.records import NO_MEMO, Intent, Outcome, framed
 from samovar.domains.billing.service.money.journal import Place
 from samovar.domains.billing.service.money.segment import Segment
 
@@ -120,7 +120,9 @@ class Spool:
             raise SpoolFull("This process is ending and takes no more calls.", headers={"Retry-After": "1"})
         if self._broken is not None:
             raise SpoolFull(f"The disk that charges are noted on failed: {self._broken}. See the log, then restart.")
-        if self.waiting_bytes >= self._max_bytes or self._late:
+        # More than is waiting, and quickly known.
+        most_bytes = self._older_bytes + self._segment.size
+        if self._late or (most_bytes >= self._max_bytes and self.waiting_bytes >= self._max_bytes):
             raise SpoolFull(
                 f"{self.waiting_bytes} bytes of charges wait for the database in {self.folder}: until it takes them, no"
                 " call that must be paid for goes out. See whether the database answers and the disk has room.",
@@ -268,9 +270,11 @@ class Spool:
                 waiter.set_result(None)
 
     def _append(self, frame: bytes) -> None:
-        if self._segment.is_full:
+        segment = self._segment
+        if segment.size >= segment.wanted_bytes:
             self._begin_segment()
-        self._segment.append(frame)
+            segment = self._segment
+        segment.append(frame)
         if not self._dirty.is_set():
             self._dirty.set()
 
@@ -325,7 +329,9 @@ def _framed(outcome: Outcome) -> bytes:
         return framed(outcome)
     except ValueError:
         # Too long, or text that is no Unicode: the memo is what a vendor sent, and the charge matters more.
-        return framed(Outcome(outcome.call_id, outcome.cost_nano_usd, outcome.kind, outcome.source, outcome.mark, None))
+        return framed(
+            Outcome(outcome.call_id, outcome.cost_nano_usd, outcome.kind, outcome.source, outcome.mark, NO_MEMO)
+        )
 
 
 def _sync_folder(folder: Path) -> None:

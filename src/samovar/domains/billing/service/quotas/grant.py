@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from samovar.domains.billing.errors import RateLimited, TargetLimited
 from samovar.domains.billing.service.quotas.gates import Gate
@@ -11,7 +13,7 @@ from samovar.domains.billing.service.quotas.meters import Meter
 from samovar.ports.clock import Clock
 
 
-class Account(NamedTuple):
+class Account(msgspec.Struct, frozen=True):
     """All that limits a caller, or a target: requests shortest window first."""
 
     caller: Caller
@@ -45,10 +47,13 @@ async def take_all(
             raise
 
 
-async def enter_all(gates: Sequence[Gate], now: float, refused: type[RateLimited] = RateLimited) -> None:
-    """Enter each, or none. Raises ``refused`` naming the gate that was full, ``QuotaUnavailable``."""
+async def enter_all(
+    gates: Sequence[Gate], now: float, refused: type[RateLimited] = RateLimited, *, start: int = 0
+) -> None:
+    """Enter each, or none; those before ``start`` were entered already. Raises ``refused`` naming the gate that was full,
+    ``QuotaUnavailable``."""
     for place, gate in enumerate(gates):
-        if gate.try_enter(now):
+        if place < start or gate.try_enter(now):
             continue
         try:
             if await gate.enter():
@@ -65,16 +70,15 @@ async def enter_all(gates: Sequence[Gate], now: float, refused: type[RateLimited
 
 def headers_of(account: Account, now: float) -> list[tuple[bytes, bytes]]:
     """``X-RateLimit-*`` of the tightest limit on requests (on tokens, where there is none on requests)."""
-    meters = account.requests or account.tokens
-    if not meters:
+    tightest, left, most = None, 0, 1
+    for meter in account.requests or account.tokens:
+        other, capacity = meter.remaining(now), meter.limit.capacity
+        if tightest is None or other * most < left * capacity:
+            tightest, left, most = meter, other, capacity
+    if tightest is None:
         return []
-    tightest, left = meters[0], meters[0].remaining(now)
-    for meter in meters[1:]:
-        other = meter.remaining(now)
-        if other * tightest.limit.capacity < left * meter.limit.capacity:
-            tightest, left = meter, other
     return [
-        (b"x-ratelimit-limit", b"%d" % tightest.limit.capacity),
+        (b"x-ratelimit-limit", b"%d" % most),
         (b"x-ratelimit-remaining", b"%d" % left),
         (b"x-ratelimit-reset", b"%d" % math.ceil(tightest.reset_s(now))),
     ]
@@ -133,12 +137,14 @@ class Grant:
         """The call used so many tokens (0: none): set right what was taken by estimate."""
         now = self._clock.monotonic()
         _correct(self._account, tokens - self._estimate, now)
-        targets = self._targets or ()
+        self._estimate = tokens
+        targets = self._targets
+        if targets is None:
+            return
         for place, (target, taken) in enumerate(targets, 1):
             # Only the last attempt can have used any, and a target may have had several.
             used = tokens if place == len(targets) and target is self._target else 0
             _correct(target, used - taken, now)
-        self._estimate = tokens
 
     def release(self) -> None:
         """The call ended, however it did. Again is harmless."""

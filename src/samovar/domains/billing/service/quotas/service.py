@@ -127,8 +127,10 @@ class QuotaService:
         load.enter(account.caller)
         try:
             now = self._monotonic()
-            if account.gates:
-                await enter_all(account.gates, now)
+            for place, gate in enumerate(account.gates):
+                if not gate.try_enter(now):
+                    await enter_all(account.gates, now, start=place)
+                    break
             for place, meter in enumerate(account.requests):
                 if not meter.try_take(1, now):
                     await self._take_rest(account, place)
