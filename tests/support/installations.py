@@ -68,6 +68,9 @@ async def fill(served: Served) -> str:
     answer = await served.ask("POST", "/v1/chat/completions", body=json.dumps(body).encode(), headers=once)
     assert answer.status == 200
     await say(served, "PUT", "/admin/config/regex", {"pattern": "^Note.*$", "flags": "gm"})
+    named = {"X_Admin_Token": ADMIN_TOKEN, "X_Filename": "kept.txt"}
+    file = await say(served, "POST", "/api/files/upload?tags=kept", "the content of a file", **named)
+    await say(served, "POST", f"/api/files/{file['file_id']}/links", {"ttl_s": 3600})
     prompt = {
         "namespace": "shop",
         "name": "greeting",

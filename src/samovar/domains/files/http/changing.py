@@ -79,7 +79,7 @@ class LinkList(BaseModel):
     items: list[LinkAnswer]
 
 
-def add(routes: APIRouter, changes: FileChanges, links: FileLinks, authenticate: Authenticate) -> None:
+def add(routes: APIRouter, changes: FileChanges, authenticate: Authenticate) -> None:
     """Changes of one file."""
     who = Annotated[Principal, Depends(authenticate)]
 
@@ -105,6 +105,11 @@ def add(routes: APIRouter, changes: FileChanges, links: FileLinks, authenticate:
         """For good, with all its copies and links. Only an element in mode `edit` deletes."""
         await changes.delete(principal, file_id)
         return Response(status_code=204)
+
+
+def add_links(routes: APIRouter, links: FileLinks, authenticate: Authenticate) -> None:
+    """Links of one file."""
+    who = Annotated[Principal, Depends(authenticate)]
 
     @routes.post(
         "/{file_id}/links",

@@ -34,6 +34,7 @@ def routers(*, files: FileService, authenticate: Authenticate) -> Iterator[APIRo
     """Everything else."""
     routes = APIRouter(prefix=PREFIX, tags=["files"], default_response_class=Response)
     searching.add(routes, files.reads, authenticate)
-    changing.add(routes, files.changes, files.links, authenticate)
+    changing.add(routes, files.changes, authenticate)
+    changing.add_links(routes, files.links, authenticate)
     yield routes
     yield elements.router(elements=files.elements, authenticate=authenticate)
