@@ -197,9 +197,10 @@ def _of(draft: Draft, *, element_id: str, size_bytes: int, checksum: str) -> Att
         team_id=draft.team_id,
         owner=draft.owner,
         retention=draft.retention,
-        revision=1,
+        revision=draft.revision,
         tags=draft.tags,
         custom=draft.custom,
         provenance=draft.provenance,
         replica_of=draft.replica_of,
+        replicas=draft.replicas,
     )

@@ -77,6 +77,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     ``path`` is where it will stand, below the element's root, made by whoever takes the file in
     (``2026/11/21/13/report_ann_20261121T133100Z_<file_id>.pdf``); its attributes stand at ``path + ".attr.json"``.
     ``expected_checksum`` (SHA-256, hexadecimal) and ``expected_bytes`` are what the sender said, ``None`` where it said nothing.
+    ``revision`` is where its attributes begin: a copy goes on from those of its source.
     """
 
     file_id: str
@@ -91,13 +92,16 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     custom: Custom = msgspec.field(default_factory=dict)
     provenance: Provenance | None = None
     replica_of: str | None = None
+    replicas: int | None = None
+    revision: int = 1
     expected_checksum: str | None = None
     expected_bytes: int | None = None
 
 
 class Attributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an ``*.attr.json`` holds. ``checksum`` is the content's SHA-256 in hexadecimal digits; ``revision`` grows with
-    each amendment; ``replica_of`` names the element whose copy this is one more of."""
+    each amendment; ``replica_of`` names the element whose copy this is one more of; ``replicas`` is on how many elements the file
+    is to stand (``None``: on as many as is usual)."""
 
     format: int = 1
     file_id: str
@@ -116,6 +120,7 @@ class Attributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     custom: Custom = msgspec.field(default_factory=dict)
     provenance: Provenance | None = None
     replica_of: str | None = None
+    replicas: int | None = None
 
 
 # --- what may go wrong -----------------------------------------------------------------------------------------------------

@@ -20,12 +20,14 @@ class CopyState(StrEnum):
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a file's content stands; ``checked_at`` is when it was last compared with its checksum."""
+    """Where a file's content stands; ``checked_at`` is when it was last compared with its checksum. One that ``expires_at`` an
+    instant is what a file that has moved left behind."""
 
     element_id: str
     path: str
     state: CopyState = CopyState.GOOD
     checked_at: datetime | None = None
+    expires_at: datetime | None = None
 
 
 class StoredFile(msgspec.Struct, frozen=True, kw_only=True):

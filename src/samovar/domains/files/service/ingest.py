@@ -236,8 +236,9 @@ class Noted:
 
 def _check_length(draft: Draft) -> None:
     """Before a byte is taken: the attributes will fit."""
-    fields = {name: getattr(draft, name) for name in draft.__struct_fields__ if not name.startswith("expected")}
-    longest = Attributes(**fields, size_bytes=2**62, checksum="0" * 64, storage_element_id="x" * 63, revision=2**31)
+    fields = {name: getattr(draft, name) for name in draft.__struct_fields__ if name in Attributes.__struct_fields__}
+    fields["revision"] = 2**31
+    longest = Attributes(**fields, size_bytes=2**62, checksum="0" * 64, storage_element_id="x" * 63)
     size = len(msgspec.json.encode(longest))
     if size > ATTRIBUTES_BYTES:
         raise AttributesTooLarge(

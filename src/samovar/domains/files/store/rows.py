@@ -50,7 +50,11 @@ async def read(tx: Tx, rows: Sequence[Row[Any]]) -> list[StoredFile]:
         for copy in await tx.execute(query.limit(len(ids) * _MAX_COPIES)):
             found.setdefault(copy.file_id, []).append(
                 Copy(
-                    element_id=copy.element_id, path=copy.path, state=CopyState(copy.state), checked_at=copy.checked_at
+                    element_id=copy.element_id,
+                    path=copy.path,
+                    state=CopyState(copy.state),
+                    checked_at=copy.checked_at,
+                    expires_at=copy.expires_at,
                 )
             )
     return [_stored(row, found.get(row.file_id, [])) for row in rows]
@@ -148,6 +152,7 @@ async def _keep_copies(tx: Tx, told: Sequence[Attributes]) -> None:
             "state": CopyState.GOOD.value,
             "size_bytes": one.size_bytes,
             "checked_at": None,
+            "expires_at": one.retention.expires_at if one.replica_of else None,
         }
         for one in sorted({(one.file_id, one.storage_element_id): one for one in told}.values(), key=_copy_key)
     ]
@@ -160,6 +165,10 @@ async def _keep_copies(tx: Tx, told: Sequence[Attributes]) -> None:
         count, size = by_element.get(row.element_id, (0, 0))
         by_element[row.element_id] = (count + 1, size + row.size_bytes)
     await _count_space(tx, by_element)
+    for value in values:
+        if value["expires_at"] is not None:
+            mine = (copies.c.file_id == value["file_id"], copies.c.element_id == value["element_id"])
+            await tx.execute(update(copies).where(*mine).values(expires_at=value["expires_at"]))
 
 
 async def _count_owner(tx: Tx, team_id: str, owner: str, *, files: int, size_bytes: int) -> None:
@@ -246,6 +255,7 @@ def _values(one: Attributes, number: int) -> dict[str, Any]:
         "custom": one.custom,
         "provenance": None if one.provenance is None else msgspec.to_builtins(one.provenance),
         "stems": searched(one.filename, one.tags, one.custom),
+        "replicas": one.replicas,
     }
 
 
@@ -267,6 +277,7 @@ def attributes_of(row: Row[Any]) -> Attributes:
         tags=tuple(row.tags),
         custom=row.custom,
         provenance=None if row.provenance is None else msgspec.convert(row.provenance, Provenance),
+        replicas=row.replicas,
     )
 
 

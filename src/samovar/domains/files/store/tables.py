@@ -56,6 +56,7 @@ files: Final = Table(
     Column("custom", Json, nullable=False),
     Column("provenance", Json, nullable=True),
     Column("stems", Text, nullable=False, comment="of file name, tags and custom values, for search"),
+    Column("replicas", Integer, nullable=True, comment="on so many elements, instead of the usual"),
     Index(None, "team_id", "number"),
     Index(None, "team_id", "owner", "number"),
     Index(None, "team_id", "content_type", "number"),
@@ -85,7 +86,21 @@ copies: Final = Table(
     Column("state", String(16), nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("checked_at", Instant, nullable=True),
+    Column("expires_at", Instant, nullable=True, comment="of an original whose file has moved"),
     Index(None, "element_id", "file_id"),
+    Index(None, "expires_at", "file_id"),
+)
+
+rounds: Final = Table(
+    "storage_rounds",
+    metadata,
+    Column("element_id", String(63), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("cursor", Text, nullable=False, comment="the path that was looked at last"),
+    Column("report", Json, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("finished_at", Instant, nullable=True),
 )
 
 spaces: Final = Table(
