@@ -1,6 +1,5 @@
 """A call as data: what is asked, the plan for it, what became of it, and the pure rules between them."""
 
-from samovar.domains.gateway.model.breaker import Breaker, BreakerState
 from samovar.domains.gateway.model.call import (
     Attempt,
     AttemptNote,
@@ -20,6 +19,7 @@ from samovar.domains.gateway.model.plan import (
     ranked,
 )
 from samovar.domains.gateway.model.retry import Again, GiveUp, Next, NextTarget, next_step
+from samovar.kernel.breaker import Breaker, BreakerState
 
 __all__ = [
     "Again",
