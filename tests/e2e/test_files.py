@@ -14,6 +14,7 @@ import pytest
 from tests.e2e.conftest import Samovar, start_samovar
 from tests.e2e.pictures import picture
 from tests.e2e.storing import ADMIN, BYTES, ask, connected, form, kept, upload
+from tests.support.seaweed import BUCKET, SeaweedS3
 
 MAX_BYTES = 3_000_000
 
@@ -348,3 +349,27 @@ def test_the_commands_of_the_guide_do_what_it_says(store: Samovar, tmp_path: Pat
     assert raw["retention"] == "permanent"
     assert [one["file_id"] for one in found["items"]] == [formed["file_id"]]
     assert (changed["tags"], changed["file_id"]) == (["q3", "final"], link["file_id"])
+
+
+def test_a_bucket_keeps_files_as_a_folder_does(tmp_path: Path, seaweed: SeaweedS3) -> None:
+    access = seaweed.access
+    settings = {
+        "SAMOVAR_BLOB_URL": f"s3://{BUCKET}/files-over-http",
+        "SAMOVAR_BLOB_ENDPOINT": access.endpoint,
+        "SAMOVAR_BLOB_REGION": access.region,
+        "SAMOVAR_BLOB_ACCESS_KEY_ID": access.access_key_id,
+        "SAMOVAR_BLOB_SECRET_ACCESS_KEY": access.secret_access_key,
+    }
+    bucket = start_samovar(tmp_path, settings)
+    try:
+        made = upload(bucket, query="?retention=permanent&tags=cold")
+        assert (made.status, made.json["storage_element_id"]) == (201, "rw")
+        path = f"{made.headers['location']}/content"
+        assert ask(bucket, "GET", path).body == BYTES
+        assert ask(bucket, "GET", path, Range="bytes=-3").body == BYTES[-3:]
+        assert upload(bucket, X_Checksum_Sha256="0" * 64).json["code"] == "content_differs"
+        temporary = upload(bucket, b"soon gone")
+        assert ask(bucket, "DELETE", temporary.headers["location"]).status == 204
+        assert ask(bucket, "DELETE", made.headers["location"]).json["code"] == "mode_refused"
+    finally:
+        bucket.stop()

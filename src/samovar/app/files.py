@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 
+from samovar.adapters.objects import S3Access
 from samovar.app import adapters
 from samovar.app.background import forever
 from samovar.app.http import SECURITY_HEADERS
@@ -107,7 +108,11 @@ class FileDesk:
     def _open(self, element: Element) -> StorageElement:
         try:
             return adapters.element_for(
-                element.url, element_id=element.id, mode=element.mode, clock=self._services.clock
+                element.url,
+                element_id=element.id,
+                mode=element.mode,
+                clock=self._services.clock,
+                s3=bucket_access(self._services.settings),
             )
         except ValueError as error:
             raise BadElement(f"The address of the storage element {element.id} {error}.") from error
@@ -121,6 +126,17 @@ class FileDesk:
         if isinstance(found, Recorded):
             return partial(gateway_http.replay, found)
         return gateway_http.Recorder(found)
+
+
+def bucket_access(settings: Settings) -> S3Access:
+    """How the service of elements in buckets is reached."""
+    secret = settings.blob_secret_access_key
+    return S3Access(
+        endpoint=settings.blob_endpoint,
+        region=settings.blob_region,
+        access_key_id=settings.blob_access_key_id,
+        secret_access_key="" if secret is None else secret.get_secret_value(),
+    )
 
 
 def configured_elements(settings: Settings, clock: Clock) -> list[Element]:

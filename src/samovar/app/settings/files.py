@@ -2,16 +2,17 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
+from samovar.app.settings.backups import Endpoint
 from samovar.app.settings.serving import Serving
 from samovar.domains.files.model.choosing import ELEMENT_ID_PATTERN
 from samovar.ports.elements import Mode
 
 
 def _place(value: str) -> str:
-    if value and not value.startswith(("file:///", "s3://")):
-        raise ValueError("must be file:///folder or s3://bucket/prefix")
+    if value and not value.startswith(("file:///", "s3://", "gs://", "az://")):
+        raise ValueError("must be file:///folder, s3://bucket/prefix, gs://... or az://...")
     return value.rstrip("/")
 
 
@@ -31,8 +32,13 @@ class Keeping(Serving):
     """The middle of the settings."""
 
     blob_url: Annotated[str, AfterValidator(_place)] = Field(
-        "", description="Where files are kept: file:///folder or s3://bucket/prefix; empty is the data directory."
+        "",
+        description="Where files are kept: file:///folder, s3://bucket/prefix, gs://..., az://...; empty is the data directory.",
     )
+    blob_endpoint: Endpoint = Field("", description="The address of a service that speaks S3, if it is not AWS.")
+    blob_region: str = Field("", description="Its region.")
+    blob_access_key_id: str = Field("", description="Who we are to it; empty takes AWS_... of the environment.")
+    blob_secret_access_key: SecretStr | None = Field(None, description="The secret that belongs to that id.")
     storage_elements: tuple[ElementSetting, ...] = Field(
         (),
         description='Storage elements beside those two (edit and rw), JSON: [{"id": "cold", "url": "file:///mnt/cold",'
