@@ -246,10 +246,12 @@ class StorageElement(Protocol):
         error; raises ``Conflict`` where another is open under that id, or the file stands already."""
         ...
 
-    async def append(self, file_id: str, *, offset_bytes: int, content: AsyncIterator[bytes]) -> int:
-        """Add to an open upload, and say where it stands now. What arrived before ``content`` broke off stays. Raises
-        :class:`OffsetDiffers`, :class:`FileNotThere`; :class:`ContentDiffers` for more than was announced, and then this piece
-        of it is dropped."""
+    async def append(
+        self, file_id: str, *, offset_bytes: int, content: AsyncIterator[bytes], all_or_nothing: bool = False
+    ) -> int:
+        """Add to an open upload, and say where it stands now. What arrived before ``content`` broke off stays, unless it is to be
+        ``all_or_nothing``. Raises :class:`OffsetDiffers`, :class:`FileNotThere`; :class:`ContentDiffers` for more than was
+        announced, and then this piece of it is dropped."""
         ...
 
     async def offset(self, file_id: str) -> int:

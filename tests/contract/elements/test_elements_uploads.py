@@ -58,6 +58,17 @@ async def test_what_came_before_an_upload_broke_off_stays(element: StorageElemen
     assert await content_of(element, draft("one").path) == LARGE + b"tail and more"
 
 
+async def test_of_what_is_to_come_whole_or_not_at_all_nothing_stays_where_it_broke_off(element: StorageElement) -> None:
+    await element.begin(draft("one"))
+    await element.append("file_one", offset_bytes=0, content=pieces(b"tea"), all_or_nothing=True)
+    with pytest.raises(RuntimeError, match="broke off"):
+        await element.append("file_one", offset_bytes=3, content=broken(LARGE, b"tail"), all_or_nothing=True)
+    assert await element.offset("file_one") == 3
+    await element.append("file_one", offset_bytes=3, content=pieces(b" and milk"), all_or_nothing=True)
+    await element.finish("file_one")
+    assert await content_of(element, draft("one").path) == b"tea and milk"
+
+
 async def test_an_upload_goes_on_only_where_it_stands(element: StorageElement) -> None:
     await element.begin(draft("one", expected_bytes=6))
     await element.append("file_one", offset_bytes=0, content=pieces(b"tea"))

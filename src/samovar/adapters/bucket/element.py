@@ -156,12 +156,16 @@ class BucketElement:
             raise Conflict(f"{draft.path} is a file already.")
         await self._uploads.begin(draft)
 
-    async def append(self, file_id: str, *, offset_bytes: int, content: AsyncIterator[bytes]) -> int:
+    async def append(
+        self, file_id: str, *, offset_bytes: int, content: AsyncIterator[bytes], all_or_nothing: bool = False
+    ) -> int:
         """See the port."""
         await self._allow(Operation.WRITE)
         async with self._under_way.only(check_file_id(file_id)):
             batches = Batches(content)
-            stands = await self._uploads.append(file_id, offset_bytes=offset_bytes, batches=batches)
+            stands = await self._uploads.append(
+                file_id, offset_bytes=offset_bytes, batches=batches, all_or_nothing=all_or_nothing
+            )
             batches.check()
             return stands
 

@@ -47,8 +47,9 @@ class Uploads:
         await self.draft(file_id)
         return sum(piece.size_bytes for piece in await self._pieces(file_id))
 
-    async def append(self, file_id: str, *, offset_bytes: int, batches: Batches) -> int:
-        """Keep what comes, as long as it comes; the caller looks why it ended. Raises ``OffsetDiffers``, ``ContentDiffers``."""
+    async def append(self, file_id: str, *, offset_bytes: int, batches: Batches, all_or_nothing: bool = False) -> int:
+        """Keep what comes, as long as it comes, or else all of it or nothing; the caller looks why it ended. Raises
+        ``OffsetDiffers``, ``ContentDiffers``."""
         draft = await self.draft(file_id)
         at = sum(piece.size_bytes for piece in await self._pieces(file_id))
         if at != offset_bytes:
@@ -61,12 +62,15 @@ class Uploads:
                 await self._objects.create(name, piece)
                 written.append(name)
                 at += len(piece)
-        except Changed as error:
-            raise OffsetDiffers(offset_bytes=await self.offset(file_id)) from error
-        except SamovarError:
-            # From the end, so that what is left at any moment goes on from some byte to another.
-            for name in reversed(written):
-                await self._objects.delete(name)
+            if all_or_nothing:
+                batches.check()
+        except BaseException as error:
+            if all_or_nothing or isinstance(error, SamovarError):
+                # From the end, so that what is left at any moment goes on from some byte to another.
+                for name in reversed(written):
+                    await self._objects.delete(name)
+            if isinstance(error, Changed):
+                raise OffsetDiffers(offset_bytes=await self.offset(file_id)) from error
             raise
         return at
 

@@ -170,13 +170,15 @@ class DiskElement:
         async with self._parts.under_way.only(draft.file_id):
             await self._write(self._parts.uploads.begin, draft)
 
-    async def append(self, file_id: str, *, offset_bytes: int, content: AsyncIterator[bytes]) -> int:
+    async def append(
+        self, file_id: str, *, offset_bytes: int, content: AsyncIterator[bytes], all_or_nothing: bool = False
+    ) -> int:
         """See the port."""
         self._allow(Operation.WRITE)
         async with self._parts.under_way.only(check_file_id(file_id)):
             arriving = await self._arriving(file_id, offset_bytes)
             batches = Batches(content, size_bytes=_PIECES_BYTES)
-            stands = await self._arrived(arriving, batches)
+            stands = await self._arrived(arriving, batches, all_or_nothing=all_or_nothing)
             batches.check()
             return stands
 
@@ -191,13 +193,18 @@ class DiskElement:
                 await self._write(uploads.drop, begun.result())
             raise
 
-    async def _arrived(self, arriving: Arriving, batches: Batches) -> int:
-        """Where it stands when all that came is durable: what breaks off keeps what came before."""
+    async def _arrived(self, arriving: Arriving, batches: Batches, *, all_or_nothing: bool) -> int:
+        """Where it stands when all that came is durable: what breaks off keeps what came before, where it may."""
         uploads = self._parts.uploads
         try:
             first = await batches.several()
             await self._take_in(first, batches, arriving.digest, lambda pieces: uploads.take(arriving, pieces))
+            if all_or_nothing:
+                batches.check()
         except asyncio.CancelledError:
+            if all_or_nothing:
+                await self._write(uploads.drop, arriving)
+                raise
             arriving.digest = None
             await self._write(uploads.settle, arriving)
             raise
