@@ -314,6 +314,20 @@ def test_modes_go_down_when_it_is_confirmed_and_are_named_in_refusals(store: Sam
     assert ask(store, "GET", file.headers["location"]).status == 200
 
 
+def test_what_an_owner_may_have_is_bounded_by_whoever_looks_after_the_storage(store: Samovar) -> None:
+    made = ask(store, "POST", "/api/keys", json.dumps({"name": "small"}), **ADMIN).json
+    small = {"Authorization": f"Bearer {made['key']}"}
+    path = f"/api/files/owners/{made['id']}"
+    assert ask(store, "PUT", path, '{"max_bytes": 10}', **small).status == 403
+    assert ask(store, "PUT", path, '{"max_bytes": 10}', **ADMIN).json["max_bytes"] == 10
+    time.sleep(2.1)
+    assert upload(store, b"1234567890", **small).status == 201
+    full = upload(store, b"1", **small)
+    assert (full.status, full.json["code"]) == (507, "file_quota_reached")
+    assert ask(store, "GET", path, **small).json["size_bytes"] == 10
+    assert ask(store, "GET", path).status == 404
+
+
 def test_files_are_there_after_a_restart(tmp_path: Path) -> None:
     first = start_samovar(tmp_path, {})
     made = upload(first)

@@ -6,7 +6,7 @@ from typing import Final
 
 from fastapi import APIRouter, Response
 
-from samovar.domains.files.http import changing, elements, searching
+from samovar.domains.files.http import changing, elements, owners, searching
 from samovar.domains.files.http.conventions import Authenticate
 from samovar.domains.files.http.door import Door, Raw
 from samovar.domains.files.http.reading import About, Content
@@ -34,6 +34,7 @@ def routers(*, files: FileService, authenticate: Authenticate) -> Iterator[APIRo
     """Everything else."""
     routes = APIRouter(prefix=PREFIX, tags=["files"], default_response_class=Response)
     searching.add(routes, files.reads, authenticate)
+    owners.add(routes, files.reads, files.changes, authenticate)
     changing.add(routes, files.changes, authenticate)
     changing.add_links(routes, files.links, authenticate)
     yield routes

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -72,6 +73,15 @@ class Uploaded(msgspec.Struct, frozen=True, kw_only=True):
     """Several files of one form, in its order."""
 
     items: tuple[FileAnswer, ...]
+
+
+class Usage(NamedTuple):
+    """What an owner has, and may have (``None``: what the installation says)."""
+
+    files: int
+    size_bytes: int
+    max_files: int | None
+    max_bytes: int | None
 
 
 class FileHappened(StrEnum):

@@ -13,6 +13,7 @@ from samovar.domains.files.model.records import (
     FileEvent,
     FileHappened,
     StoredFile,
+    Usage,
     may_change,
     told,
 )
@@ -24,7 +25,6 @@ from samovar.domains.files.service.registry import Registry
 from samovar.domains.files.service.tally import FileTally, Operation
 from samovar.domains.files.service.telling import Teller
 from samovar.domains.files.store import outbox, owners, rows
-from samovar.domains.files.store.owners import Usage
 from samovar.domains.identity.model import Permission, require
 from samovar.kernel.errors import Forbidden, StaleRevision, Unavailable
 from samovar.kernel.principal import Principal

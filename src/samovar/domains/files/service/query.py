@@ -8,12 +8,11 @@ import msgspec
 from samovar.domains.files.errors import ContentAway, ContentCold, FileUnknown
 from samovar.domains.files.model.names import is_file_id
 from samovar.domains.files.model.query import MAX_PAGE, FileQuery, cursor_of
-from samovar.domains.files.model.records import CopyState, FilePage, StoredFile, may_see, owner_of, told
+from samovar.domains.files.model.records import CopyState, FilePage, StoredFile, Usage, may_see, owner_of, told
 from samovar.domains.files.service.memory import FileMemory
 from samovar.domains.files.service.registry import Registry
 from samovar.domains.files.service.tally import FileTally, Operation, Result
 from samovar.domains.files.store import listing, owners, rows
-from samovar.domains.files.store.owners import Usage
 from samovar.domains.identity.model import Permission, require
 from samovar.kernel.errors import SamovarError, Unavailable
 from samovar.kernel.principal import Principal

@@ -2,21 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import and_, delete, func, insert, or_, select, update
 
+from samovar.domains.files.model.records import Usage
 from samovar.domains.files.store.tables import holds, owners
 from samovar.ports.database import Tx, insert_new
-
-
-class Usage(NamedTuple):
-    """What an owner has, and may have (``None``: what the installation says)."""
-
-    files: int
-    size_bytes: int
-    max_files: int | None
-    max_bytes: int | None
 
 
 async def hold(
