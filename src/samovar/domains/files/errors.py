@@ -114,3 +114,48 @@ class RangeBeyond(SamovarError):
     code = "range_not_satisfiable"
     status = 416
     title = "Nothing lies in that range"
+
+
+class UploadUnknown(NotFound):
+    """No such upload, or none that this caller may add to."""
+
+    code = "upload_not_found"
+    title = "No such upload"
+
+
+class UploadGone(SamovarError):
+    """The upload was over, or given up, before its end came."""
+
+    code = "upload_gone"
+    status = 410
+    title = "The upload is over"
+
+
+class UploadBusy(Conflict):
+    """Another request adds to the upload just now."""
+
+    code = "upload_busy"
+    title = "The upload is being added to"
+
+
+class UploadInterrupted(Conflict):
+    """Another request wanted to know where the upload stands."""
+
+    code = "upload_interrupted"
+    title = "The upload was interrupted"
+
+
+class PieceDiffers(SamovarError):
+    """The bytes of a piece are not those that were announced (tus 1.0, *Checksum*); nothing of it stays."""
+
+    code = "checksum_mismatch"
+    status = 460
+    title = "The checksum is another one"
+
+
+class WrongProtocol(SamovarError):
+    """A client of another version of tus."""
+
+    code = "tus_version"
+    status = 412
+    title = "Another version of the protocol"

@@ -135,6 +135,22 @@ holds: Final = Table(
     Index(None, "expires_at"),
 )
 
+uploads: Final = Table(
+    "file_uploads",
+    metadata,
+    Column("file_id", String(36), primary_key=True, comment="of the file to be"),
+    Column("team_id", String(64), nullable=False),
+    Column("owner", _plain(128), nullable=False),
+    Column("element_id", String(63), nullable=False),
+    Column("length_bytes", BigInteger, nullable=True, comment="unknown until the sender says it"),
+    Column("hold_id", String(40), nullable=True),
+    Column("said", Text, nullable=False, comment="of the file, as the sender wrote it"),
+    Column("state", String(16), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Index(None, "element_id", "expires_at"),
+)
+
 links: Final = Table(
     "file_links",
     metadata,
