@@ -229,6 +229,11 @@ class SimulatedDisk(Syscalls):
         """Every file, from the root."""
         return set(_paths(self.root, ""))
 
+    def contents(self, folder: str) -> set[bytes]:
+        """What the files below ``folder`` hold."""
+        found = (self._node(path) for path in self.paths() if path.startswith(folder))
+        return {bytes(node.content) for node in found if isinstance(node, File)}
+
     def killed(self) -> "SimulatedDisk":
         """The same disk after the process was killed: nothing is lost, and nobody holds anything."""
         return SimulatedDisk(root=self.root)

@@ -26,7 +26,8 @@ class Ledger:
 
     allowed: dict[str, set[State]] = field(default_factory=dict)
     upload_bytes: tuple[int, int] | None = None
-    errors: list[SamovarError] = field(default_factory=list)
+    set_aside: dict[str, bytes] = field(default_factory=dict)
+    """What must be in quarantine where it is not in its place."""
 
 
 Step = Callable[[StorageElement], Awaitable[object]]
@@ -66,6 +67,7 @@ async def live(element: StorageElement, ledger: Ledger, *, on_error: Callable[[S
     await step(other.path, (SECOND, 1), lambda e: e.write(other, pieces(SECOND)))
     await step(large.path, None, lambda e: e.delete(large.path))
     if None not in ledger.allowed[other.path]:
+        ledger.set_aside[other.path] = SECOND
         await step(other.path, None, lambda e: e.quarantine(other.path, reason="for the story"))
     try:
         assert {found.path for found in await walked(element)} <= set(ledger.allowed)

@@ -12,7 +12,7 @@ from samovar.kernel.errors import SamovarError
 from samovar.ports.elements import Mode
 from tests.contract.elements.drafts import content_of, draft, pieces
 from tests.contract.elements.simulated_disk import PowerCut, SimulatedDisk
-from tests.contract.elements.story import SMALL, Ledger, check, check_upload, live
+from tests.contract.elements.story import SMALL, Ledger, check, check_upload, live, state_of
 from tests.support.clock import ManualClock
 
 ROOT = Path("/srv/element")
@@ -80,12 +80,19 @@ def aftermaths(disk: SimulatedDisk, number: int) -> list[SimulatedDisk]:
 
 async def check_all(disk: SimulatedDisk, ledger: Ledger) -> None:
     """Start on ``disk``, find everything as it may be, and go on."""
-    ledger = Ledger(allowed=dict(ledger.allowed), upload_bytes=ledger.upload_bytes)
+    ledger = Ledger(dict(ledger.allowed), ledger.upload_bytes, ledger.set_aside)
     async with started(disk) as element:
         await check(element, ledger)
+        for path, content in ledger.set_aside.items():
+            if await state_of(element, path) is None:
+                assert content in disk.contents(f"{ROOT}/.element/quarantine"), "what was set aside is nowhere"
         assert not [path for path in disk.paths() if path.endswith(".part")], "a temporary file was left"
         waiting = {attributes.path async for attributes in element.unacknowledged()}
         assert waiting <= set(ledger.allowed)
+        # Who is told of a file makes a row of it: it must survive from that moment on.
+        async with started(disk.after_power_cut(None)) as later:
+            for path in waiting:
+                assert await state_of(later, path) is not None, f"{path} was told and is gone"
         await check_upload(element, ledger)
         again = draft("afterwards")
         await element.write(again, pieces(SMALL))
