@@ -56,6 +56,9 @@ def test_a_file_comes_back_as_it_went_in(store: Samovar) -> None:
     about = ask(store, "GET", made.headers["location"])
     assert about.json == told
     assert about.headers["etag"] == made.headers["etag"]
+    counted = ask(store, "GET", "/metrics").body.decode()
+    assert 'file_operations_total{operation="upload",result="success"}' in counted
+    assert 'file_operations_total{operation="download",result="broken"}' not in counted
     head = ask(store, "HEAD", f"/api/files/{told['file_id']}/content")
     assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(BYTES)))
 

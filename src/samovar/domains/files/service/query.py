@@ -110,7 +110,7 @@ class FileReads:
         :class:`ContentCold`, ``DamagedFile``."""
         with self._tally.of_refusals(Operation.DOWNLOAD):
             first, rest = (b"", None) if end <= start else await self._begun(file, start=start, end=end)
-        return Reading(first, rest, self._tally)
+        return Reading(first, rest, max(0, end - start), self._tally)
 
     async def _begun(self, file: StoredFile, *, start: int, end: int) -> tuple[bytes, AsyncGenerator[bytes, None]]:
         refusal: SamovarError | None = None
@@ -153,9 +153,12 @@ class FileReads:
 class Reading:
     """A content as it is read, an async iterator of pieces. Close it in every case; how it ended is counted then."""
 
-    def __init__(self, first: bytes, rest: AsyncGenerator[bytes, None] | None, tally: FileTally) -> None:
+    def __init__(
+        self, first: bytes, rest: AsyncGenerator[bytes, None] | None, size_bytes: int, tally: FileTally
+    ) -> None:
         self._first = first
         self._rest = rest
+        self._left_bytes = size_bytes
         self._tally = tally
         self._result: Result | None = None
 
@@ -164,22 +167,24 @@ class Reading:
 
     async def __anext__(self) -> bytes:
         if self._first:
-            first, self._first = self._first, b""
-            return first
+            piece, self._first = self._first, b""
+            self._left_bytes -= len(piece)
+            return piece
+        if self._rest is None:
+            raise StopAsyncIteration
         try:
-            if self._rest is None:
-                raise StopAsyncIteration
-            return await anext(self._rest)
-        except StopAsyncIteration:
-            self._result = Result.SUCCESS
-            raise
+            piece = await anext(self._rest)
+            self._left_bytes -= len(piece)
+            return piece
         except SamovarError:
             self._result = Result.FAILED
             raise
 
     async def aclose(self) -> None:
         """No more of it."""
-        self._tally.counts[Operation.DOWNLOAD, self._result or Result.BROKEN] += 1
+        # Who has the last byte leaves, and need not hear that there are no more.
+        result = self._result or (Result.BROKEN if self._left_bytes else Result.SUCCESS)
+        self._tally.counts[Operation.DOWNLOAD, result] += 1
         if self._rest is not None:
             await self._rest.aclose()
 
