@@ -23,6 +23,10 @@ from samovar.providers.openai.wire import ABSENT, ContentPart, encode, is_foreig
 DONE: Final = b"data: [DONE]\n\n"
 _FIELDS: Final = (b"data", b":", b"event", b"id", b"retry")
 _LONGEST_FIELD: Final = 6
+# Numbers: looking for bytes in bytes raises and drops an error first, before Python 3.12, and this runs for every block.
+_LF: Final = 0x0A
+_CR: Final = 0x0D
+_COLON: Final = 0x3A
 
 
 class _Call(Struct, frozen=True):
@@ -93,7 +97,7 @@ class ChatRelay:
         """Whole events that this block completed, as they came."""
         if not self._checked:
             self._check(b"".join((*self._events.rest, block)))
-        if self._body or self._events.rest or b"\r" in block or block[-2:] != b"\n\n":
+        if self._body or self._events.rest or _CR in block or block[-2:] != b"\n\n":
             return self._take_apart(block)
         events = block.split(b"\n\n")
         rest = events.pop()
@@ -139,7 +143,7 @@ class ChatRelay:
     def _check(self, text: bytes) -> None:
         """Is it a stream at all? A page or a body must not pass for one."""
         begin = text.removeprefix(b"\xef\xbb\xbf").lstrip()
-        if len(begin) < _LONGEST_FIELD and b":" not in begin:
+        if len(begin) < _LONGEST_FIELD and _COLON not in begin:
             return
         if begin.startswith((b"{", b"[")):
             self._checked = self._body = True
@@ -171,7 +175,7 @@ class ChatRelay:
     def _event(self, event: bytes) -> bytes:
         if self.failed is not None or self._done:
             return b""
-        data = event[6:] if event.startswith(b"data: ") and b"\n" not in event else event_data(event)
+        data = event[6:] if event.startswith(b"data: ") and _LF not in event else event_data(event)
         if data is None:
             return event + b"\n\n"
         if data == b"[DONE]":
@@ -257,7 +261,7 @@ class ChatRelay:
 def _plain(event: bytes) -> bytes:
     """One event with LF for line ends and without the blank line."""
     event = event.removesuffix(b"\r\n\r\n" if event.endswith(b"\r\n") else b"\n\n")
-    if b"\r" in event:
+    if _CR in event:
         event = event.replace(b"\r\n", b"\n").replace(b"\r", b"\n").removesuffix(b"\n\n")
     return event
 

@@ -17,6 +17,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+import msgspec
+
 MICROSECONDS_A_DAY: Final = 86_400_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -52,6 +54,15 @@ class LeaseState(StrEnum):
     SUSPENSE = "suspense"
     RELEASED = "released"
     CHARGED = "charged"
+
+
+# A member reached through its class costs a call of a function, and every charge comes by here. As text, which SQLite's
+# driver takes without asking what it is.
+_CHARGE: Final = TransferKind.CHARGE.value
+_LATE: Final = Mark.LATE.value
+_OPEN: Final = LeaseState.OPEN
+_SUSPENSE: Final = LeaseState.SUSPENSE
+_CHARGED: Final = LeaseState.CHARGED
 
 
 def microseconds_of(at: datetime) -> int:
@@ -122,7 +133,7 @@ class Transfer:
     memo: str | None
 
 
-class Settled(NamedTuple):
+class Settled(msgspec.Struct, frozen=True, gc=False):
     """A call that ended and is to stand in the ledger."""
 
     call_id: str
@@ -224,14 +235,14 @@ def _debit(call: Settled, delta: LeaseDelta) -> str:
     was charged whole is paid already, and only noted."""
     amount, lease = call.amount_nano_usd, delta.lease
     within = delta.spent + amount <= lease.outstanding
-    if lease.state is LeaseState.CHARGED and within:
+    if lease.state is _CHARGED and within:
         delta.spent += amount
         return spend_account(call.team_id)
     delta.counted += amount
-    if lease.state is LeaseState.SUSPENSE and within:
+    if lease.state is _SUSPENSE and within:
         delta.spent += amount
         return suspense_account(call.team_id)
-    if lease.state is LeaseState.OPEN:
+    if lease.state is _OPEN:
         delta.spent += amount
     delta.from_wallet += amount
     return wallet_account(call.wallet_id)
@@ -247,11 +258,11 @@ def _row(call: Settled, debit: str) -> TransferRow:
         debit,
         spend_account(call.team_id),
         call.amount_nano_usd,
-        TransferKind.CHARGE,
+        _CHARGE,
         call.principal_id,
         call.lease_id,
         call.source,
         call.estimated,
-        call.mark if debit == account else Mark.LATE,
+        call.mark if debit == account else _LATE,
         call.memo,
     )

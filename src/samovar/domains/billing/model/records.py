@@ -48,6 +48,8 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True, tag="outcome", gc=Fa
 
 Record: TypeAlias = Intent | Outcome
 
+# As JSON writes it. Searched for with `find`: `in` raises and drops an error first, before Python 3.12.
+_NUL: Final = b"\\u0000"
 _encode: Final = msgspec.json.Encoder().encode
 _head: Final = HEAD.pack
 _decoder: Final = msgspec.json.Decoder(Record)
@@ -56,9 +58,9 @@ _decoder: Final = msgspec.json.Decoder(Record)
 def framed(record: Record) -> bytes:
     """The bytes of a record. Raises ``ValueError`` for one above ``MAX_RECORD_BYTES``."""
     payload = _encode(record)
-    if b"\\u0000" in payload:
+    if payload.find(_NUL) >= 0:
         # PostgreSQL's text holds no NUL, and a vendor may well send one.
-        payload = payload.replace(b"\\u0000", b"\\ufffd")
+        payload = payload.replace(_NUL, b"\\ufffd")
     if len(payload) > MAX_RECORD_BYTES:
         raise ValueError(f"a record of {len(payload)} bytes")
     return _head(len(payload), crc32(payload)) + payload
@@ -87,12 +89,12 @@ def settled(intent: Intent, outcome: Outcome | None) -> Settled | None:
     """What the ledger gets of a call: ``None`` for one that was released. Without an outcome it is charged at its hold:
     the provider may have worked, and nobody knows how much."""
     if outcome is None:
-        return _settled(intent, intent.hold_nano_usd, "hold", estimated=True, mark=Mark.AT_HOLD, memo=None)
+        return _settled(intent, intent.hold_nano_usd, "hold", True, Mark.AT_HOLD.value, None)
     if outcome.kind == "released":
         return None
-    estimated = outcome.kind == "estimated"
-    memo = _memo_text(outcome.memo)
-    return _settled(intent, outcome.cost_nano_usd, outcome.source, estimated=estimated, mark=outcome.mark, memo=memo)
+    mark = None if outcome.mark is None else outcome.mark.value
+    is_estimated = outcome.kind == "estimated"
+    return _settled(intent, outcome.cost_nano_usd, outcome.source, is_estimated, mark, _memo_text(outcome.memo))
 
 
 def _memo_text(memo: msgspec.Raw) -> str | None:
@@ -103,18 +105,23 @@ def _memo_text(memo: msgspec.Raw) -> str | None:
 
 
 def _settled(
-    intent: Intent, cost: int, source: str, *, estimated: bool, mark: Mark | None, memo: str | None
+    intent: Intent,
+    cost: int,
+    source: str,
+    is_estimated: bool,  # by place: this is done for every call
+    mark: str | None,
+    memo: str | None,
 ) -> Settled:
     return Settled(
-        call_id=intent.call_id,
-        at=intent.at,
-        team_id=intent.team_id,
-        wallet_id=intent.wallet_id,
-        lease_id=intent.lease_id,
-        principal_id=intent.principal_id,
-        amount_nano_usd=cost,
-        source=source,
-        estimated=estimated,
-        mark=mark,
-        memo=memo,
+        intent.call_id,
+        intent.at,
+        intent.team_id,
+        intent.wallet_id,
+        intent.lease_id,
+        intent.principal_id,
+        cost,
+        source,
+        is_estimated,
+        mark,
+        memo,
     )

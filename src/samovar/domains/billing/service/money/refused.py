@@ -60,4 +60,4 @@ def _log(call: Settled, **kept: str) -> None:
 
 
 def _as_json(call: Settled) -> bytes:
-    return msgspec.json.encode(call._asdict())
+    return msgspec.json.encode(call)
