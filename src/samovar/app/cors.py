@@ -13,7 +13,9 @@ _METHODS: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _EXPOSED: Final = (
     b"x-request-id, traceparent, retry-after, etag, link, server-timing, x-ratelimit-limit, x-ratelimit-remaining,"
     b" x-ratelimit-reset, x-cache, idempotent-replayed, x-samovar-call-id, x-samovar-model, x-samovar-provider,"
-    b" x-samovar-route, x-samovar-attempts, x-samovar-budget, x-samovar-cost-credits, x-samovar-overhead-ms"
+    b" x-samovar-route, x-samovar-attempts, x-samovar-budget, x-samovar-cost-credits, x-samovar-overhead-ms,"
+    b" location, tus-resumable, tus-version, tus-extension, tus-max-size, tus-checksum-algorithm, upload-offset,"
+    b" upload-length, upload-defer-length, upload-metadata, upload-expires, x-file-id"
 )
 _MAX_AGE_S: Final = b"600"
 _MAX_REQUESTED_BYTES: Final = 4096

@@ -51,8 +51,10 @@ _UNCHANGED: Final[dict[str, Any]] = {"description": "What `If-None-Match` names 
 class Described(msgspec.Struct, frozen=True, kw_only=True):
     """One operation. Without ``error`` its refusals are problem documents; ``form`` is its body as a form, where it takes one.
     ``is_ours`` takes the admin token too; ``also`` are types that only the control plane answers with; ``path`` describes
-    parameters that ``parameters`` would only name, and ``headers`` those of an answer that is no call's. ``status`` is that of a
-    success; ``body`` describes a body that is no JSON, and ``contents`` answers that are none, by their statuses."""
+    parameters that ``parameters`` would only name, and ``headers`` those of an answer that is no call's; ``asks`` are headers of
+    the request, of which those in ``must`` have to be there. Where it ``is_open`` nobody has to say who they
+    are. ``status`` is that of a success; ``body`` describes a body that is no JSON, and ``contents`` answers that are none, by
+    their statuses."""
 
     summary: str
     response: Any
@@ -66,7 +68,10 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     also: tuple[Any, ...] = ()
     is_ours: bool = False
+    is_open: bool = False
     query: Mapping[str, Mapping[str, Any]] = {}
+    asks: Mapping[str, Mapping[str, Any]] = {}
+    must: tuple[str, ...] = ()
     statuses: tuple[int, ...] = (400, 401, 403, 404, 408, 409, 413, 422, 429, 502, 503, 504)
     status: int = 200
     body: Mapping[str, Any] | None = None
@@ -84,7 +89,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
         found: dict[str, Any] = {
             "summary": self.summary,
             "tags": [self.tag],
-            "security": [{"key": []}, *([{"APIKeyHeader": []}] if self.is_ours else [])],
+            "security": [] if self.is_open else [{"key": []}, *([{"APIKeyHeader": []}] if self.is_ours else [])],
             "responses": {**self._answers(content, headers), **self._refusals(schema_of)},
         }
         if self.body is not None:
@@ -106,6 +111,10 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
         if self.request is not None:
             parameters += [dict(header) for header in _CACHE_HEADERS]
         parameters += [{"name": name, "in": "query", "schema": dict(schema)} for name, schema in self.query.items()]
+        parameters += [
+            {"name": name, "in": "header", "required": name in self.must, "schema": dict(schema)}
+            for name, schema in self.asks.items()
+        ]
         if parameters:
             found["parameters"] = parameters
         return found

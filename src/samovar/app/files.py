@@ -18,8 +18,10 @@ from samovar.app.settings import Settings
 from samovar.app.subscriptions import on_file_event
 from samovar.domains.files import http as files_http
 from samovar.domains.files.errors import BadElement
+from samovar.domains.files.http.rounds import router as rounds_router
 from samovar.domains.files.model.choosing import Element
-from samovar.domains.files.service import FileFigures, FileService, IngestRules, Thumbnails
+from samovar.domains.files.service import CareRules, FileCare, FileFigures, FileService, IngestRules, Thumbnails
+from samovar.domains.files.service.resumable import UploadRules
 from samovar.domains.gateway import http as gateway_http
 from samovar.domains.gateway.model.idempotency import Recorded
 from samovar.kernel.principal import Principal
@@ -59,6 +61,19 @@ class FileDesk:
                 max_bytes=settings.file_owner_max_bytes,
             ),
             notify=on_file_event,
+            upload_rules=UploadRules(ttl_s=settings.file_upload_ttl_s, max_bytes=settings.file_max_bytes),
+        )
+
+    @cached_property
+    def care(self) -> FileCare:
+        """What looks after files once they are kept."""
+        services = self._services
+        return FileCare(
+            files=self.service,
+            database=services.database,
+            jobs=services.jobs.table,
+            clock=services.clock,
+            rules=CareRules(read_bytes_per_s=services.settings.file_scrub_bytes_per_s),
         )
 
     @cached_property
@@ -104,6 +119,7 @@ class FileDesk:
         """Everything else."""
         if self._serves:
             yield from files_http.routers(files=self.service, authenticate=authenticate)
+            yield rounds_router(rounds=self.care.rounds, authenticate=authenticate)
 
     def _open(self, element: Element) -> StorageElement:
         try:

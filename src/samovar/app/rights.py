@@ -43,6 +43,7 @@ _AREAS: Final = (
     Area("/api/usage", _P.USAGE_READ, _P.USAGE_READ),
     Area("/api/jobs", _P.JOBS_READ, _P.JOBS_WRITE),
     Area("/api/files/owners/", _P.FILES_READ, _P.ELEMENTS_ADMIN),
+    Area("/api/files/uploads", _P.FILES_WRITE, _P.FILES_WRITE),
     Area("/api/files", _P.FILES_READ, _P.FILES_WRITE),
     Area("/api/storage-elements", _P.ELEMENTS_READ, _P.ELEMENTS_ADMIN),
     Area("/api/audit", _P.AUDIT_READ, _P.AUDIT_READ),

@@ -47,5 +47,11 @@ class Keeping(Serving):
     file_max_bytes: int = Field(5 * 1024**3, ge=1, description="Largest upload taken.")
     file_idle_s: float = Field(60.0, gt=0, description="How long an upload may say nothing before it is given up.")
     file_ttl_days: int = Field(30, ge=1, le=365, description="How long a temporary file stays that does not say.")
+    file_upload_ttl_s: int = Field(
+        24 * 3600, ge=1, le=6 * 24 * 3600, description="How long an upload in pieces waits for its next one."
+    )
+    file_scrub_bytes_per_s: int = Field(
+        20 * 1024 * 1024, ge=1, description="What rounds over storage elements read of contents, at most."
+    )
     file_owner_max_files: int = Field(0, ge=0, description="How many files an owner may have; 0 is no limit.")
     file_owner_max_bytes: int = Field(0, ge=0, description="How many bytes an owner may have; 0 is no limit.")

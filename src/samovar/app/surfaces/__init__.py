@@ -13,7 +13,16 @@ from samovar.app.surfaces.files import FILES
 from samovar.app.surfaces.gemini import GOOGLE
 from samovar.app.surfaces.openai import OPENAI
 from samovar.app.surfaces.prompts import PROMPTS
+from samovar.app.surfaces.uploads import UPLOADS
 from samovar.app.surfaces.vision import VISION
 
-DOCUMENTED: Final[Mapping[tuple[str, str], Described]] = {**OPENAI, **ANTHROPIC, **GOOGLE, **VISION, **PROMPTS, **FILES}
+DOCUMENTED: Final[Mapping[tuple[str, str], Described]] = {
+    **OPENAI,
+    **ANTHROPIC,
+    **GOOGLE,
+    **VISION,
+    **PROMPTS,
+    **FILES,
+    **UPLOADS,
+}
 """Method and route template to what the document says of it."""

@@ -26,9 +26,9 @@ class Fields:
 
     def say(self, name: str, text: str) -> None:
         """One more. Raises :class:`BadFile` for one that cannot be read, or that there is not."""
-        reader = _READERS.get(name.removesuffix("[]"))
+        reader = READERS.get(name.removesuffix("[]"))
         if reader is None:
-            raise BadFile([Flaw(name[:100], f"is no field; there are file, {', '.join(_READERS)}")])
+            raise BadFile([Flaw(name[:100], f"is no field; there are file, {', '.join(READERS)}")])
         try:
             reader(self.values, text)
         except (ValueError, msgspec.MsgspecError, RecursionError) as error:
@@ -122,7 +122,7 @@ def _provenance(values: dict[str, Any], text: str) -> None:
     values["provenance"] = msgspec.json.decode(text, type=Provenance)
 
 
-_READERS: Final[Mapping[str, Callable[[dict[str, Any], str], None]]] = MappingProxyType(
+READERS: Final[Mapping[str, Callable[[dict[str, Any], str], None]]] = MappingProxyType(
     {
         "tags": _tags,
         "attributes": _attributes,

@@ -10,6 +10,7 @@ from samovar.domains.files.http import changing, elements, owners, searching
 from samovar.domains.files.http.conventions import Authenticate
 from samovar.domains.files.http.door import Door, Raw
 from samovar.domains.files.http.reading import About, Content
+from samovar.domains.files.http.tus import UPLOADS, Creation, One, Speaking, Spoken
 from samovar.domains.files.http.upload import PREFIX, Upload, UploadBounds
 from samovar.domains.files.service import FileService, Thumbnails
 from samovar.ports.asgi import Route
@@ -27,6 +28,20 @@ def surfaces(*, files: FileService, thumbnails: Thumbnails, door: Door, bounds: 
         Route("POST", f"{PREFIX}/upload", upload, f"{PREFIX}/upload"),
         Route("GET", below, content, f"{one}/content", is_prefix=True, shape=re.compile(rf"{below}{_ID}/content")),
         Route("GET", below, about, one, is_prefix=True, shape=re.compile(rf"{below}{_ID}")),
+        *_in_pieces(files=files, door=door, bounds=bounds),
+    ]
+
+
+def _in_pieces(*, files: FileService, door: Door, bounds: UploadBounds) -> list[Route]:
+    spoken = Raw(door=door, serve=Speaking(Spoken(max_bytes=bounds.max_bytes)))
+    creation = Raw(door=door, serve=Speaking(Creation(uploads=files.uploads, once=door.once, bounds=bounds)))
+    one = Raw(door=door, serve=Speaking(One(uploads=files.uploads, bounds=bounds)))
+    below, template = f"{UPLOADS}/", f"{UPLOADS}/{{upload_id}}"
+    return [
+        Route("POST", UPLOADS, creation, UPLOADS),
+        Route("OPTIONS", UPLOADS, spoken, UPLOADS),
+        Route("OPTIONS", below, spoken, template, is_prefix=True),
+        *[Route(method, below, one, template, is_prefix=True) for method in ("GET", "PATCH", "DELETE")],
     ]
 
 

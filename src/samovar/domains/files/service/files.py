@@ -17,6 +17,7 @@ from samovar.domains.files.service.memory import FileMemory
 from samovar.domains.files.service.projecting import Projector
 from samovar.domains.files.service.query import FileReads
 from samovar.domains.files.service.registry import Open, Registry
+from samovar.domains.files.service.resumable import Resumable, UploadRules
 from samovar.domains.files.service.tally import FileFigures, FileTally
 from samovar.domains.files.service.telling import Notify, Teller
 from samovar.domains.files.store import links, owners
@@ -53,6 +54,7 @@ class FileService:
         open_element: Open,
         rules: IngestRules,
         notify: Notify,
+        upload_rules: UploadRules | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -74,6 +76,16 @@ class FileService:
             clock=clock,
             ids=ids,
             rules=rules,
+            tally=self._tally,
+        )
+        self.uploads = Resumable(
+            database=database,
+            registry=self.registry,
+            ingest=self.ingest,
+            clock=clock,
+            ids=ids,
+            owner_rules=rules,
+            rules=upload_rules or UploadRules(),
             tally=self._tally,
         )
         self.reads = FileReads(database=database, registry=self.registry, memory=self.memory, tally=self._tally)
@@ -124,8 +136,10 @@ class FileService:
                 self._log.warning("what is over of files stays for a while", reason=error.detail)
 
     async def sweep(self) -> None:
-        """Forget links that are long over, and room that is held for uploads nobody ended. Raises ``Unavailable``."""
+        """Forget links that are long over, uploads that nobody goes on with, and room that is held for those nobody ended. Raises
+        ``Unavailable``."""
         now = self._clock.now()
         async with self._database.transaction() as tx:
             await owners.release_over(tx, now=now, limit=_SWEPT)
             await links.remove_over(tx, before=now - _LINKS_KEPT, limit=_SWEPT)
+        await self.uploads.sweep()
