@@ -15,6 +15,7 @@ from samovar.adapters.jobs.worker import Worker, WorkerSettings
 from samovar.app.background import forever
 from samovar.app.settings import Settings
 from samovar.app.telemetry.redaction import redact_text
+from samovar.domains.files.jobs import file_kinds
 from samovar.domains.identity.model import DEFAULT_TEAM_ID
 from samovar.domains.operations.jobs import backup_cron, backup_kind
 from samovar.domains.operations.service.jobs import JobsService
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 def job_kinds(services: "Services") -> tuple[JobKind, ...]:
     """The table of kinds. A handler reaches for its service when it runs (``lambda job, context: services.x.y(job)``), for
     that service may need the job table itself."""
-    return (backup_kind(lambda: services.backups.service),)
+    return (backup_kind(lambda: services.backups.service), *file_kinds(lambda: services.files.care))
 
 
 def cron_jobs(settings: Settings) -> tuple[CronJob, ...]:

@@ -19,7 +19,7 @@ from samovar.kernel.time import rfc3339
 from samovar.ports.elements import Mode
 from samovar.ports.revisions import etag, expected_revision
 
-_PREFIX = "/api/storage-elements"
+PREFIX = "/api/storage-elements"
 ElementIdInPath = Annotated[str, Path(pattern=ELEMENT_ID_PATTERN)]
 Percent = Annotated[float, Field(gt=0, le=100)]
 Capacity = Annotated[int | None, Field(ge=1, le=2**62, description="What it may hold, where its place has more.")]
@@ -106,7 +106,7 @@ class ElementList(BaseModel):
 
 def router(*, elements: ElementAdmin, authenticate: Authenticate) -> APIRouter:
     """The registry."""
-    routes = APIRouter(prefix=_PREFIX, tags=["files"])
+    routes = APIRouter(prefix=PREFIX, tags=["files"])
     who = Annotated[Principal, Depends(authenticate)]
 
     @routes.get("", summary="List storage elements", responses=refusals())
@@ -127,7 +127,7 @@ def router(*, elements: ElementAdmin, authenticate: Authenticate) -> APIRouter:
             watermarks=body.watermarks.marks(),
         )
         made = await elements.register(principal, new)
-        response.headers["Location"] = f"{_PREFIX}/{body.id}"
+        response.headers["Location"] = f"{PREFIX}/{body.id}"
         return _answered(made, response)
 
     @routes.get("/{element_id}", summary="Look at a storage element", responses=refusals(404))

@@ -1,6 +1,7 @@
 """Files' use cases, one file each kind: ``ingest``, ``query``, ``changes``, ``links``, ``thumbnails``; ``elements`` administers
 the registry. Beside them what keeps them true: ``projecting`` (rows), ``telling`` (news), ``memory``."""
 
+from samovar.domains.files.service.care import CareRules, FileCare
 from samovar.domains.files.service.changes import Amendment, FileChanges
 from samovar.domains.files.service.elements import ElementAdmin, ElementChange, NewElement
 from samovar.domains.files.service.files import FileService
@@ -13,8 +14,10 @@ from samovar.domains.files.service.thumbnails import Thumbnails
 
 __all__ = [
     "Amendment",
+    "CareRules",
     "ElementAdmin",
     "ElementChange",
+    "FileCare",
     "FileChanges",
     "FileFigures",
     "FileLinks",

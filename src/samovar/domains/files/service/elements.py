@@ -48,17 +48,17 @@ class ElementAdmin:
 
     async def every(self, principal: Principal) -> Sequence[Standing]:
         """All of them, as they were found within the last two seconds."""
-        _check(principal, Permission.ELEMENTS_READ)
+        check_keeper(principal, Permission.ELEMENTS_READ)
         return await self._registry.standings()
 
     async def one(self, principal: Principal, element_id: str) -> Standing:
         """One of them as it is now, asked of itself."""
-        _check(principal, Permission.ELEMENTS_READ)
+        check_keeper(principal, Permission.ELEMENTS_READ)
         return await self._registry.standing(element_id)
 
     async def register(self, principal: Principal, new: NewElement) -> Standing:
         """Register one, and start it. Raises ``BadElement``, ``ElementTaken``, and what its adapter says of the address."""
-        _check(principal, Permission.ELEMENTS_ADMIN)
+        check_keeper(principal, Permission.ELEMENTS_ADMIN)
         if not _ID.fullmatch(new.id):
             raise BadElement(
                 "The id has 1 to 63 lower case letters, digits and hyphens.", flaws=[Flaw("id", "is no id")]
@@ -77,7 +77,7 @@ class ElementAdmin:
     ) -> Standing:
         """Set its priority, capacity, watermarks or state. Raises ``BadElement``, ``StaleRevision``, ``Conflict`` for what the
         settings say."""
-        _check(principal, Permission.ELEMENTS_ADMIN)
+        check_keeper(principal, Permission.ELEMENTS_ADMIN)
         element = self._registry.registered(element_id)
         if expected is not None and expected != element.revision:
             raise StaleRevision(current=element.revision)
@@ -96,7 +96,7 @@ class ElementAdmin:
     async def lower_mode(self, principal: Principal, element_id: str, mode: Mode, *, confirm: str | None) -> Standing:
         """``rw`` to ``ro``, or ``ro`` to ``ar``. There is no way back but by configuration and restart, so ``confirm`` must be
         the element's id. Raises :class:`NotConfirmed`, ``ModeRefused`` for every other step."""
-        _check(principal, Permission.ELEMENTS_ADMIN)
+        check_keeper(principal, Permission.ELEMENTS_ADMIN)
         self._registry.registered(element_id)
         if confirm != element_id:
             raise NotConfirmed(
@@ -108,7 +108,8 @@ class ElementAdmin:
         return await self._registry.standing(element_id)
 
 
-def _check(principal: Principal, permission: Permission) -> None:
+def check_keeper(principal: Principal, permission: Permission) -> None:
+    """Raises ``Forbidden`` for who does not look after elements."""
     require(principal, permission)
     if principal.team_id != DEFAULT_TEAM_ID:
         raise Forbidden(

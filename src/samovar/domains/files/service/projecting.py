@@ -95,9 +95,10 @@ class Projector:
                 await element.attributes(attributes.path)
             except FileNotThere:
                 async with self._database.transaction() as tx:
-                    await rows.forget_copy(tx, attributes.team_id, attributes.file_id, element.element_id)
+                    # In this order, files before copies: as all who write both.
                     if attributes.replica_of is None:
                         await rows.forget(tx, attributes.team_id, attributes.file_id)
+                    await rows.forget_copy(tx, attributes.team_id, attributes.file_id, element.element_id)
         await element.acknowledge([attributes.file_id for attributes in batch])
         return len(batch)
 

@@ -1,6 +1,30 @@
 """All SQL of files. Functions take the open transaction first and filter by team first, but for the elements, which are the
 installation's, and for what looks after all files of an element."""
 
-from samovar.domains.files.store import elements, links, listing, outbox, owners, rows, search, tables, ways
+from samovar.domains.files.store import (
+    elements,
+    links,
+    listing,
+    outbox,
+    owners,
+    rebuilding,
+    rounds,
+    rows,
+    search,
+    tables,
+    ways,
+)
 
-__all__ = ["elements", "links", "listing", "outbox", "owners", "rows", "search", "tables", "ways"]
+__all__ = [
+    "elements",
+    "links",
+    "listing",
+    "outbox",
+    "owners",
+    "rebuilding",
+    "rounds",
+    "rows",
+    "search",
+    "tables",
+    "ways",
+]

@@ -89,12 +89,12 @@ async def forget_copy(tx: Tx, team_id: str, file_id: str, element_id: str) -> No
 async def _added(tx: Tx, told: Sequence[Attributes]) -> list[Attributes]:
     """Insert those that are not there yet; which those were. The database decides it for each, so that of two who tell the
     same only one counts it."""
-    values = [_values(one, number) for one, number in zip(told, await _numbers(tx, told), strict=True)]
+    values = [values_of(one, number) for one, number in zip(told, await numbers_for(tx, told), strict=True)]
     statement = _insert(tx, files).on_conflict_do_nothing(index_elements=["file_id"]).returning(files.c.file_id)
     new = {row.file_id for row in await tx.execute(statement, values)}
     number_by_id = {value["file_id"]: value["number"] for value in values}
     added = [one for one in told if one.file_id in new]
-    if rows := [row for one in added for row in _marks(one, number_by_id[one.file_id])]:
+    if rows := [row for one in added for row in marks_of(one, number_by_id[one.file_id])]:
         await tx.execute(insert(marks), rows)
     by_owner: dict[tuple[str, str], tuple[int, int]] = {}
     for one in added:
@@ -105,7 +105,7 @@ async def _added(tx: Tx, told: Sequence[Attributes]) -> list[Attributes]:
     return added
 
 
-async def _numbers(tx: Tx, told: Sequence[Attributes]) -> list[int]:
+async def numbers_for(tx: Tx, told: Sequence[Attributes]) -> list[int]:
     """A number for each: its own, or the next one that is free."""
     wanted = [number_of(one.file_id) for one in told]
     holders: dict[int, str | None] = dict.fromkeys(wanted)
@@ -125,7 +125,7 @@ async def _numbers(tx: Tx, told: Sequence[Attributes]) -> list[int]:
 
 async def _changed(tx: Tx, one: Attributes) -> bool:
     """Write a newer revision over an older one; whether it was newer."""
-    values = _values(one, 0)
+    values = values_of(one, 0)
     del values["number"], values["file_id"], values["team_id"]
     statement = (
         update(files)
@@ -137,7 +137,7 @@ async def _changed(tx: Tx, one: Attributes) -> bool:
     if number is None:
         return False
     await tx.execute(delete(marks).where(marks.c.team_id == one.team_id, marks.c.number == number))
-    if rows := [*_marks(one, number)]:
+    if rows := [*marks_of(one, number)]:
         await tx.execute(insert(marks), rows)
     return True
 
@@ -217,7 +217,8 @@ def mark_of_custom(key: str, value: str) -> str:
     return f"{key}={value}"[:_MAX_MARK_CHARS]
 
 
-def _marks(one: Attributes, number: int) -> Iterable[dict[str, Any]]:
+def marks_of(one: Attributes, number: int) -> Iterable[dict[str, Any]]:
+    """The rows that a file is looked up by."""
     found = [mark_of_tag(tag) for tag in one.tags]
     found += [mark_of_custom(key, custom_text(value)) for key, value in one.custom.items()]
     return [{"team_id": one.team_id, "mark": mark, "number": number} for mark in dict.fromkeys(found)]
@@ -235,7 +236,8 @@ def _insert(tx: Tx, table: Any) -> Any:
     return (postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert)(table)
 
 
-def _values(one: Attributes, number: int) -> dict[str, Any]:
+def values_of(one: Attributes, number: int) -> dict[str, Any]:
+    """The row of a file under its number."""
     return {
         "number": number,
         "team_id": one.team_id,

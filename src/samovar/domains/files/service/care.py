@@ -1,0 +1,39 @@
+"""All that looks after files once they are kept, for one process."""
+
+import msgspec
+
+from samovar.domains.files.service.checking import Checker
+from samovar.domains.files.service.files import FileService
+from samovar.domains.files.service.rebuilding import Rebuilder
+from samovar.domains.files.service.rounds import ElementRounds
+from samovar.ports.clock import Clock
+from samovar.ports.database import Database
+from samovar.ports.jobs import Jobs
+
+
+class CareRules(msgspec.Struct, frozen=True, kw_only=True):
+    """``read_bytes_per_s`` bounds what rounds read of contents."""
+
+    read_bytes_per_s: float = 20 * 1024 * 1024
+
+
+class FileCare:
+    """Rounds over the elements that this process serves."""
+
+    def __init__(self, *, files: FileService, database: Database, jobs: Jobs, clock: Clock, rules: CareRules) -> None:
+        self.rounds = ElementRounds(database=database, registry=files.registry, jobs=jobs, clock=clock)
+        self.rebuilder = Rebuilder(
+            database=database,
+            registry=files.registry,
+            element_rounds=self.rounds,
+            changes=files.changes,
+            teller=files.teller,
+            clock=clock,
+        )
+        self.checker = Checker(
+            database=database,
+            registry=files.registry,
+            element_rounds=self.rounds,
+            clock=clock,
+            read_bytes_per_s=rules.read_bytes_per_s,
+        )
