@@ -73,11 +73,33 @@ def sqlite_path(rest: str) -> Path:
     return Path(rest.removeprefix("///") if rest.startswith("///") else rest.removeprefix("//"))
 
 
-def element_for(url: str, *, element_id: str, mode: Mode, clock: Clock, s3: "S3Access | None" = None) -> StorageElement:
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """How elements of other processes are reached: a token for the role ``storage``, and whom to believe besides the system's
+    certificates."""
+
+    token: Callable[[], Awaitable[str]]
+    ca_pem: bytes | None = None
+
+
+def element_for(
+    url: str,
+    *,
+    element_id: str,
+    mode: Mode,
+    clock: Clock,
+    s3: "S3Access | None" = None,
+    reach: Reach | None = None,
+) -> StorageElement:
     """The storage element at ``url``, not started. ``file:///folder`` is a folder of this machine, which one process at a time
-    may have; ``s3:``, ``gs:`` and ``az:`` name a bucket, which several may have. ``mode`` is the configured one. Raises
-    ``ValueError`` for an address that is none."""
+    may have; ``s3:``, ``gs:`` and ``az:`` name a bucket, which several may have; ``http:`` and ``https:`` another process, which
+    knows the mode itself. ``mode`` is the configured one. Raises ``ValueError`` for an address that is none."""
     parts = urlsplit(url)
+    if parts.scheme in ("http", "https") and reach is not None:
+        from samovar.adapters.remote import RemoteElement
+
+        if not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
+            raise ValueError("must name a process: https://storage-1:8080")
+        return RemoteElement(url, element_id=element_id, token=reach.token, clock=clock, ca_pem=reach.ca_pem)
     if parts.scheme == "file":
         from samovar.adapters.disk import DiskElement
 
@@ -92,7 +114,8 @@ def element_for(url: str, *, element_id: str, mode: Mode, clock: Clock, s3: "S3A
         or "@" in parts.netloc
     ):
         raise ValueError(
-            "must be file:///folder, s3://bucket/prefix, gs://bucket/prefix or az://account/container/prefix"
+            "must be file:///folder, s3://bucket/prefix, gs://bucket/prefix, az://account/container/prefix or"
+            " https://host:port of a process with the role storage-element"
         )
     from samovar.adapters.bucket import BucketElement
 
