@@ -31,8 +31,10 @@ READS_PER_S = 2_000.0
 READ_P95_MS = 10.0
 LIST_P95_MS = 30.0
 SEARCH_MS = 11.0
+HIT_MS = 0.1
 PROMPTS = 10_000
 ASKED = 300
+HITS = 20_000
 _BATCH = 500
 # fmt: off
 _WORDS = (
@@ -103,8 +105,16 @@ def _among_many(bench: Bench) -> list[Figure]:
     with suppress(OSError):
         found["PostgreSQL"] = uvloop.run(_on_postgres(bench.measure.seed))
     figures = []
-    for engine, (listed, searched) in found.items():
+    for engine, (listed, searched, hits) in found.items():
         figures += [
+            Figure(
+                f"prompt from memory in the process, {engine}, p95",
+                _p95(hits) * 1000,
+                "ms",
+                HIT_MS,
+                at_least=False,
+                note=f"p50 {median(hits) * 1000:.4f} ms, without HTTP",
+            ),
             Figure(
                 f"50 of {PROMPTS:,} prompts listed, {engine}, p95",
                 _p95(listed) * 1000,
@@ -125,7 +135,8 @@ def _among_many(bench: Bench) -> list[Figure]:
     return figures
 
 
-Times = tuple[list[float], list[float]]
+Times = tuple[list[float], list[float], list[float]]
+"""Seconds of lists, of searches, and of prompts that were in memory."""
 
 
 async def _on_sqlite(folder: Path, seed: int) -> Times:
@@ -142,14 +153,18 @@ async def _on_postgres(seed: int) -> Times:
 
 async def _measured(database: Database, seed: int) -> Times:
     clock, chance = SystemClock(), random.Random(seed)
-    service = PromptService(
-        database=database,
-        clock=clock,
-        bus=MemoryBus(),
-        cache=MemoryCache(clock=clock),
-        limiter=MemoryLimiter(clock=clock),
-        bounds=CacheBounds(prompt_s=0, list_s=0),
-    )
+
+    def service_with(bounds: CacheBounds) -> PromptService:
+        return PromptService(
+            database=database,
+            clock=clock,
+            bus=MemoryBus(),
+            cache=MemoryCache(clock=clock),
+            limiter=MemoryLimiter(clock=clock),
+            bounds=bounds,
+        )
+
+    service = service_with(CacheBounds(prompt_s=0, list_s=0))
     try:
         await _fill(database, service, chance)
         cursors: list[str | None] = [None]
@@ -158,9 +173,20 @@ async def _measured(database: Database, seed: int) -> Times:
             cursors.append(page.next_cursor)
         listed = [await _took(service, PromptQuery(cursor=chance.choice(cursors))) for _ in range(ASKED)]
         searched = [await _took(service, PromptQuery(q=_SEARCHED[place % len(_SEARCHED)])) for place in range(ASKED)]
-        return listed, searched
+        return listed, searched, await _hits(service_with(CacheBounds()))
     finally:
         await database.close()
+
+
+async def _hits(service: PromptService) -> list[float]:
+    """Seconds of each read but the first."""
+    page = await service.reads.page(administrator(), PromptQuery())
+    prompt_id, took = page.items[0].id, []
+    for _ in range(HITS + 1):
+        began = time.perf_counter()
+        await service.reads.find(DEFAULT_TEAM_ID, prompt_id)
+        took.append(time.perf_counter() - began)
+    return took[1:]
 
 
 async def _took(service: PromptService, query: PromptQuery) -> float:
