@@ -13,6 +13,7 @@ import uvloop
 
 from bench.figures import Figure, median
 from bench.scenarios.bench import Bench
+from bench.scenarios.rebuild import rebuild
 from samovar.adapters.disk import DiskElement
 from samovar.adapters.system import SystemClock
 from samovar.ports.elements import Draft, Mode, Retention, RetentionKind
@@ -35,7 +36,7 @@ def files(bench: Bench) -> list[Figure]:
     own = os.sched_getaffinity(0)
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
     try:
-        return _measured(bench)
+        return [*_measured(bench), *rebuild(bench)]
     finally:
         os.sched_setaffinity(0, own)
 

@@ -22,7 +22,7 @@ from samovar.domains.files.model.rounds import (
 )
 from samovar.domains.files.service.changes import FileChanges
 from samovar.domains.files.service.registry import Registry
-from samovar.domains.files.service.rounds import ElementRounds, in_batches, is_gone
+from samovar.domains.files.service.rounds import ElementRounds, is_gone, read_ahead
 from samovar.domains.files.service.telling import Teller
 from samovar.domains.files.store import rebuilding, rounds, rows
 from samovar.domains.files.store.rebuilding import KnownCopy
@@ -66,9 +66,10 @@ class Rebuilder:
         async with self._database.reading() as tx:
             had_rows = bool(await rebuilding.on_element(tx, element_id, after="", limit=1))
         met: set[str] = set()
-        async for batch in in_batches(element, after="", size=_BATCH):
-            met.update(found.attributes.file_id for found in batch if found.attributes is not None)
-            one = await self._take(element, one, batch, extent, had_rows=had_rows)
+        async with read_ahead(element, size=_BATCH) as batches:
+            async for batch in batches:
+                met.update(found.attributes.file_id for found in batch if found.attributes is not None)
+                one = await self._take(element, one, batch, extent, had_rows=had_rows)
         if met:
             one = await self._remove(element, one, met)
         elif had_rows:

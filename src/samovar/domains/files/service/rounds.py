@@ -1,6 +1,8 @@
 """Rounds over elements: ordered as jobs, kept as they go, told when somebody asks."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 
 import msgspec
@@ -12,7 +14,9 @@ from samovar.domains.files.service.registry import Registry
 from samovar.domains.files.store import rebuilding, rounds
 from samovar.domains.files.store.rebuilding import KnownCopy
 from samovar.domains.identity.model import DEFAULT_TEAM_ID, Permission
+from samovar.kernel.errors import SamovarError
 from samovar.kernel.principal import Principal
+from samovar.kernel.tasks import background
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database
 from samovar.ports.elements import DamagedFile, FileNotThere, Found, StorageElement
@@ -99,6 +103,30 @@ async def is_gone(element: StorageElement, path: str) -> bool:
     except DamagedFile:
         return False
     return False
+
+
+@asynccontextmanager
+async def read_ahead(element: StorageElement, *, size: int) -> AsyncIterator[AsyncIterator[list[Found]]]:
+    """All that is there, so many at a time; the next are read while the last are worked on."""
+    read: asyncio.Queue[list[Found] | SamovarError | None] = asyncio.Queue(maxsize=1)
+
+    async def fill() -> None:
+        try:
+            async for batch in in_batches(element, after="", size=size):
+                await read.put(batch)
+        except SamovarError as error:
+            await read.put(error)
+        else:
+            await read.put(None)
+
+    async def batches() -> AsyncIterator[list[Found]]:
+        while (batch := await read.get()) is not None:
+            if isinstance(batch, SamovarError):
+                raise batch
+            yield batch
+
+    async with background(fill()):
+        yield batches()
 
 
 async def in_batches(element: StorageElement, *, after: str, size: int) -> AsyncIterator[list[Found]]:

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import case, delete, func, insert, select, text, update
 
 from samovar.domains.files.model.records import CopyState
-from samovar.domains.files.store.rows import SHOWN, attributes_of, marks_of, numbers_for, values_of
+from samovar.domains.files.store.rows import SHOWN, attributes_of, holders_of, marks_of, numbers_for, values_of
 from samovar.domains.files.store.tables import copies, files, marks, owners, spaces
 from samovar.ports.database import Instant, Json, Tx, among, insert_rows
 from samovar.ports.elements import Attributes
@@ -36,9 +36,11 @@ async def add(tx: Tx, told: Sequence[Attributes]) -> None:
     """Rows for files that have none."""
     numbers = await numbers_for(tx, told)
     values = [values_of(one, number) for one, number in zip(told, numbers, strict=True)]
-    await insert_rows(tx, files, [_driven(tx, files, value) for value in values], keys=("file_id",))
-    # A number that another file took meanwhile is that file's, and so are its marks.
-    taken = {row.number: row.file_id for row in await tx.execute(_holders(numbers))}
+    new = await insert_rows(tx, files, [_driven(tx, files, value) for value in values], keys=("file_id",))
+    taken = {number: one.file_id for one, number in zip(told, numbers, strict=True)}
+    if new != len(values):
+        # Somebody else wrote some of them just now, their marks too.
+        taken = await holders_of(tx, numbers)
     marked = [
         (mark["team_id"], mark["mark"], mark["number"])
         for one, number in zip(told, numbers, strict=True)
@@ -150,10 +152,6 @@ async def recount(tx: Tx) -> None:
     ]
     if rows:
         await tx.execute(insert(spaces), rows)
-
-
-def _holders(numbers: Sequence[int]) -> Any:
-    return select(files.c.number, files.c.file_id).where(files.c.number.in_(list(numbers))).limit(len(numbers))
 
 
 def _driven(tx: Tx, table: Any, values: dict[str, Any]) -> list[object]:
