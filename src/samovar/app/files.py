@@ -18,6 +18,7 @@ from samovar.app.settings import Settings
 from samovar.app.subscriptions import on_file_event
 from samovar.domains.files import http as files_http
 from samovar.domains.files.errors import BadElement
+from samovar.domains.files.http.retention import router as retention_router
 from samovar.domains.files.http.rounds import router as rounds_router
 from samovar.domains.files.model.choosing import Element
 from samovar.domains.files.service import CareRules, FileCare, FileFigures, FileService, IngestRules, Thumbnails
@@ -119,6 +120,7 @@ class FileDesk:
         """Everything else."""
         if self._serves:
             yield from files_http.routers(files=self.service, authenticate=authenticate)
+            yield retention_router(retention=self.care.retention, authenticate=authenticate)
             yield rounds_router(rounds=self.care.rounds, authenticate=authenticate)
 
     def _open(self, element: Element) -> StorageElement:

@@ -15,7 +15,7 @@ from samovar.adapters.jobs.worker import Worker, WorkerSettings
 from samovar.app.background import forever
 from samovar.app.settings import Settings
 from samovar.app.telemetry.redaction import redact_text
-from samovar.domains.files.jobs import file_kinds
+from samovar.domains.files.jobs import file_crons, file_kinds
 from samovar.domains.identity.model import DEFAULT_TEAM_ID
 from samovar.domains.operations.jobs import backup_cron, backup_kind
 from samovar.domains.operations.service.jobs import JobsService
@@ -37,7 +37,8 @@ def job_kinds(services: "Services") -> tuple[JobKind, ...]:
 
 def cron_jobs(settings: Settings) -> tuple[CronJob, ...]:
     """The table of what comes by the clock."""
-    return (backup_cron(settings.backup_schedule),)
+    files = file_crons(collect=settings.file_collect_schedule, orphans=settings.file_orphans_schedule)
+    return (backup_cron(settings.backup_schedule), *files)
 
 
 class JobDesk:

@@ -19,6 +19,7 @@ from samovar.domains.identity.model import ServiceRole, administrator, permissio
 from samovar.kernel.principal import Principal, PrincipalKind
 from samovar.ports.database import Database
 from samovar.ports.elements import Mode, StorageElement
+from tests.domains.files.caring import Care
 from tests.support.clock import ManualClock
 
 ADMIN = administrator()
@@ -120,6 +121,12 @@ async def files(start: Start) -> FileService:
     """One process, with an element for temporary files and one for permanent ones."""
     found: FileService = await start()
     return found
+
+
+@pytest.fixture
+def care(database: Database, clock: ManualClock, ids: SystemIds) -> Care:
+    """Looks after the files of a process."""
+    return Care(database, clock, ids)
 
 
 async def told_all(files: FileService) -> None:

@@ -1,6 +1,5 @@
 """Rows that are lost, behind or too many, made anew from what stands on an element; and what a check says of them."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,37 +7,18 @@ import msgspec
 import pytest
 from sqlalchemy import delete, select, update
 
-from samovar.adapters.jobs.table import JobTable
-from samovar.adapters.memory import MemoryBus
-from samovar.adapters.system import SystemIds
 from samovar.domains.files.errors import FileUnknown
-from samovar.domains.files.jobs import file_kinds
 from samovar.domains.files.model.query import FileQuery
 from samovar.domains.files.model.rounds import Extent, Fault, Outcome, RoundKind
-from samovar.domains.files.service import Amendment, CareRules, FileCare, FileService
+from samovar.domains.files.service import Amendment, FileService
 from samovar.domains.files.store import tables
 from samovar.kernel.errors import Forbidden
 from samovar.ports.database import Database
 from samovar.ports.elements import RetentionKind
+from tests.domains.files.caring import Care
 from tests.domains.files.conftest import ADMIN, ANN, BOB, STRANGER, put, read_whole
-from tests.support.clock import ManualClock
 
-Care = Callable[[FileService], FileCare]
 EVERYTHING = FileQuery()
-
-
-@pytest.fixture
-def care(database: Database, clock: ManualClock, ids: SystemIds) -> Care:
-    """Looks after the files of a process."""
-
-    def made(files: FileService) -> FileCare:
-        found: list[FileCare] = []
-        kinds = file_kinds(lambda: found[0])
-        jobs = JobTable(kinds=kinds, clock=clock, ids=ids, bus=MemoryBus())
-        found.append(FileCare(files=files, database=database, jobs=jobs, clock=clock, rules=CareRules()))
-        return found[0]
-
-    return made
 
 
 async def _kept(database: Database) -> dict[str, Any]:

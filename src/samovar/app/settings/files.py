@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from samovar.app.settings.backups import Endpoint
+from samovar.app.settings.backups import Schedule
 from samovar.app.settings.serving import Serving
 from samovar.domains.files.model.choosing import ELEMENT_ID_PATTERN
 from samovar.ports.elements import Mode
@@ -49,6 +50,12 @@ class Keeping(Serving):
     file_ttl_days: int = Field(30, ge=1, le=365, description="How long a temporary file stays that does not say.")
     file_upload_ttl_s: int = Field(
         24 * 3600, ge=1, le=6 * 24 * 3600, description="How long an upload in pieces waits for its next one."
+    )
+    file_collect_schedule: Schedule = Field(
+        "23 * * * *", description="When files that are over are taken away: five fields of cron, or off."
+    )
+    file_orphans_schedule: Schedule = Field(
+        "41 4 * * *", description="When content that has had no attributes for a week is looked for and taken away."
     )
     file_scrub_bytes_per_s: int = Field(
         20 * 1024 * 1024, ge=1, description="What rounds over storage elements read of contents, at most."

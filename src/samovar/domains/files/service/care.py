@@ -3,8 +3,10 @@
 import msgspec
 
 from samovar.domains.files.service.checking import Checker
+from samovar.domains.files.service.copying import Copier
 from samovar.domains.files.service.files import FileService
 from samovar.domains.files.service.rebuilding import Rebuilder
+from samovar.domains.files.service.retention import FileRetention
 from samovar.domains.files.service.rounds import ElementRounds
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database
@@ -21,6 +23,22 @@ class FileCare:
     """Rounds over the elements that this process serves."""
 
     def __init__(self, *, files: FileService, database: Database, jobs: Jobs, clock: Clock, rules: CareRules) -> None:
+        self.copier = Copier(
+            database=database,
+            registry=files.registry,
+            projector=files.projector,
+            memory=files.memory,
+            teller=files.teller,
+            clock=clock,
+        )
+        self.retention = FileRetention(
+            database=database,
+            registry=files.registry,
+            changes=files.changes,
+            copier=self.copier,
+            jobs=jobs,
+            clock=clock,
+        )
         self.rounds = ElementRounds(database=database, registry=files.registry, jobs=jobs, clock=clock)
         self.rebuilder = Rebuilder(
             database=database,

@@ -30,7 +30,7 @@ from samovar.kernel.errors import Forbidden, StaleRevision, Unavailable
 from samovar.kernel.principal import Principal
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database
-from samovar.ports.elements import Attributes, Custom, Provenance
+from samovar.ports.elements import Attributes, Custom, Provenance, Retention
 
 _TRIES: Final = 5
 
@@ -43,6 +43,7 @@ class Amendment(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] | None = None
     custom: Mapping[str, str | int | float | bool | None] | None = None
     provenance: Provenance | None = None
+    retention: Retention | None = None
 
 
 class FileChanges:
@@ -82,12 +83,13 @@ class FileChanges:
         self, principal: Principal, file_id: str, amendment: Amendment, *, expected: int | None
     ) -> FileAnswer:
         require(principal, Permission.FILES_WRITE)
-        file = await self._mine(principal, file_id)
+        file = await self.owned(principal, file_id)
         element = self._registry.serving(file.attributes.storage_element_id)
         for left in reversed(range(_TRIES)):
             # What stands beside the file, not the row: that may be behind.
             stands = await element.attributes(file.attributes.path)
-            if expected is not None and stands.revision != expected:
+            if stands.replica_of is not None or (expected is not None and stands.revision != expected):
+                # What is a copy by now moved, or goes, between the two looks.
                 raise StaleRevision(current=stands.revision)
             try:
                 amended = await element.amend(_amended(stands, amendment))
@@ -105,7 +107,7 @@ class FileChanges:
         """Take it away for good, all its copies. Raises ``ModeRefused`` where an element does not delete."""
         with self._tally.of(Operation.DELETE):
             require(principal, Permission.FILES_DELETE)
-            file = await self._mine(principal, file_id)
+            file = await self.owned(principal, file_id)
             # The original last: until it is gone there is a file, and the same can be asked again.
             for copy in reversed(file.copies):
                 await self._registry.serving(copy.element_id).delete(copy.path)
@@ -128,7 +130,8 @@ class FileChanges:
             await owners.bound(tx, principal.team_id, owner, max_files=max_files, max_bytes=max_bytes)
             return await owners.usage(tx, principal.team_id, owner)
 
-    async def _mine(self, principal: Principal, file_id: str) -> StoredFile:
+    async def owned(self, principal: Principal, file_id: str) -> StoredFile:
+        """A file as it is now, for who may change it."""
         file = await self._reads.fresh(principal, file_id)
         if not may_change(principal, file.attributes.owner):
             raise Forbidden("This file is somebody else's: you may read it, and not change it.")
@@ -169,5 +172,6 @@ def _amended(stands: Attributes, amendment: Amendment) -> Attributes:
         tags=tags,
         custom=custom,
         provenance=amendment.provenance or stands.provenance,
+        retention=amendment.retention or stands.retention,
         revision=stands.revision + 1,
     )

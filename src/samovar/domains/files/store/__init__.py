@@ -2,6 +2,7 @@
 installation's, and for what looks after all files of an element."""
 
 from samovar.domains.files.store import (
+    collecting,
     elements,
     links,
     listing,
@@ -16,6 +17,7 @@ from samovar.domains.files.store import (
 )
 
 __all__ = [
+    "collecting",
     "elements",
     "links",
     "listing",
