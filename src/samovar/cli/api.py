@@ -73,7 +73,7 @@ class RemoteApi:
 
     async def exchange(self, method: str, path: str, body: bytes, headers: Headers = ()) -> tuple[int, bytes]:
         """See :class:`Api`."""
-        sent = [(self._credential.header, self._credential.value), ("content-type", "application/json"), *headers]
+        sent = [(self._credential.header, self._credential.value), *_typed(headers)]
         request = HttpRequest(method, self._url + path, sent, body)
         try:
             async with self._transport.send(request, timeouts=_TIMEOUTS) as answer:
@@ -108,9 +108,8 @@ class LocalApi:
             "query_string": query.encode(),
             "headers": [
                 (self._credential.header.encode(), self._credential.value.encode()),
-                (b"content-type", b"application/json"),
                 (b"content-length", b"%d" % len(body)),
-                *((name.encode(), value.encode()) for name, value in headers),
+                *((name.encode(), value.encode()) for name, value in _typed(headers)),
             ],
             "client": None,
             "server": None,
@@ -135,23 +134,32 @@ class LocalApi:
         return status, b"".join(blocks)
 
 
+def _typed(headers: Headers) -> Headers:
+    """JSON, where nothing else is said."""
+    is_said = any(name == "content-type" for name, _ in headers)
+    return headers if is_said else [("content-type", "application/json"), *headers]
+
+
 async def ask(api: Api, method: str, path: str, body: Any = None) -> Any:
     """The answer's JSON, ``None`` where it has none. Raises :class:`CannotDo` with what the API says of a refusal."""
-    return _answer(method, path, *await api.exchange(method, path, b"" if body is None else msgspec.json.encode(body)))
+    return answer_of(
+        method, path, *await api.exchange(method, path, b"" if body is None else msgspec.json.encode(body))
+    )
 
 
 async def send(api: Api, method: str, path: str, raw: bytes, headers: Headers = ()) -> Any:
     """As :func:`ask`, of a body that is bytes already."""
-    return _answer(method, path, *await api.exchange(method, path, raw, headers))
+    return answer_of(method, path, *await api.exchange(method, path, raw, headers))
 
 
 async def fetch(api: Api, path: str) -> bytes:
     """The bytes at a path. Raises :class:`CannotDo` with what the API says of a refusal."""
     status, raw = await api.exchange("GET", path, b"")
-    return raw if status < 400 else _answer("GET", path, status, raw)
+    return raw if status < 400 else answer_of("GET", path, status, raw)
 
 
-def _answer(method: str, path: str, status: int, raw: bytes) -> Any:
+def answer_of(method: str, path: str, status: int, raw: bytes) -> Any:
+    """The JSON of an answer, ``None`` where it has none. Raises :class:`CannotDo` with what the API says of a refusal."""
     try:
         answer = msgspec.json.decode(raw) if raw else None
     except msgspec.DecodeError as error:
@@ -182,12 +190,19 @@ def _refusal(status: int, answer: Any) -> str:
     return str(said) + "".join(flaws)
 
 
-def reach(work: Callable[[Api], Awaitable[_T]], *, url: str | None, credential: Credential | None) -> _T:
-    """What ``work`` gives on the API that the options name. Raises :class:`CannotDo`, ``SettingsInvalid`` and, on this
+def reach(
+    work: Callable[[Api], Awaitable[_T]],
+    *,
+    url: str | None,
+    credential: Credential | None,
+    also_roles: tuple[str, ...] = (),
+) -> _T:
+    """What ``work`` gives on the API that the options name; ``also_roles`` are those that answer beside the usual ones where that
+    is this very process. Raises :class:`CannotDo`, ``SettingsInvalid`` and, on this
     installation itself, what starting it raises."""
 
     async def run() -> _T | CannotDo:
-        async with opened(load(), url=url, credential=credential) as api:
+        async with opened(load(), url=url, credential=credential, also_roles=also_roles) as api:
             try:
                 return await work(api)
             except CannotDo as error:
@@ -201,10 +216,12 @@ def reach(work: Callable[[Api], Awaitable[_T]], *, url: str | None, credential: 
 
 
 @asynccontextmanager
-async def opened(settings: Settings, *, url: str | None, credential: Credential | None) -> AsyncIterator[Api]:
+async def opened(
+    settings: Settings, *, url: str | None, credential: Credential | None, also_roles: tuple[str, ...] = ()
+) -> AsyncIterator[Api]:
     """The API at ``url``, or this installation's own. Raises :class:`CannotDo`, and what starting an app raises."""
     if url is None:
-        async with _local(settings) as api:
+        async with _local(settings, also_roles) as api:
             yield api
         return
     credential = _signed(settings, url, credential)
@@ -236,7 +253,7 @@ async def remote_answer(
         async with transport.send(request, timeouts=_LONG) as answer:
             if answer.status >= 400:
                 said = await answer.read(max_bytes=_MAX_ANSWER_BYTES)
-                _answer("GET", path, answer.status, said)
+                answer_of("GET", path, answer.status, said)
             yield answer.blocks()
     except TransportFailure as error:
         raise CannotDo(f"{url} did not give a whole answer; try again, or look at its log") from error
@@ -245,7 +262,7 @@ async def remote_answer(
 
 
 @asynccontextmanager
-async def _local(settings: Settings) -> AsyncIterator[Api]:
+async def _local(settings: Settings, also_roles: tuple[str, ...]) -> AsyncIterator[Api]:
     from samovar.app.application import edge_of
     from samovar.app.services import Services
     from samovar.app.telemetry import logs
@@ -256,7 +273,7 @@ async def _local(settings: Settings) -> AsyncIterator[Api]:
         await migrated(settings)
     token = SystemIds(clock=SystemClock()).token(_TOKEN_BYTES)
     # All that answers, whatever the server's processes are; it runs no jobs, for it soon ends. The token is never stored.
-    own = {"roles": ("gateway", "admin"), "workers": 1, "admin_token": SecretStr(token)}
+    own = {"roles": ("gateway", "admin", *also_roles), "workers": 1, "admin_token": SecretStr(token)}
     services = Services(settings.model_copy(update=own))
     try:
         first = await services.prepare()

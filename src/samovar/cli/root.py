@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from samovar import __version__
-from samovar.cli import audit, backup, jobs, keys, prompts, providers, quotas, routes, service_accounts, wallets
+from samovar.cli import audit, backup, files, jobs, keys, prompts, providers, quotas, routes, service_accounts, wallets
 from samovar.cli.output import AsJson, complain, note
 from samovar.cli.targets import AdminToken, By, Key, Url
 
@@ -42,6 +42,7 @@ def _whole() -> typer.Typer:
     whole.add_typer(app)
     whole.add_typer(audit.app, name="audit")
     whole.add_typer(backup.app, name="backup")
+    whole.add_typer(files.app, name="files")
     whole.add_typer(jobs.app, name="jobs")
     whole.add_typer(keys.app, name="keys")
     whole.add_typer(prompts.app, name="prompts")

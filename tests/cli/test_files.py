@@ -1,0 +1,143 @@
+"""Files from the command line."""
+
+import hashlib
+import json
+import os
+import pty
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Terminal
+from tests.e2e.conftest import Samovar, start_samovar
+from tests.support.typed import environment_with
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Samovar]:
+    """A Samovar that runs."""
+    running = start_samovar(tmp_path_factory.mktemp("files"), {})
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def far(store: Samovar) -> dict[str, str]:
+    """Its key's owner."""
+    return {"SAMOVAR_URL": store.url, "SAMOVAR_KEY": store.key}
+
+
+def laid(folder: Path, **files: bytes) -> None:
+    for name, content in files.items():
+        path = folder / name.replace("__", "/").replace("_txt", ".txt")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def test_a_folder_goes_there_and_comes_back(terminal: Terminal, far: dict[str, str]) -> None:
+    laid(terminal.folder, photos__one_txt=b"one", photos__deep__two_txt=b"two" * 1000, photos__none_txt=b"")
+    made = terminal.type("files", "put", "photos", "--tag", "trip", "--json", settings=far).json()
+    assert {one["filename"] for one in made} == {"photos/one.txt", "photos/deep/two.txt", "photos/none.txt"}
+    assert {tuple(one["tags"]) for one in made} == {("trip",)}
+    back = terminal.folder / "back"
+    back.mkdir()
+    ids = [one["file_id"] for one in made]
+    got = terminal.type("files", "get", *ids, "--output", "back", settings=far)
+    assert got.status == 0, got.err
+    assert {path.name: path.read_bytes() for path in back.iterdir()} == {
+        "one.txt": b"one",
+        "two.txt": b"two" * 1000,
+        "none.txt": b"",
+    }
+    assert got.err == ""
+
+
+def test_files_are_listed_found_verified_and_removed(terminal: Terminal, far: dict[str, str]) -> None:
+    laid(terminal.folder, samovar_txt=b"boils", other_txt=b"not there")
+    (made,) = terminal.type("files", "put", "samovar.txt", "--tag", "copper", "--json", settings=far).json()
+    file_id = made["file_id"]
+    assert file_id in terminal.type("files", "ls", settings=far).out
+    assert [one["file_id"] for one in terminal.type("files", "search", "samov", "--json", settings=far).json()] == [
+        file_id
+    ]
+    assert terminal.type("files", "search", "--tag", "nobody", "--json", settings=far).json() == []
+    assert terminal.type("files", "verify", "samovar.txt", file_id, settings=far).status == 0
+    wrong = terminal.type("files", "verify", "samovar.txt", "other.txt", settings=far)
+    assert wrong.status == 1
+    assert "other.txt: the store has no such file" in wrong.err
+    assert file_id in wrong.out
+    assert terminal.type("files", "get", file_id, "-o", "-", settings=far).out == "boils"
+    assert terminal.type("files", "rm", file_id, settings=far).status == 0
+    again = terminal.type("files", "rm", file_id, settings=far)
+    assert again.status == 1
+    assert file_id in again.err
+
+
+def test_a_large_file_goes_on_where_it_was_broken_off_both_ways(
+    terminal: Terminal, store: Samovar, far: dict[str, str]
+) -> None:
+    content = os.urandom(8 * MIB) * 8
+    (terminal.folder / "large.bin").write_bytes(content)
+    uploads = store.data_dir / "files" / "edit" / ".element" / "uploads"
+    words = [sys.executable, "-m", "samovar", "files", "put", "large.bin"]
+    with subprocess.Popen(words, cwd=terminal.folder, env=environment_with(far)) as putting:
+        while not (begun := [one for one in uploads.glob("*.data") if one.stat().st_size >= 8 * MIB]):
+            assert putting.poll() is None
+            time.sleep(0.002)
+        putting.kill()
+    (made,) = terminal.type("files", "put", "large.bin", "--json", settings=far).json()
+    assert made["file_id"] == begun[0].name.removesuffix(".data")
+    assert made["checksum"] == hashlib.sha256(content).hexdigest()
+    back = terminal.folder / "back.bin"
+    part = terminal.folder / f"back.bin.{made['file_id']}.part"
+    # What came is gone on with; what was damaged on the way is fetched anew.
+    for there in (content[: 9 * MIB], b"damaged" * 1000):
+        part.write_bytes(there)
+        assert terminal.type("files", "get", made["file_id"], "-o", "back.bin", settings=far).status == 0
+        assert back.read_bytes() == content
+        assert not part.exists()
+        back.unlink()
+
+
+def test_without_a_server_the_installation_s_own_files_are_reached(terminal: Terminal) -> None:
+    (terminal.folder / "one.bin").write_bytes(b"one" * 3 * MIB)
+    made = terminal.type("files", "put", "one.bin", "--retention", "permanent", "--json")
+    assert made.status == 0, made.err
+    (file,) = made.json()
+    assert file["retention"] == "permanent"
+    assert terminal.type("files", "verify", "one.bin", file["file_id"]).status == 0
+
+
+def test_what_cannot_be_done_is_said_of_each_and_the_rest_is_done(terminal: Terminal, far: dict[str, str]) -> None:
+    laid(terminal.folder, tea_txt=b"tea")
+    (made,) = terminal.type("files", "put", "tea.txt", "--json", settings=far).json()
+    unknown = "00000000-0000-7000-8000-000000000000"
+    got = terminal.type("files", "get", made["file_id"], unknown, "nonsense", settings=far)
+    assert got.status == 1
+    # Here is one of that name, with that content.
+    assert got.out == "tea.txt\n"
+    assert unknown in got.err
+    assert "nonsense is no id of a file" in got.err
+    assert terminal.type("files", "put", "nowhere", settings=far).status == 1
+    assert terminal.type("files", "put", "tea.txt", "--retention", "someday", settings=far).status == 1
+    assert terminal.type("files", "ls", "--limit", "0", settings=far).status == 2
+
+
+def test_whoever_watches_sees_bars(terminal: Terminal, far: dict[str, str]) -> None:
+    laid(terminal.folder, tea_txt=b"tea")
+    outer, inner = pty.openpty()
+    words = [sys.executable, "-m", "samovar", "files", "put", "tea.txt", "--json"]
+    environment = {**environment_with(far), "TERM": "xterm", "COLUMNS": "100"}
+    done = subprocess.run(words, cwd=terminal.folder, env=environment, stdout=subprocess.PIPE, stderr=inner, timeout=60)
+    os.close(inner)
+    drawn = os.read(outer, 100_000).decode()
+    os.close(outer)
+    assert done.returncode == 0
+    assert "tea.txt" in drawn
+    assert json.loads(done.stdout)[0]["filename"] == "tea.txt"
