@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 
 from samovar.domains.files.model.query import FileQuery, Place, Sort, number_from, place_of
 from samovar.domains.files.store.rows import SHOWN, attributes_of, mark_of_custom, mark_of_tag
-from samovar.domains.files.store.search import is_sqlite, words_match
+from samovar.domains.files.store.search import is_sqlite, plan_for_words, words_match
 from samovar.domains.files.store.tables import files
 from samovar.domains.files.store.ways import Asked, Rule, has_mark, of_a_rare_mark, on_sqlite, order_of
 from samovar.ports.database import Tx
@@ -37,6 +37,8 @@ async def page(tx: Tx, team_id: str, query: FileQuery, *, limit: int) -> list[tu
     if is_sqlite(tx):
         chosen = await on_sqlite(tx, select(*SHOWN), asked)
     else:
+        if stems:
+            await plan_for_words(tx)
         chosen = (await of_a_rare_mark(tx, select(*SHOWN), asked)).where(
             files.c.team_id == team_id, *[rule.plain() for rule in asked.rules]
         )

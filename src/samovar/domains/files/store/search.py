@@ -19,6 +19,12 @@ def words_match(stems: Sequence[str]) -> ColumnElement[bool]:
     return vector.op("@@")(text("CAST(:wanted AS tsquery)").bindparams(bindparam("wanted", wanted)))
 
 
+async def plan_for_words(tx: Tx) -> None:
+    """On PostgreSQL: have what is asked next planned with its words in sight, to the transaction's end. A plan that serves any
+    words takes them for rare: 9 ms of the server's processor instead of 0.1 where they are not."""
+    await tx.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
+
+
 def fts_expression(stems: Sequence[str]) -> str:
     """The same, as SQLite's FTS5 reads it."""
     return " AND ".join(f'"{stem}"*' if _is_beginning(stem) else f'"{stem}"' for stem in stems)
