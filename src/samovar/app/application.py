@@ -17,6 +17,7 @@ from samovar.app.rights import permitted
 from samovar.app.roles import Part
 from samovar.app.services import Services
 from samovar.app.settings import Settings
+from samovar.app.storage import StorageProcess
 from samovar.app.telemetry import logs
 from samovar.app.telemetry.metrics import CONTENT_TYPE
 from samovar.app.tokens import admitted
@@ -41,7 +42,7 @@ log = structlog.get_logger()
 def create_app(settings: Settings) -> Edge:
     """The app that a worker serves. Logging is set up first, since each worker is a process of its own."""
     logs.configure(json=settings.json_logs, level=settings.log_level)
-    return edge_of(Services(settings))
+    return StorageProcess(settings).edge() if settings.is_storage_alone else edge_of(Services(settings))
 
 
 def edge_of(services: Services) -> Edge:

@@ -104,6 +104,10 @@ ACTS: Final = (
 EXEMPT: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
     {
         ("POST", "/api/routes/explain"): "changes nothing: it says where a call would go",
+        (
+            "POST",
+            "/storage/v1/{element_id}/{operation}",
+        ): "between roles: who was asked by somebody records it",
         ("POST", "/v1/prompts/{prompt_id}/render"): "changes nothing: it fills a prompt in",
     }
 )

@@ -1,6 +1,6 @@
 """Files' object graph, and their routes on both planes."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -13,8 +13,9 @@ from samovar.app.background import forever
 from samovar.app.http import SECURITY_HEADERS
 from samovar.app.problems import problem
 from samovar.app.prompts import Authenticate
-from samovar.app.roles import Part
+from samovar.app.roles import WITH_ELEMENTS, Part
 from samovar.app.settings import Settings
+from samovar.app.storage_tokens import RoleToken
 from samovar.app.subscriptions import on_file_event
 from samovar.domains.files import http as files_http
 from samovar.domains.files.errors import BadElement
@@ -25,10 +26,11 @@ from samovar.domains.files.service import CareRules, FileCare, FileFigures, File
 from samovar.domains.files.service.resumable import UploadRules
 from samovar.domains.gateway import http as gateway_http
 from samovar.domains.gateway.model.idempotency import Recorded
+from samovar.domains.identity.model import Audience
 from samovar.kernel.principal import Principal
 from samovar.ports.asgi import Route, Scope
 from samovar.ports.clock import Clock
-from samovar.ports.elements import Mode, StorageElement
+from samovar.ports.elements import ElementUnavailable, Mode, StorageElement
 
 if TYPE_CHECKING:
     from samovar.app.services import Services
@@ -42,7 +44,8 @@ class FileDesk:
 
     def __init__(self, services: "Services") -> None:
         self._services = services
-        self._serves = Part.FILES in services.parts
+        self._parts = services.parts
+        self._serves = bool(services.parts & WITH_ELEMENTS)
 
     @cached_property
     def service(self) -> FileService:
@@ -100,10 +103,25 @@ class FileDesk:
         """For metrics."""
         return self.service.figures() if self._serves else FileFigures(operations={}, used_bytes={})
 
-    def routes(self) -> list[Route]:
+    def probes(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """What a process that has no element of its own stands on."""
+        asks = self._parts & {Part.INGESTER, Part.QUERY}
+        return {"storage": self._reach} if asks and Part.STORAGE not in self._parts else {}
+
+    async def _reach(self) -> None:
+        found = await self.service.registry.standings()
+        if not any(one.condition is not None for one in found):
+            names = ", ".join(one.element.id for one in found[:5]) or "none is registered"
+            raise ElementUnavailable(f"no storage element is reached: {names}")
+
+    def routes(self) -> Iterator[Route]:
         """The raw ones."""
-        if not self._serves:
-            return []
+        if self._serves and Part.STORAGE in self._parts:
+            yield from files_http.element_routes(self._element_door())
+        if self._parts & {Part.INGESTER, Part.QUERY}:
+            yield from self._file_routes()
+
+    def _file_routes(self) -> Iterator[Route]:
         services, settings = self._services, self._services.settings
         door = files_http.Door(
             identity=services.identity,
@@ -114,16 +132,44 @@ class FileDesk:
             once=self._once,
         )
         bounds = files_http.UploadBounds(max_bytes=settings.file_max_bytes, idle_s=settings.file_idle_s)
-        return files_http.surfaces(files=self.service, thumbnails=self.thumbnails, door=door, bounds=bounds)
+        if Part.INGESTER in self._parts:
+            yield from files_http.ingesting(files=self.service, door=door, bounds=bounds)
+        if Part.QUERY in self._parts:
+            yield from files_http.querying(files=self.service, thumbnails=self.thumbnails, door=door)
+
+    def _element_door(self) -> files_http.ElementDoor:
+        services, registry = self._services, self.service.registry
+        return files_http.ElementDoor(
+            verify=partial(services.identity.verifier.verify, audience=Audience.STORAGE),
+            elements=registry.own,
+            ids=services.ids,
+            base_headers=SECURITY_HEADERS,
+            idle_s=services.settings.file_idle_s,
+        )
 
     def routers(self, authenticate: Authenticate) -> Iterator[APIRouter]:
         """Everything else."""
-        if self._serves:
-            yield from files_http.routers(files=self.service, authenticate=authenticate)
+        if Part.QUERY in self._parts:
+            yield files_http.query_router(files=self.service, authenticate=authenticate)
+        if Part.INGESTER in self._parts:
+            yield files_http.ingest_router(files=self.service, authenticate=authenticate)
+        if Part.REGISTRY in self._parts:
+            yield files_http.registry_router(files=self.service, authenticate=authenticate)
             yield retention_router(retention=self.care.retention, authenticate=authenticate)
             yield rounds_router(rounds=self.care.rounds, authenticate=authenticate)
 
+    @cached_property
+    def _reaching(self) -> adapters.Reach:
+        services = self._services
+        token = RoleToken(issuer=services.identity.issuer, parts=self._parts, clock=services.clock)
+        return adapters.Reach(token=token, ca_pem=services.ca_pem)
+
     def _open(self, element: Element) -> StorageElement:
+        if element.url.startswith("file:") and Part.STORAGE not in self._parts:
+            raise BadElement(
+                f"The storage element {element.id} is a folder, which only a process with the role storage-element opens:"
+                " register the http://host:port at which that process serves it."
+            )
         try:
             return adapters.element_for(
                 element.url,
@@ -131,6 +177,7 @@ class FileDesk:
                 mode=element.mode,
                 clock=self._services.clock,
                 s3=bucket_access(self._services.settings),
+                reach=self._reaching,
             )
         except ValueError as error:
             raise BadElement(f"The address of the storage element {element.id} {error}.") from error
@@ -158,12 +205,14 @@ def bucket_access(settings: Settings) -> S3Access:
 
 
 def configured_elements(settings: Settings, clock: Clock) -> list[Element]:
-    """What the settings say: one place for temporary files, one for permanent ones, and more where somebody wants them."""
+    """What the settings say: one place for temporary files, one for permanent ones, and more where somebody wants them. Who
+    opens no folders has no places by itself but in a bucket."""
     base = settings.blob_url or (settings.data_dir.absolute() / "files").as_uri()
     now = clock.now()
     usual = [
         Element(id=mode.value, url=f"{base}/{mode.value}", mode=mode, configured=True, created_at=now, updated_at=now)
         for mode in (Mode.EDIT, Mode.RW)
+        if settings.blob_url or settings.holds_folders
     ]
     more = [
         Element(

@@ -13,18 +13,34 @@ class Part(StrEnum):
     GATEWAY = "gateway"
     ADMIN = "admin"
     WORKER = "worker"
-    FILES = "files"
+    INGESTER = "ingester"
+    """Takes files in, changes and deletes them."""
+    QUERY = "query"
+    """Finds files and reads them."""
+    REGISTRY = "registry"
+    """Looks after the registry of storage elements."""
+    STORAGE = "storage"
+    """Opens the folders of storage elements, and serves them to the others."""
 
 
 ROLES: Final[Mapping[str, frozenset[Part]]] = MappingProxyType(
     {
         "all": frozenset(Part),
         "gateway": frozenset({Part.OPERATIONS, Part.GATEWAY}),
-        "admin": frozenset({Part.OPERATIONS, Part.ADMIN}),
+        "admin": frozenset({Part.OPERATIONS, Part.ADMIN, Part.REGISTRY}),
         "worker": frozenset({Part.OPERATIONS, Part.WORKER}),
-        "files": frozenset({Part.OPERATIONS, Part.FILES}),
+        "ingester": frozenset({Part.OPERATIONS, Part.INGESTER}),
+        "query": frozenset({Part.OPERATIONS, Part.QUERY}),
+        "storage-element": frozenset({Part.OPERATIONS, Part.STORAGE}),
+        "files": frozenset({Part.OPERATIONS, Part.INGESTER, Part.QUERY, Part.REGISTRY, Part.STORAGE}),
     }
 )
+
+
+STORAGE_ALONE: Final = ROLES["storage-element"]
+"""The parts of a process that has neither database nor secrets."""
+WITH_ELEMENTS: Final = frozenset({Part.INGESTER, Part.QUERY, Part.REGISTRY, Part.WORKER})
+"""Parts that ask storage elements for something, here or in other processes."""
 
 
 def parts_of(roles: Iterable[str]) -> frozenset[Part]:

@@ -94,7 +94,7 @@ class Services:
         return AesGcmBox(master_key=master_key(self.settings))
 
     @cached_property
-    def _ca_pem(self) -> bytes | None:
+    def ca_pem(self) -> bytes | None:
         path = self.settings.ca_file
         return None if path is None else path.read_bytes()
 
@@ -241,7 +241,7 @@ class Services:
         probes: dict[str, Callable[[], Awaitable[None]]] = {"database": self.database.ping}
         if self.shared.ping is not None:
             probes["redis"] = self.shared.ping
-        return OperationsService(probes=probes)
+        return OperationsService(probes={**probes, **self.files.probes()})
 
     @cached_property
     def audit(self) -> AuditDesk:
@@ -384,10 +384,10 @@ class Services:
 
             return ReqwestTransport(
                 connect_s=self.settings.connect_timeout_s,
-                ca_pem=self._ca_pem,
+                ca_pem=self.ca_pem,
                 proxy_url=self.settings.outbound_proxy,
             )
-        return Http1Transport(ca_pem=self._ca_pem)
+        return Http1Transport(ca_pem=self.ca_pem)
 
 
 def _report(error: BaseException, what: str) -> None:

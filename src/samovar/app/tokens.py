@@ -20,7 +20,9 @@ _AUDIENCES_OF: Final[Mapping[Part, tuple[Audience, ...]]] = MappingProxyType(
     {
         Part.ADMIN: (Audience.ADMIN,),
         Part.GATEWAY: (Audience.GATEWAY,),
-        Part.FILES: (Audience.INGESTER, Audience.QUERY, Audience.STORAGE),
+        Part.INGESTER: (Audience.INGESTER,),
+        Part.QUERY: (Audience.QUERY,),
+        Part.STORAGE: (Audience.STORAGE,),
     }
 )
 

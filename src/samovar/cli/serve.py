@@ -84,6 +84,9 @@ async def _prepare(settings: Settings) -> None:
     from samovar.app.services import Services
     from samovar.app.upkeep import migrated
 
+    if settings.is_storage_alone:
+        _say_where(settings)
+        return
     if settings.auto_migrate:
         await migrated(settings)
     services = Services(settings)
@@ -91,9 +94,14 @@ async def _prepare(settings: Settings) -> None:
         first = await services.prepare()
     finally:
         await services.database.close()
-    _OUT.print(f"[bold]Samovar[/bold] on {settings.url}   docs: {settings.url}/docs   data: {settings.data_dir}")
+    _say_where(settings)
     if first is not None:
         _say_first(settings, first.admin_token, first.key.secret if first.key else None)
+    sys.stdout.flush()
+
+
+def _say_where(settings: Settings) -> None:
+    _OUT.print(f"[bold]Samovar[/bold] on {settings.url}   docs: {settings.url}/docs   data: {settings.data_dir}")
     sys.stdout.flush()
 
 

@@ -242,7 +242,9 @@ class Settings(Keeping):
                 f"SAMOVAR_WORKERS={self.workers} needs SAMOVAR_REDIS_URL: several processes cannot share limits and news kept"
                 " in the memory of one"
             )
-        if self.profile is Profile.SCALED and not (self.redis_url and self.database_url.startswith("postgres")):
+        yield from self.storage_contradictions()
+        has_servers = self.redis_url and self.database_url.startswith("postgres")
+        if self.profile is Profile.SCALED and not has_servers and not self.is_storage_alone:
             yield "SAMOVAR_PROFILE=scaled needs SAMOVAR_DATABASE_URL=postgresql://... and SAMOVAR_REDIS_URL"
 
     @property

@@ -13,6 +13,7 @@ from samovar.app.surfaces.files import FILES
 from samovar.app.surfaces.gemini import GOOGLE
 from samovar.app.surfaces.openai import OPENAI
 from samovar.app.surfaces.prompts import PROMPTS
+from samovar.app.surfaces.storage import STORAGE
 from samovar.app.surfaces.uploads import UPLOADS
 from samovar.app.surfaces.vision import VISION
 
@@ -24,5 +25,6 @@ DOCUMENTED: Final[Mapping[tuple[str, str], Described]] = {
     **PROMPTS,
     **FILES,
     **UPLOADS,
+    **STORAGE,
 }
 """Method and route template to what the document says of it."""

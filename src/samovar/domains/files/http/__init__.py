@@ -2,7 +2,20 @@
 
 from samovar.domains.files.http.door import Again, Door, Noting
 from samovar.domains.files.http.element import ElementDoor, element_routes, of_these
-from samovar.domains.files.http.routes import routers, surfaces
+from samovar.domains.files.http.routes import ingest_router, ingesting, query_router, querying, registry_router
 from samovar.domains.files.http.upload import UploadBounds
 
-__all__ = ["Again", "Door", "ElementDoor", "Noting", "UploadBounds", "element_routes", "of_these", "routers", "surfaces"]
+__all__ = [
+    "Again",
+    "Door",
+    "ElementDoor",
+    "Noting",
+    "UploadBounds",
+    "element_routes",
+    "ingest_router",
+    "ingesting",
+    "of_these",
+    "query_router",
+    "querying",
+    "registry_router",
+]

@@ -1,7 +1,6 @@
 """The raw routes, for the table of the data plane; and FastAPI's."""
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
 from fastapi import APIRouter, Response
@@ -18,17 +17,23 @@ from samovar.ports.asgi import Route
 _ID: Final = r"[0-9A-Fa-f-]{36}"
 
 
-def surfaces(*, files: FileService, thumbnails: Thumbnails, door: Door, bounds: UploadBounds) -> list[Route]:
-    """Upload, attributes and content."""
+def ingesting(*, files: FileService, door: Door, bounds: UploadBounds) -> list[Route]:
+    """Uploads, whole and in pieces."""
     upload = Raw(door=door, serve=Upload(files=files, once=door.once, bounds=bounds))
+    return [
+        Route("POST", f"{PREFIX}/upload", upload, f"{PREFIX}/upload"),
+        *_in_pieces(files=files, door=door, bounds=bounds),
+    ]
+
+
+def querying(*, files: FileService, thumbnails: Thumbnails, door: Door) -> list[Route]:
+    """Attributes and content."""
     about = Raw(door=door, serve=About(files=files))
     content = Raw(door=door, serve=Content(files=files, thumbnails=thumbnails))
     below, one = f"{PREFIX}/", f"{PREFIX}/{{file_id}}"
     return [
-        Route("POST", f"{PREFIX}/upload", upload, f"{PREFIX}/upload"),
         Route("GET", below, content, f"{one}/content", is_prefix=True, shape=re.compile(rf"{below}{_ID}/content")),
         Route("GET", below, about, one, is_prefix=True, shape=re.compile(rf"{below}{_ID}")),
-        *_in_pieces(files=files, door=door, bounds=bounds),
     ]
 
 
@@ -45,12 +50,26 @@ def _in_pieces(*, files: FileService, door: Door, bounds: UploadBounds) -> list[
     ]
 
 
-def routers(*, files: FileService, authenticate: Authenticate) -> Iterator[APIRouter]:
-    """Everything else."""
-    routes = APIRouter(prefix=PREFIX, tags=["files"], default_response_class=Response)
-    searching.add(routes, files.reads, authenticate)
+def ingest_router(*, files: FileService, authenticate: Authenticate) -> APIRouter:
+    """Changes of files that stand."""
+    routes = _routes()
     owners.add(routes, files.reads, files.changes, authenticate)
     changing.add(routes, files.changes, authenticate)
+    return routes
+
+
+def query_router(*, files: FileService, authenticate: Authenticate) -> APIRouter:
+    """Searching, and links for others."""
+    routes = _routes()
+    searching.add(routes, files.reads, authenticate)
     changing.add_links(routes, files.links, authenticate)
-    yield routes
-    yield elements.router(elements=files.elements, authenticate=authenticate)
+    return routes
+
+
+def registry_router(*, files: FileService, authenticate: Authenticate) -> APIRouter:
+    """Storage elements."""
+    return elements.router(elements=files.elements, authenticate=authenticate)
+
+
+def _routes() -> APIRouter:
+    return APIRouter(prefix=PREFIX, tags=["files"], default_response_class=Response)

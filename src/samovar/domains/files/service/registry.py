@@ -89,6 +89,13 @@ class Registry:
             )
         return self._opened[element_id]
 
+    def own(self, element_id: str) -> StorageElement:
+        """An element that this process has the place of: for those that ask it. Raises :class:`ElementUnknown`,
+        ``ElementUnavailable``."""
+        if self.registered(element_id).url.startswith("http"):
+            raise ElementUnknown(f"The storage element {element_id} is another process's.")
+        return self.serving(element_id)
+
     async def load(self) -> None:
         """Register what the settings say, and start all elements. One that does not start is tried again and again."""
         await self._configure()
