@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import pty
+import re
+import shlex
 import subprocess
 import sys
 import time
@@ -141,3 +143,21 @@ def test_whoever_watches_sees_bars(terminal: Terminal, far: dict[str, str]) -> N
     assert done.returncode == 0
     assert "tea.txt" in drawn
     assert json.loads(done.stdout)[0]["filename"] == "tea.txt"
+
+
+def test_the_commands_of_the_guide_do_what_it_says(terminal: Terminal, far: dict[str, str]) -> None:
+    guide = (Path(__file__).parents[2] / "docs/files.md").read_text("utf-8")
+    (block,) = re.findall(r"```sh\n(samovar files put.*?)```", guide, re.DOTALL)
+    laid(terminal.folder, **{"report.pdf": os.urandom(100), "photos__one_txt": os.urandom(100)})
+    known: dict[str, str] = {}
+    for line in block.splitlines():
+        words = [known.get(word, word) for word in shlex.split(line, comments=True)]
+        done = terminal.type(*words[1:], settings=far)
+        assert done.status == 0, (line, done.err)
+        if words[2] == "put":
+            known["$ID"], known["$OTHER"] = re.findall(r"^[0-9a-f-]{36}", done.out, re.MULTILINE)
+        if words[2] == "search":
+            assert [one["file_id"] for one in json.loads(done.out)] == [known["$ID"]]
+    assert (terminal.folder / "copy.pdf").read_bytes() == (terminal.folder / "report.pdf").read_bytes()
+    left = terminal.type("files", "ls", "--json", settings=far).json()
+    assert known["$OTHER"] not in {one["file_id"] for one in left}
