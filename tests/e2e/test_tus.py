@@ -9,6 +9,8 @@ import socket
 import time
 import urllib.parse
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -224,6 +226,19 @@ def test_what_was_given_up_is_gone_and_a_finished_file_stays(store: Samovar) -> 
     add(store, ended, b"tea")
     assert ask(store, "DELETE", ended).status == 204
     assert content_of(store, ended) == b"tea"
+
+
+def test_an_upload_that_nobody_goes_on_with_is_over_when_it_said(tmp_path: Path) -> None:
+    hasty = start_samovar(tmp_path, {"SAMOVAR_FILE_UPLOAD_TTL_S": "2"})
+    try:
+        path = begun(hasty)
+        ends = parsedate_to_datetime(ask(hasty, "HEAD", path).headers["upload-expires"])
+        while datetime.now(UTC) < ends + timedelta(seconds=1):
+            time.sleep(0.05)
+        assert ask(hasty, "HEAD", path).status == 410
+        assert add(hasty, path, b"x").status == 410
+    finally:
+        hasty.stop()
 
 
 def test_what_is_said_wrong_is_refused_for_what_it_is(store: Samovar) -> None:
