@@ -1,6 +1,7 @@
 """Sets up what is measured: the sandbox, Samovar and nginx as processes in a temporary directory; takes all of it down again."""
 
 import dataclasses
+import getpass
 import http.client
 import json
 import os
@@ -22,6 +23,7 @@ from bench.processes import Child, CoreTime
 
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 30.0
+UPLOAD_TIMEOUT_S = 120.0
 POLL_S = 0.004
 UPSTREAM_KEY = "sk-bench"
 KEY_ORDER = {"name": "bench"}
@@ -49,6 +51,28 @@ http {{
       proxy_set_header Connection "";
       proxy_buffering off;
     }}
+  }}
+}}
+"""
+
+_NGINX_SERVING = """
+user {user};
+worker_processes 1;
+daemon off;
+pid {directory}/nginx.pid;
+error_log {directory}/nginx.log error;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off;
+  sendfile on;
+  client_body_temp_path {directory}/body;
+  proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/fastcgi;
+  uwsgi_temp_path {directory}/uwsgi;
+  scgi_temp_path {directory}/scgi;
+  server {{
+    listen {host}:{port};
+    location / {{ root {folder}; }}
   }}
 }}
 """
@@ -123,6 +147,26 @@ class Stage:
         made = _post(samovar.processes["samovar"], samovar.target, "/v1/prompts", order, self._admin_token)
         return int(made["id"])
 
+    def upload(self, samovar: Lane, source: Path) -> str:
+        """A file with this content in Samovar; its id."""
+        connection = http.client.HTTPConnection(samovar.target.host, samovar.target.port, timeout=UPLOAD_TIMEOUT_S)
+        headers = {
+            "authorization": f"Bearer {samovar.key}",
+            "content-type": "application/octet-stream",
+            "content-length": str(source.stat().st_size),
+            "x-filename": source.name,
+        }
+        try:
+            with source.open("rb") as content:
+                connection.request("POST", "/api/files/upload", content, headers)
+                answer = connection.getresponse()
+                told = answer.read()
+        finally:
+            connection.close()
+        if answer.status != 201:
+            raise samovar.processes["samovar"].failure(f"answered an upload with {answer.status}: {told[:300]!r}")
+        return str(json.loads(told)["file_id"])
+
     def observed(self) -> tuple[Lane, Path]:
         """A fresh Samovar that times its event loop's steps, and the file they go to (`bench.observed`)."""
         report = self.fresh_directory() / "steps.json"
@@ -134,9 +178,7 @@ class Stage:
 
     def nginx(self) -> Lane:
         """The way through nginx as a plain reverse proxy, on Samovar's core. Raises LookupError where there is no nginx."""
-        program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-        if program is None:
-            raise LookupError("--with-nginx needs nginx, and there is none on this machine")
+        program = _nginx()
         straight = self.sandbox()
         directory, port = self.fresh_directory(), free_port()
         configuration = directory / "nginx.conf"
@@ -148,6 +190,18 @@ class Stage:
         return Lane(
             "nginx", Target(HOST, port), UPSTREAM_KEY, gateway=False, processes={"nginx": child, **straight.processes}
         )
+
+    def nginx_serving(self, folder: Path) -> Lane:
+        """nginx with the files of a folder, on Samovar's core. Raises LookupError where there is no nginx."""
+        program, directory, port = _nginx(), self.fresh_directory(), free_port()
+        configuration = directory / "nginx.conf"
+        text = _NGINX_SERVING.format(user=getpass.getuser(), directory=directory, host=HOST, port=port, folder=folder)
+        configuration.write_text(text, encoding="utf-8")
+        (folder / "ready").write_bytes(b"ready")
+        command = [program, "-c", str(configuration), "-p", str(directory), "-e", str(directory / "nginx.log")]
+        child = self._start("nginx", command, {}, self._cores.subject)
+        _wait(child, Target(HOST, port), "/ready")
+        return Lane("nginx", Target(HOST, port), UPSTREAM_KEY, gateway=False, processes={"nginx": child})
 
     def start_samovar(
         self, data: Path, *, admin_token: str, command: list[str] | None = None
@@ -205,6 +259,14 @@ class Stage:
 def program_beside_python() -> Path:
     """The `samovar` program of the environment that runs the bench."""
     return Path(sys.executable).parent / "samovar"
+
+
+def _nginx() -> str:
+    """Raises LookupError where there is none."""
+    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if program is None:
+        raise LookupError("there is no nginx on this machine")
+    return program
 
 
 def free_port() -> int:

@@ -7,7 +7,9 @@ from bench.scenarios.analyze import analyze
 from bench.scenarios.bench import Bench
 from bench.scenarios.calls import calls
 from bench.scenarios.explain import explain
+from bench.scenarios.filereads import filereads
 from bench.scenarios.files import files
+from bench.scenarios.filesearch import filesearch
 from bench.scenarios.images import images
 from bench.scenarios.jobs import jobs
 from bench.scenarios.latency import latency
@@ -34,6 +36,8 @@ SCENARIOS: Mapping[str, Callable[[Bench], list[Figure]]] = {
     "jobs": jobs,
     "explain": explain,
     "files": files,
+    "filereads": filereads,
+    "filesearch": filesearch,
     "images": images,
     "paid": paid,
     "prompts": prompts,
