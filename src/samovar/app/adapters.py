@@ -74,10 +74,11 @@ def sqlite_path(rest: str) -> Path:
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True):
-    """How elements of other processes are reached: a token for the role ``storage``, and whom to believe besides the system's
-    certificates."""
+    """How elements of other processes are reached: a token for the role ``storage``, how long one rests that failed, and whom to
+    believe besides the system's certificates."""
 
     token: Callable[[], Awaitable[str]]
+    rest_s: float
     ca_pem: bytes | None = None
 
 
@@ -95,11 +96,14 @@ def element_for(
     knows the mode itself. ``mode`` is the configured one. Raises ``ValueError`` for an address that is none."""
     parts = urlsplit(url)
     if parts.scheme in ("http", "https") and reach is not None:
-        from samovar.adapters.remote import RemoteElement
+        from samovar.adapters.remote import Bounds, RemoteElement
 
         if not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
             raise ValueError("must name a process: https://storage-1:8080")
-        return RemoteElement(url, element_id=element_id, token=reach.token, clock=clock, ca_pem=reach.ca_pem)
+        bounds = Bounds(breaker_s=reach.rest_s)
+        return RemoteElement(
+            url, element_id=element_id, token=reach.token, clock=clock, bounds=bounds, ca_pem=reach.ca_pem
+        )
     if parts.scheme == "file":
         from samovar.adapters.disk import DiskElement
 

@@ -22,6 +22,7 @@ from samovar.domains.files.errors import BadElement
 from samovar.domains.files.http.retention import router as retention_router
 from samovar.domains.files.http.rounds import router as rounds_router
 from samovar.domains.files.model.choosing import Element
+from samovar.domains.files.model.records import FileEvent
 from samovar.domains.files.service import CareRules, FileCare, FileFigures, FileService, IngestRules, Thumbnails
 from samovar.domains.files.service.resumable import UploadRules
 from samovar.domains.gateway import http as gateway_http
@@ -64,7 +65,7 @@ class FileDesk:
                 max_files=settings.file_owner_max_files,
                 max_bytes=settings.file_owner_max_bytes,
             ),
-            notify=on_file_event,
+            notify=self._notify,
             upload_rules=UploadRules(ttl_s=settings.file_upload_ttl_s, max_bytes=settings.file_max_bytes),
         )
 
@@ -77,8 +78,14 @@ class FileDesk:
             database=services.database,
             jobs=services.jobs.table,
             clock=services.clock,
-            rules=CareRules(read_bytes_per_s=services.settings.file_scrub_bytes_per_s),
+            rules=CareRules(
+                read_bytes_per_s=services.settings.file_scrub_bytes_per_s, replicas=services.settings.file_replicas
+            ),
         )
+
+    async def _notify(self, event: FileEvent) -> None:
+        await on_file_event(event)
+        await self.care.replicas.heard(event)
 
     @cached_property
     def thumbnails(self) -> Thumbnails:
@@ -101,7 +108,7 @@ class FileDesk:
 
     def figures(self) -> FileFigures:
         """For metrics."""
-        return self.service.figures() if self._serves else FileFigures(operations={}, used_bytes={})
+        return self.care.figures() if self._serves else FileFigures(operations={}, used_bytes={})
 
     def probes(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What a process that has no element of its own stands on."""
@@ -153,16 +160,16 @@ class FileDesk:
             yield files_http.query_router(files=self.service, authenticate=authenticate)
         if Part.INGESTER in self._parts:
             yield files_http.ingest_router(files=self.service, authenticate=authenticate)
+            yield retention_router(retention=self.care.retention, authenticate=authenticate)
         if Part.REGISTRY in self._parts:
             yield files_http.registry_router(files=self.service, authenticate=authenticate)
-            yield retention_router(retention=self.care.retention, authenticate=authenticate)
             yield rounds_router(rounds=self.care.rounds, authenticate=authenticate)
 
     @cached_property
     def _reaching(self) -> adapters.Reach:
         services = self._services
         token = RoleToken(issuer=services.identity.issuer, parts=self._parts, clock=services.clock)
-        return adapters.Reach(token=token, ca_pem=services.ca_pem)
+        return adapters.Reach(token=token, rest_s=services.settings.storage_rest_s, ca_pem=services.ca_pem)
 
     def _open(self, element: Element) -> StorageElement:
         if element.url.startswith("file:") and Part.STORAGE not in self._parts:
@@ -206,13 +213,14 @@ def bucket_access(settings: Settings) -> S3Access:
 
 def configured_elements(settings: Settings, clock: Clock) -> list[Element]:
     """What the settings say: one place for temporary files, one for permanent ones, and more where somebody wants them. Who
-    opens no folders has no places by itself but in a bucket."""
+    opens no folders has no places by itself but in a bucket; a storage-element that is told of some has no others."""
+    has_usual = settings.holds_folders and not (settings.is_storage_alone and settings.storage_elements)
     base = settings.blob_url or (settings.data_dir.absolute() / "files").as_uri()
     now = clock.now()
     usual = [
         Element(id=mode.value, url=f"{base}/{mode.value}", mode=mode, configured=True, created_at=now, updated_at=now)
         for mode in (Mode.EDIT, Mode.RW)
-        if settings.blob_url or settings.holds_folders
+        if settings.blob_url or has_usual
     ]
     more = [
         Element(

@@ -62,6 +62,12 @@ class Keeping(Serving):
         "",
         description="Where the role admin answers: a storage-element has the keys from there that check who asks it.",
     )
+    storage_rest_s: float = Field(
+        60.0,
+        ge=0.1,
+        le=3_600,
+        description="A storage element of another process that failed 5 times rests for so long.",
+    )
     file_max_bytes: int = Field(5 * 1024**3, ge=1, description="Largest upload taken.")
     file_idle_s: float = Field(60.0, gt=0, description="How long an upload may say nothing before it is given up.")
     file_ttl_days: int = Field(30, ge=1, le=365, description="How long a temporary file stays that does not say.")
@@ -73,6 +79,12 @@ class Keeping(Serving):
     )
     file_orphans_schedule: Schedule = Field(
         "41 4 * * *", description="When content that has had no attributes for a week is looked for and taken away."
+    )
+    file_replicas: int = Field(
+        1, ge=1, le=3, description="On how many storage elements a permanent file stands that does not say."
+    )
+    file_scrub_schedule: Schedule = Field(
+        "11 1 * * *", description="When all storage elements are scrubbed: read, compared, and repaired from replicas."
     )
     file_scrub_bytes_per_s: int = Field(
         20 * 1024 * 1024, ge=1, description="What rounds over storage elements read of contents, at most."
