@@ -78,6 +78,7 @@ ACTS: Final = (
     Act("PATCH", "/api/storage-elements/{element_id}", "storage-element:change", _ELEMENT, _ELEMENT_FACTS),
     Act("POST", "/api/storage-elements/{element_id}/rebuild", "storage-element:rebuild", _ELEMENT, ("extent",)),
     Act("POST", "/api/storage-elements/{element_id}/check", "storage-element:check", _ELEMENT, ("reads_contents",)),
+    Act("POST", "/api/storage-elements/{element_id}/scrub", "storage-element:scrub", _ELEMENT),
     Act("POST", "/api/storage-elements/{element_id}/mode", "storage-element:mode", _ELEMENT, ("mode", "confirm")),
     Act("POST", "/v1/prompts", "prompt:create", "prompt:{id}", _PROMPT_FACTS),
     Act("POST", "/v1/prompts/import", "prompt:import", "prompts"),

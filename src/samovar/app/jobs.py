@@ -37,7 +37,11 @@ def job_kinds(services: "Services") -> tuple[JobKind, ...]:
 
 def cron_jobs(settings: Settings) -> tuple[CronJob, ...]:
     """The table of what comes by the clock."""
-    files = file_crons(collect=settings.file_collect_schedule, orphans=settings.file_orphans_schedule)
+    files = file_crons(
+        collect=settings.file_collect_schedule,
+        orphans=settings.file_orphans_schedule,
+        scrub=settings.file_scrub_schedule,
+    )
     return (backup_cron(settings.backup_schedule), *files)
 
 

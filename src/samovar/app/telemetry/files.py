@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from samovar.domains.files.model.rounds import Fault, Outcome
 from samovar.domains.files.service.tally import FileFigures, Operation, Result
 
 
@@ -26,11 +27,23 @@ class FileMetrics:
             registry=registry,
         )
         self._before: Mapping[tuple[Operation, Result], int] = {}
+        self._scrubbed = Counter("storage_scrubbed_bytes_total", "Of contents that scrubbing read.", registry=registry)
+        self._findings = Counter(
+            "storage_scrub_findings_total",
+            "What scrubbing found wrong, and what was done about it.",
+            ("fault", "outcome"),
+            registry=registry,
+        )
+        self._scrubbed_before, self._findings_before = 0, dict[tuple[Fault, Outcome], int]()
 
     def refresh(self, figures: FileFigures) -> None:
         """Take the figures as they are now."""
         for (operation, result), count in figures.operations.items():
             self._operations.labels(operation.value, result.value).inc(count - self._before.get((operation, result), 0))
         self._before = dict(figures.operations)
+        self._scrubbed.inc(figures.scrubbed_bytes - self._scrubbed_before)
+        for found, count in figures.scrub_findings.items():
+            self._findings.labels(found[0].value, found[1].value).inc(count - self._findings_before.get(found, 0))
+        self._scrubbed_before, self._findings_before = figures.scrubbed_bytes, dict(figures.scrub_findings)
         for element_id, size in figures.used_bytes.items():
             self._used.labels(element_id).set(size)

@@ -5,8 +5,10 @@ from typing import Any, Final
 
 from samovar.domains.files.model.rounds import Extent, RoundKind
 from samovar.domains.files.service.care import FileCare
+from samovar.domains.files.service.replicas import REPLICATE_JOB
 from samovar.domains.files.service.retention import COLLECT_JOB, FINALIZE_JOB, ORPHANS_JOB
 from samovar.domains.files.service.rounds import JOB_OF
+from samovar.domains.files.service.scrubbing import SCRUB_ALL_JOB
 from samovar.ports.jobs import CronJob, Job, JobContext, JobKind, Retry
 
 _MOST_S: Final = 48 * 3_600.0
@@ -32,15 +34,19 @@ def _work(care: Care) -> Iterator[tuple[str, Callable[[Any], Awaitable[object]]]
         lambda wanted: care().checker.run(wanted["element_id"], reads_contents=wanted["reads_contents"]),
     )
     yield FINALIZE_JOB, lambda wanted: care().retention.move(wanted["team_id"], wanted["file_id"])
+    yield REPLICATE_JOB, lambda wanted: care().replicas.tend(wanted["team_id"], wanted["file_id"])
+    yield JOB_OF[RoundKind.SCRUB], lambda wanted: care().scrubber.run(wanted["element_id"])
+    yield SCRUB_ALL_JOB, lambda _: care().scrubber.order_all()
     yield COLLECT_JOB, lambda _: care().retention.collect()
     yield ORPHANS_JOB, lambda _: care().retention.collect_orphans()
 
 
-def file_crons(*, collect: str, orphans: str) -> tuple[CronJob, ...]:
+def file_crons(*, collect: str, orphans: str, scrub: str) -> tuple[CronJob, ...]:
     """The rows for the table of what comes by the clock; each is a schedule."""
     return (
         CronJob(name=COLLECT_JOB, kind=COLLECT_JOB, schedule=collect),
         CronJob(name=ORPHANS_JOB, kind=ORPHANS_JOB, schedule=orphans),
+        CronJob(name=SCRUB_ALL_JOB, kind=SCRUB_ALL_JOB, schedule=scrub),
     )
 
 

@@ -11,7 +11,7 @@ from samovar.domains.files.model.rules import Intent, checked
 from samovar.kernel.errors import Flaw
 from samovar.ports.elements import Custom, Provenance, RetentionKind
 
-BEFORE_THE_FILE: Final = frozenset({"retention", "ttl_days", "checksum", "size_bytes"})
+BEFORE_THE_FILE: Final = frozenset({"retention", "ttl_days", "replicas", "checksum", "size_bytes"})
 """They decide where a file goes and whether it is taken: to be said before its bytes."""
 MAX_FIELD_BYTES: Final = 64 * 1024
 
@@ -46,6 +46,7 @@ class Fields:
             custom=values.get("attributes", {}),
             retention=values.get("retention", RetentionKind.TEMPORARY),
             ttl_days=values.get("ttl_days"),
+            replicas=values.get("replicas"),
             provenance=values.get("provenance"),
             expected_checksum=values.get("checksum"),
             expected_bytes=expected,
@@ -128,7 +129,8 @@ READERS: Final[Mapping[str, Callable[[dict[str, Any], str], None]]] = MappingPro
         "attributes": _attributes,
         "retention": _retention,
         "ttl_days": _whole("ttl_days"),
-        "checksum": _checksum,
+        "replicas": _whole("replicas"),
+    "checksum": _checksum,
         "size_bytes": _whole("size_bytes"),
         "provenance": _provenance,
     }

@@ -108,6 +108,17 @@ def add(routes: APIRouter, rounds: ElementRounds, authenticate: Authenticate) ->
         """As far as it has come."""
         return _told(element_id, RoundKind.CHECK, await rounds.report(principal, element_id, RoundKind.CHECK))
 
+    @routes.post("/{element_id}/scrub", status_code=202, summary="Scrub an element", responses=refusals(404))
+    async def scrub(principal: who, element_id: ElementIdInPath) -> OrderedRound:
+        """Read everything on it, slowly, as a job that goes on where the last one was left. What is damaged is set aside and made
+        anew from a replica."""
+        return await ordered(principal, element_id, RoundKind.SCRUB, {})
+
+    @routes.get("/{element_id}/scrub", summary="See the last scrub of an element", responses=refusals(404))
+    async def scrubbed(principal: who, element_id: ElementIdInPath) -> RoundAnswer:
+        """As far as it has come."""
+        return _told(element_id, RoundKind.SCRUB, await rounds.report(principal, element_id, RoundKind.SCRUB))
+
 
 def router(*, rounds: ElementRounds, authenticate: Authenticate) -> APIRouter:
     """Below those of the elements."""

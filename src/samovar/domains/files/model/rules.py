@@ -25,6 +25,7 @@ MAX_WORD_CHARS: Final = 200
 MAX_TYPE_CHARS: Final = 127
 MIN_TTL_DAYS: Final = 1
 MAX_TTL_DAYS: Final = 365
+MAX_REPLICAS: Final = 3
 DEFAULT_TYPE: Final = "application/octet-stream"
 
 _CHECKSUM: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -37,7 +38,8 @@ _TYPES: Final = mimetypes.MimeTypes(filenames=())
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sender says of a file. ``ttl_days`` is for temporary ones, ``None`` for the usual; ``expected_*`` are what the
+    """What a sender says of a file. ``ttl_days`` is for temporary ones, ``None`` for the usual; ``replicas`` is on how
+    many elements a permanent one is to stand, ``None`` for the usual; ``expected_*`` are what the
     content must turn out to be."""
 
     filename: str
@@ -46,6 +48,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     custom: Custom = msgspec.field(default_factory=dict)
     retention: RetentionKind = RetentionKind.TEMPORARY
     ttl_days: int | None = None
+    replicas: int | None = None
     provenance: Provenance | None = None
     expected_checksum: str | None = None
     expected_bytes: int | None = None
@@ -137,6 +140,8 @@ def _flaws_of(intent: Intent) -> Iterator[Flaw]:
             yield Flaw("ttl_days", "is for temporary files")
         elif not MIN_TTL_DAYS <= intent.ttl_days <= MAX_TTL_DAYS:
             yield Flaw("ttl_days", f"is from {MIN_TTL_DAYS} to {MAX_TTL_DAYS}")
+    if intent.replicas is not None and not 1 <= intent.replicas <= MAX_REPLICAS:
+        yield Flaw("replicas", f"is from 1 to {MAX_REPLICAS}")
     if intent.expected_checksum is not None and not _CHECKSUM.fullmatch(intent.expected_checksum):
         yield Flaw("checksum", "is the content's SHA-256 in 64 hexadecimal digits")
     if intent.provenance is not None:

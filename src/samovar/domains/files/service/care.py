@@ -6,23 +6,29 @@ from samovar.domains.files.service.checking import Checker
 from samovar.domains.files.service.copying import Copier
 from samovar.domains.files.service.files import FileService
 from samovar.domains.files.service.rebuilding import Rebuilder
+from samovar.domains.files.service.replicas import FileReplicas
 from samovar.domains.files.service.retention import FileRetention
 from samovar.domains.files.service.rounds import ElementRounds
+from samovar.domains.files.service.scrubbing import Scrubber
+from samovar.domains.files.service.tally import FileFigures
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database
 from samovar.ports.jobs import Jobs
 
 
 class CareRules(msgspec.Struct, frozen=True, kw_only=True):
-    """``read_bytes_per_s`` bounds what rounds read of contents."""
+    """``read_bytes_per_s`` bounds what rounds read of contents; ``replicas`` is on how many elements a permanent file stands that
+    does not say."""
 
     read_bytes_per_s: float = 20 * 1024 * 1024
+    replicas: int = 1
 
 
 class FileCare:
     """Rounds over the elements that this process serves."""
 
     def __init__(self, *, files: FileService, database: Database, jobs: Jobs, clock: Clock, rules: CareRules) -> None:
+        self._files = files
         self.copier = Copier(
             database=database,
             registry=files.registry,
@@ -48,10 +54,31 @@ class FileCare:
             teller=files.teller,
             clock=clock,
         )
+        self.replicas = FileReplicas(
+            database=database, registry=files.registry, copier=self.copier, jobs=jobs, usual=rules.replicas
+        )
+        self.scrubber = Scrubber(
+            database=database,
+            registry=files.registry,
+            element_rounds=self.rounds,
+            copier=self.copier,
+            replicas=self.replicas,
+            jobs=jobs,
+            clock=clock,
+            read_bytes_per_s=rules.read_bytes_per_s,
+        )
         self.checker = Checker(
             database=database,
             registry=files.registry,
             element_rounds=self.rounds,
             clock=clock,
             read_bytes_per_s=rules.read_bytes_per_s,
+        )
+
+    def figures(self) -> FileFigures:
+        """For metrics: the files' own, and what scrubbing did."""
+        return msgspec.structs.replace(
+            self._files.figures(),
+            scrubbed_bytes=self.scrubber.read_bytes,
+            scrub_findings=dict(self.scrubber.findings),
         )

@@ -92,6 +92,7 @@ class Ingest:
             tags=intent.tags,
             custom=intent.custom,
             provenance=intent.provenance,
+            replicas=intent.replicas,
             expected_checksum=intent.expected_checksum,
             expected_bytes=intent.expected_bytes,
         )

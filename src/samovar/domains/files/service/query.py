@@ -17,7 +17,7 @@ from samovar.domains.identity.model import Permission, require
 from samovar.kernel.errors import SamovarError, Unavailable
 from samovar.kernel.principal import Principal
 from samovar.ports.database import Database
-from samovar.ports.elements import ElementUnavailable, FileNotThere, Mode, ModeRefused
+from samovar.ports.elements import DamagedFile, ElementUnavailable, FileNotThere, Mode, ModeRefused
 
 _AWAY: Final = {"Retry-After": "5"}
 
@@ -124,6 +124,8 @@ class FileReads:
                 refusal = ContentCold(
                     f"{error.detail} Have it restored first: POST /api/files/{file.attributes.file_id}/restore."
                 )
+            except DamagedFile as error:
+                refusal = refusal or error
             except (ElementUnavailable, FileNotThere, StopAsyncIteration, Unavailable):
                 refusal = refusal or ContentAway(
                     "The storage element that holds the content does not answer. Try again.", headers=_AWAY

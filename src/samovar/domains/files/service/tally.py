@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
+from samovar.domains.files.model.rounds import Fault, Outcome
 from samovar.kernel.errors import SamovarError
 
 
@@ -30,10 +31,12 @@ class Result(StrEnum):
 
 
 class FileFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """Since the process began; and the bytes on each element, by the rows."""
+    """Since the process began; and the bytes on each element, by the rows. ``scrub_*`` are what scrubbing read and found."""
 
     operations: Mapping[tuple[Operation, Result], int]
     used_bytes: Mapping[str, int]
+    scrubbed_bytes: int = 0
+    scrub_findings: Mapping[tuple[Fault, Outcome], int] = {}
 
 
 class FileTally:

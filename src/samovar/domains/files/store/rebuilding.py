@@ -4,10 +4,11 @@ What owners and elements have is not counted along the way: :func:`recount` does
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import case, delete, func, insert, select, text, update
+from sqlalchemy import case, delete, func, insert, or_, select, text, update
 
 from samovar.domains.files.model.records import CopyState
 from samovar.domains.files.store.rows import SHOWN, attributes_of, holders_of, marks_of, numbers_for, values_of
@@ -167,3 +168,36 @@ def _plain(tx: Tx, kind: Any, value: Any) -> object:
     if isinstance(kind, Json):
         return msgspec.json.encode(value).decode()
     return value
+
+
+async def at_path(tx: Tx, element_id: str, path: str) -> KnownCopy | None:
+    """The copy that should stand at a path of an element."""
+    is_original = case((files.c.element_id == element_id, 1), else_=0).label("is_original")
+    query = (
+        select(copies.c.file_id, copies.c.team_id, copies.c.path, copies.c.state, is_original)
+        .join(files, files.c.file_id == copies.c.file_id, isouter=True)
+        .where(copies.c.element_id == element_id, copies.c.path == path)
+        .limit(1)
+    )
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else KnownCopy(row.file_id, row.team_id, row.path, CopyState(row.state), bool(row[4]))
+
+
+async def checked(tx: Tx, element_id: str, file_ids: Sequence[str], *, at: datetime) -> None:
+    """These copies were looked at."""
+    mine = (among(tx, copies.c.file_id, file_ids), copies.c.element_id == element_id)
+    await tx.execute(update(copies).where(*mine).values(checked_at=at))
+
+
+async def unchecked(tx: Tx, element_id: str, *, since: datetime, after: str, limit: int) -> list[KnownCopy]:
+    """Copies on an element that nobody has looked at ``since`` then, by file id; all of them count as no originals here."""
+    old = or_(copies.c.checked_at.is_(None), copies.c.checked_at < since)
+    query = (
+        select(copies.c.file_id, copies.c.team_id, copies.c.path, copies.c.state)
+        .where(copies.c.element_id == element_id, copies.c.file_id > after, old)
+        .order_by(copies.c.file_id)
+        .limit(limit)
+    )
+    return [
+        KnownCopy(row.file_id, row.team_id, row.path, CopyState(row.state), False) for row in await tx.execute(query)
+    ]
