@@ -22,6 +22,7 @@ from samovar.domains.files.errors import BadElement
 from samovar.domains.files.http.retention import router as retention_router
 from samovar.domains.files.http.rounds import router as rounds_router
 from samovar.domains.files.model.choosing import Element
+from samovar.domains.files.model.records import FileEvent
 from samovar.domains.files.service import CareRules, FileCare, FileFigures, FileService, IngestRules, Thumbnails
 from samovar.domains.files.service.resumable import UploadRules
 from samovar.domains.gateway import http as gateway_http
@@ -64,7 +65,7 @@ class FileDesk:
                 max_files=settings.file_owner_max_files,
                 max_bytes=settings.file_owner_max_bytes,
             ),
-            notify=on_file_event,
+            notify=self._notify,
             upload_rules=UploadRules(ttl_s=settings.file_upload_ttl_s, max_bytes=settings.file_max_bytes),
         )
 
@@ -77,8 +78,14 @@ class FileDesk:
             database=services.database,
             jobs=services.jobs.table,
             clock=services.clock,
-            rules=CareRules(read_bytes_per_s=services.settings.file_scrub_bytes_per_s),
+            rules=CareRules(
+                read_bytes_per_s=services.settings.file_scrub_bytes_per_s, replicas=services.settings.file_replicas
+            ),
         )
+
+    async def _notify(self, event: FileEvent) -> None:
+        await on_file_event(event)
+        await self.care.replicas.heard(event)
 
     @cached_property
     def thumbnails(self) -> Thumbnails:
@@ -101,7 +108,7 @@ class FileDesk:
 
     def figures(self) -> FileFigures:
         """For metrics."""
-        return self.service.figures() if self._serves else FileFigures(operations={}, used_bytes={})
+        return self.care.figures() if self._serves else FileFigures(operations={}, used_bytes={})
 
     def probes(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What a process that has no element of its own stands on."""
