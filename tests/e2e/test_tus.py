@@ -241,6 +241,20 @@ def test_an_upload_that_nobody_goes_on_with_is_over_when_it_said(tmp_path: Path)
         hasty.stop()
 
 
+def test_a_network_that_lets_only_posts_through_is_no_hindrance(store: Samovar) -> None:
+    path = begun(store, 6)
+
+    def posted(method: str, body: bytes = b"", **headers: str) -> Answer:
+        return ask(store, "POST", path, body, X_HTTP_Method_Override=method, **headers)
+
+    assert posted("PATCH", b"tea", Content_Type=PIECE, Upload_Offset="0").status == 204
+    assert posted("HEAD").headers["upload-offset"] == "3"
+    assert posted("PUT").status == 400
+    assert posted("").status == 400
+    assert posted("DELETE").status == 204
+    assert ask(store, "HEAD", path).status == 404
+
+
 def test_what_is_said_wrong_is_refused_for_what_it_is(store: Samovar) -> None:
     assert ask(store, "POST", UPLOADS).status == 400
     assert ask(store, "POST", UPLOADS, Upload_Length="-1").status == 400

@@ -66,6 +66,7 @@ ACTS: Final = (
     Act("DELETE", "/api/quotas/blocked/{address}", "address:unblock", "address:{address}"),
     Act("POST", "/api/files/upload", "file:upload", "file:{file_id}", waits=False),
     Act("POST", "/api/files/uploads", "file-upload:create", "file:{file_id}", waits=False),
+    Act("POST", "/api/files/uploads/{upload_id}", "file-upload:change", "file:{upload_id}", waits=False),
     Act("PATCH", "/api/files/uploads/{upload_id}", "file-upload:append", "file:{upload_id}", waits=False),
     Act("DELETE", "/api/files/uploads/{upload_id}", "file-upload:end", "file:{upload_id}"),
     Act("PATCH", "/api/files/{file_id}", "file:change", "file:{file_id}"),

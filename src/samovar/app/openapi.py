@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 
 from samovar.app.described import Described
 from samovar.app.surfaces import DOCUMENTED
+from samovar.domains.files.http.tus import UPLOADS
 from samovar.domains.gateway.model.idempotency import MAX_KEY_BYTES
 from samovar.ports.asgi import Route
 from samovar.ports.problems import PROBLEM_NAME, PROBLEM_SCHEMA, refusal
@@ -29,6 +30,7 @@ _OF_BODIES: Final[Mapping[str, str]] = {
 
 
 _TOKENS: Final = "/api/auth/token"
+_EACH_TIME: Final = (_TOKENS, f"{UPLOADS}/{{upload_id}}")
 _IDEMPOTENCY_KEY: Final[Mapping[str, Any]] = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -96,9 +98,10 @@ def _add_problems(document: dict[str, Any]) -> None:
 
 
 def _add_idempotency(document: dict[str, Any]) -> None:
-    """Every POST takes a key, and may give an answer again; but a token is nothing to be kept, and another is as good."""
+    """Every POST takes a key, and may give an answer again; but a token is nothing to be kept, and another is as good, and a
+    piece of an upload goes where the upload stands, or nowhere."""
     for path, method, operation in _operations(document):
-        if method != "post" or path == _TOKENS:
+        if method != "post" or path in _EACH_TIME:
             continue
         operation.setdefault("parameters", []).append(dict(_IDEMPOTENCY_KEY))
         for status, text in _OF_KEYS.items():

@@ -35,6 +35,9 @@ _METADATA: Final[Mapping[str, Any]] = {
 _PIECE: Final[Mapping[str, Any]] = {
     "application/offset+octet-stream": {"schema": {"type": "string", "format": "binary"}}
 }
+_STANDING: Final[Mapping[str, Any]] = {
+    "application/json": {"schema": {"$ref": f"#/components/schemas/{UploadAnswer.__name__}"}}
+}
 _SPOKEN: Final[Mapping[str, str]] = {"x-request-id": "This request's id.", "tus-resumable": "`1.0.0`."}
 _STANDS: Final[Mapping[str, str]] = {
     **_SPOKEN,
@@ -94,6 +97,25 @@ UPLOADS: Final[Mapping[tuple[str, str], Described]] = {
             "Upload-Checksum": _CHECKSUM,
         },
         must=("Tus-Resumable", "Upload-Offset"),
+        tag=_TAG,
+        headers=_STANDS,
+        is_ours=True,
+        statuses=_TAKING,
+    ),
+    ("POST", _ONE): Described(
+        summary="HEAD, PATCH or DELETE of an upload, where a network lets no such method through",
+        response=UploadAnswer,
+        contents={200: _STANDING, 204: {}},
+        body=_PIECE,
+        path=_ID,
+        asks={
+            "X-HTTP-Method-Override": {"type": "string", "enum": ["HEAD", "PATCH", "DELETE"]},
+            "Tus-Resumable": _VERSION,
+            "Upload-Offset": _BYTES,
+            "Upload-Length": _BYTES,
+            "Upload-Checksum": _CHECKSUM,
+        },
+        must=("X-HTTP-Method-Override", "Tus-Resumable"),
         tag=_TAG,
         headers=_STANDS,
         is_ours=True,

@@ -46,7 +46,7 @@ def _in_pieces(*, files: FileService, door: Door, bounds: UploadBounds) -> list[
         Route("POST", UPLOADS, creation, UPLOADS),
         Route("OPTIONS", UPLOADS, spoken, UPLOADS),
         Route("OPTIONS", below, spoken, template, is_prefix=True),
-        *[Route(method, below, one, template, is_prefix=True) for method in ("GET", "PATCH", "DELETE")],
+        *[Route(method, below, one, template, is_prefix=True) for method in ("GET", "PATCH", "POST", "DELETE")],
     ]
 
 

@@ -24,6 +24,7 @@ _VERSION: Final = b"1.0.0"
 _EXTENSIONS: Final = b"creation,creation-with-upload,creation-defer-length,expiration,checksum,termination"
 _SPOKEN: Final = (b"tus-resumable", _VERSION)
 _PIECE: Final = b"application/offset+octet-stream"
+_OVERRIDES: Final = ("HEAD", "PATCH", "DELETE")
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _MARKED: Final = (b"upload-length", b"upload-defer-length", b"upload-metadata", b"upload-checksum", b"content-length")
 
@@ -106,7 +107,8 @@ class Creation:
 
 
 class One:
-    """``HEAD``, ``PATCH`` and ``DELETE`` of an upload; ``GET`` tells what ``HEAD`` does, in words."""
+    """``HEAD``, ``PATCH`` and ``DELETE`` of an upload, or a ``POST`` that stands for one of them; ``GET`` tells what ``HEAD``
+    does, in words."""
 
     def __init__(self, *, uploads: Resumable, bounds: UploadBounds) -> None:
         self._uploads = uploads
@@ -118,6 +120,8 @@ class One:
         method, file_id = asked.scope["method"], asked.scope["path"][len(UPLOADS) + 1 :]
         if method != "GET":
             _check_version(asked)
+        if method == "POST":
+            method = _stands_for(asked)
         if method == "PATCH":
             return await self._add(principal, file_id, asked, receive, send)
         if method == "DELETE":
@@ -185,6 +189,14 @@ def _unread(error: SamovarError) -> SamovarError:
     # What was not read of the body cannot be told from the next request.
     error.headers.setdefault("Connection", "close")
     return error
+
+
+def _stands_for(asked: Asked) -> str:
+    """The method that is meant: some networks let none but ``GET`` and ``POST`` through."""
+    said = asked.headers.get(b"x-http-method-override", b"").decode("latin-1").upper()
+    if said not in _OVERRIDES:
+        raise _unread(BadForm(f"X-HTTP-Method-Override says what a POST here is: {', '.join(_OVERRIDES)}."))
+    return said
 
 
 def _check_version(asked: Asked) -> None:
