@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from samovar.domains.files.errors import RangeBeyond
 
-_RANGES: Final = re.compile(rb"\s*bytes\s*=\s*([0-9]{0,19})\s*-\s*([0-9]{0,19})\s*", re.ASCII | re.IGNORECASE)
+_RANGES: Final = re.compile(rb"\s*bytes\s*=\s*([0-9]{0,99})\s*-\s*([0-9]{0,99})\s*", re.ASCII | re.IGNORECASE)
 
 
 class Span(NamedTuple):
@@ -57,7 +57,7 @@ def is_unchanged(headers: Mapping[bytes, bytes], version: Version) -> bool:
 def is_another(headers: Mapping[bytes, bytes], version: Version) -> bool:
     """Whether the caller wants another one than there is (412): ``If-Match``, else ``If-Unmodified-Since``."""
     if b"if-match" in headers:
-        return not lists(headers[b"if-match"], version.etag)
+        return not lists(headers[b"if-match"], version.etag, is_strong=True)
     since = _instant(headers.get(b"if-unmodified-since"))
     return since is not None and version.modified_at.replace(microsecond=0) > since
 
@@ -74,11 +74,12 @@ def wants_range(headers: Mapping[bytes, bytes], version: Version) -> bool:
     return _instant(condition) == version.modified_at.replace(microsecond=0)
 
 
-def lists(header: bytes, etag: bytes) -> bool:
-    """Whether a list of entity tags names this one, or all."""
+def lists(header: bytes, etag: bytes, *, is_strong: bool = False) -> bool:
+    """Whether a list of entity tags names this one, or all; a weak one where it ``is_strong`` never does (8.8.3.2)."""
     if header.strip() == b"*":
         return True
-    return any(one.strip().removeprefix(b"W/") == etag for one in header.split(b","))
+    weak = b"" if is_strong else b"W/"
+    return any(one.strip().removeprefix(weak) == etag for one in header.split(b","))
 
 
 def http_date(at: datetime) -> bytes:

@@ -29,6 +29,7 @@ from samovar.ports.revisions import etag
 
 _ID_AT: Final = len(PREFIX) + 1
 _ID_CHARS: Final = 36
+_MAX_PARAMETERS: Final = 16
 _JSON: Final = (b"content-type", b"application/json")
 _FRESH: Final = (b"cache-control", b"private, no-cache")
 _STALE: Final = (b"x-degraded", b"stale")
@@ -122,7 +123,10 @@ class _Parameters:
     """Of the address. Raises ``BadFile``."""
 
     def __init__(self, asked: Asked) -> None:
-        found = parse_qs(asked.scope["query_string"].decode("latin-1"), max_num_fields=16)
+        try:
+            found = parse_qs(asked.scope["query_string"].decode("latin-1"), max_num_fields=_MAX_PARAMETERS)
+        except ValueError as error:
+            raise BadFile([Flaw("query", f"has more than {_MAX_PARAMETERS} parameters")]) from error
         self.link = found.get("link", [None])[0]
         said = found.get("disposition", [Disposition.ATTACHMENT.value])[0]
         if said not in list(Disposition):

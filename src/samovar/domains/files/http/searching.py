@@ -118,4 +118,7 @@ def _aware(where: str, at: datetime | None) -> datetime | None:
         return None
     if at.tzinfo is None:
         raise BadFile([Flaw(where, "has no time zone: write 2026-11-21T03:50:00Z")])
-    return at.astimezone(UTC)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as error:
+        raise BadFile([Flaw(where, "is outside the years 1 to 9999 of UTC")]) from error

@@ -125,7 +125,9 @@ class Upload:
         async def content() -> AsyncIterator[bytes]:
             async for piece in form.content(late):
                 yield piece
-            late.check()
+            if late.said:
+                # Here it is refused while there is no file yet: too much, above all.
+                self._files.ingest.draft(principal, late.check())
 
         made = await self._files.ingest.upload(principal, intent, content())
         if not late.said:

@@ -151,6 +151,10 @@ def _flaws_of(intent: Intent) -> Iterator[Flaw]:
 def _provenance_flaws(provenance: Provenance) -> Iterator[Flaw]:
     if len(provenance.inputs) > MAX_INPUTS:
         yield Flaw("provenance.inputs", f"at most {MAX_INPUTS} are kept")
+    for name in ("prompt_version", "cost_nano_usd"):
+        number = getattr(provenance, name)
+        if number is not None and not 0 <= number <= _LARGEST_INT:
+            yield Flaw(f"provenance.{name}", f"is from 0 to {_LARGEST_INT}")
     words = [getattr(provenance, name) for name in ("run_id", "call_id", "prompt_id", "model", "provider")]
     for word in [*words, *provenance.inputs]:
         if word is not None and (len(word) > MAX_WORD_CHARS or not is_plain(word)):

@@ -5,7 +5,7 @@ PostgreSQL finds out by its statistics which it is. SQLite has none: there the r
 counted to a bound (see ``ways.py``).
 """
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, or_, select
 
@@ -17,6 +17,8 @@ from samovar.domains.files.store.ways import Asked, Rule, has_mark, of_a_rare_ma
 from samovar.ports.database import Tx
 from samovar.ports.elements import Attributes
 from samovar.ports.words import query_stems
+
+_LAST_NUMBER: Final = 2**63 - 1
 
 
 async def page(tx: Tx, team_id: str, query: FileQuery, *, limit: int) -> list[tuple[Place, Attributes]]:
@@ -77,7 +79,10 @@ def _bounds(query: FileQuery, place: Place | None) -> list[ColumnElement[bool]]:
         rules += [number >= number_from(query.created_from), files.c.created_at >= query.created_from]
     if query.created_to is not None:
         # A number may have had to give way to another of its millisecond: the instant itself is the judge.
-        rules += [number < number_from(query.created_to) + (1 << 20), files.c.created_at < query.created_to]
+        rules += [
+            number < min(number_from(query.created_to) + (1 << 20), _LAST_NUMBER),
+            files.c.created_at < query.created_to,
+        ]
     if place is None:
         return rules
     if query.sort is not Sort.LARGEST:
