@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from samovar.domains.files.errors import BadFile, NoElement, RangeBeyond, StorageFull
-from samovar.domains.files.http.headers import disposition, text_of
-from samovar.domains.files.http.ranges import Span, span_of
+from samovar.domains.files.http.headers import disposition, is_active, text_of
+from samovar.domains.files.http.ranges import Span, Version, is_another, is_unchanged, span_of
 from samovar.domains.files.model.choosing import Element, ElementState, Standing, ranked
 from samovar.domains.files.model.links import Disposition
 from samovar.domains.files.model.rules import Intent, checked, guessed_type, retention_of
@@ -38,6 +38,12 @@ def test_each_flaw_is_named() -> None:
     assert flaws(expected_checksum="abc") == {"checksum"}
     assert flaws(content_type="no type") == flaws(content_type="text/html\r\nx: y") == {"content_type"}
     assert flaws(provenance=Provenance(model="x" * 300)) == {"provenance"}
+
+
+@pytest.mark.parametrize("number", [-1, 2**64, 10**30])
+def test_numbers_of_a_provenance_are_such_as_everything_can_hold(number: int) -> None:
+    said = Provenance(prompt_version=number, cost_nano_usd=number)
+    assert flaws(provenance=said) == {"provenance.prompt_version", "provenance.cost_nano_usd"}
 
 
 def test_a_type_is_guessed_where_none_is_said() -> None:
@@ -123,7 +129,8 @@ def test_a_bucket_that_cannot_tell_its_room_has_plenty_within_its_capacity() -> 
         (b"bytes=-", None),
         (b"bytes=a-b", None),
         (b"lines=1-2", None),
-        (b"bytes=1-99999999999999999999", None),
+        (b"bytes=1-99999999999999999999", Span(1, 100)),
+        (b"bytes=-99999999999999999999", Span(0, 100)),
     ],
 )
 def test_one_range_is_read_and_what_is_none_is_passed_over(header: bytes, span: Span | None) -> None:
@@ -131,7 +138,14 @@ def test_one_range_is_read_and_what_is_none_is_passed_over(header: bytes, span: 
 
 
 @pytest.mark.parametrize(
-    ("header", "size"), [(b"bytes=100-", 100), (b"bytes=-0", 100), (b"bytes=0-", 0), (b"bytes=-1", 0)]
+    ("header", "size"),
+    [
+        (b"bytes=100-", 100),
+        (b"bytes=99999999999999999999-", 100),
+        (b"bytes=-0", 100),
+        (b"bytes=0-", 0),
+        (b"bytes=-1", 0),
+    ],
 )
 def test_a_range_beyond_the_end_is_refused_with_the_length(header: bytes, size: int) -> None:
     with pytest.raises(RangeBeyond) as caught:
@@ -146,6 +160,37 @@ def test_any_range_is_within_the_file_or_none(header: bytes, size: int) -> None:
     except RangeBeyond:
         return
     assert found is None or 0 <= found.start < found.end <= size
+
+
+def test_a_weak_tag_is_good_enough_to_spare_a_download_and_not_to_insist_on_a_version() -> None:
+    version = Version(b'"abc"', NOW)
+    assert is_unchanged({b"if-none-match": b'W/"abc"'}, version)
+    assert is_another({b"if-match": b'W/"abc"'}, version)
+    assert not is_another({b"if-match": b'"x", "abc"'}, version)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "text/html",
+        "image/svg+xml",
+        "application/pdf",
+        "text/xsl",
+        "multipart/x-mixed-replace; boundary=x",
+        "message/rfc822",
+        "*/*",
+        "image/*",
+        "text/plain; x=text/html",
+        "application/x-of-tomorrow",
+    ],
+)
+def test_what_is_not_known_to_be_harmless_counts_as_active(kind: str) -> None:
+    assert is_active(kind)
+
+
+@pytest.mark.parametrize("kind", ["image/png", "video/mp4", "audio/ogg; codecs=opus", "text/plain; charset=utf-8"])
+def test_pictures_sound_films_and_text_are_shown_as_they_are(kind: str) -> None:
+    assert not is_active(kind)
 
 
 @given(st.text())

@@ -13,6 +13,8 @@ _UNSAFE: Final = re.compile(r'[^ !#-\[\]-~]|[%"\\]')
 # RFC 5987, 3.2.1: what may stand as it is.
 _ATTR_CHARS: Final = "!#$&+-.^_`|~"
 _ACTIVE: Final = ("html", "xml", "svg", "javascript", "ecmascript", "x-shockwave", "pdf")
+# The list of what browsers run grows, and depends on the browser: what is not known to be harmless is not.
+_HARMLESS: Final = re.compile(r"(?:image|audio|video)/[^*]*|(?:text/(?:plain|csv)|application/json)(?:;.*)?", re.DOTALL)
 
 
 def text_of(value: bytes, *, where: str) -> str:
@@ -37,4 +39,4 @@ def disposition(kind: Disposition, filename: str) -> bytes:
 def is_active(content_type: str) -> bool:
     """Whether a browser may run what is in it, or load more for it."""
     kind = content_type.lower()
-    return any(word in kind for word in _ACTIVE)
+    return _HARMLESS.fullmatch(kind) is None or any(word in kind for word in _ACTIVE)
