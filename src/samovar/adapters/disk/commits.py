@@ -95,12 +95,20 @@ class Commits:
         intent = self._journal.begin(Kind.WRITE, file_id=draft.file_id, path=draft.path)
         taking = Taking(draft, intent, self._place.content_part(draft.path, draft.file_id))
         try:
-            self._durability.make_folder(self._place.folder(draft.path), below=self._place.root)
-            taking.descriptor = self._calls.open(taking.content, _CREATE)
+            try:
+                taking.descriptor = self._made(taking)
+            except FileNotFoundError:
+                # Somebody took the folder away by hand: it is not known to stand any more.
+                self._durability.forget_folders()
+                taking.descriptor = self._made(taking)
         except BaseException:
             self.roll_back(taking)
             raise
         return taking
+
+    def _made(self, taking: Taking) -> int:
+        self._durability.make_folder(self._place.folder(taking.draft.path), below=self._place.root)
+        return self._calls.open(taking.content, _CREATE)
 
     def take(self, taking: Taking, pieces: Sequence[bytes]) -> None:
         """Write what comes next; its digest is the caller's, so that both go on at once. Raises ``ContentDiffers``."""

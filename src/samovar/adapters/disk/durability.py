@@ -120,6 +120,11 @@ class Durability:
             if len(self._stand) > _FOLDERS_KNOWN:
                 self._stand.popitem(last=False)
 
+    def forget_folders(self) -> None:
+        """Look again whether folders stand before they are relied on."""
+        with self._lock:
+            self._stand.clear()
+
     def _sync_folder(self, folder: str) -> None:
         try:
             self._calls.fsync_folder(folder)

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from samovar.domains.files.errors import BadFile
+from samovar.domains.files.errors import BadFile, FileUnknown
 from samovar.domains.files.model.names import plain_filename
 from samovar.domains.files.model.records import (
     FileAnswer,
@@ -97,7 +97,8 @@ class FileChanges:
             except StaleRevision:
                 if expected is not None or not left:
                     raise
-        await self._project(amended)
+        if not await self._project(amended):
+            raise FileUnknown(f"There is no file {file_id[:40]}: it was deleted just now.")
         changed = StoredFile(attributes=amended, copies=file.copies)
         self._memory.replace(changed)
         await self._teller.tell_at_once(changed, self._event(FileHappened.AMENDED, amended))
@@ -147,11 +148,12 @@ class FileChanges:
             details={"owner": attributes.owner, "size_bytes": attributes.size_bytes},
         )
 
-    async def _project(self, amended: Attributes) -> None:
+    async def _project(self, amended: Attributes) -> bool:
         try:
-            await self._projector.project(amended, happened=FileHappened.AMENDED)
+            return await self._projector.project(amended, happened=FileHappened.AMENDED)
         except Unavailable as error:
             self._log.warning("a change of a file waits for its row", file_id=amended.file_id, reason=error.detail)
+            return True
 
 
 def _amended(stands: Attributes, amendment: Amendment) -> Attributes:

@@ -6,7 +6,7 @@ A row that cannot be written now is written later; the file stands either way.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import structlog
@@ -27,7 +27,7 @@ class _Waiting(NamedTuple):
     attributes: Attributes
     hold_id: str | None
     happened: FileHappened
-    done: asyncio.Future[None]
+    done: asyncio.Future[bool]
 
 
 class Projector:
@@ -45,14 +45,15 @@ class Projector:
 
     async def project(
         self, attributes: Attributes, *, hold_id: str | None = None, happened: FileHappened = FileHappened.STORED
-    ) -> None:
-        """Bring the row up to what was committed; ``hold_id`` is released with it. Raises ``Unavailable`` where the database
-        does not take it now: the file stands, and :meth:`catch_up` makes up for it."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    ) -> bool:
+        """Bring the row up to what was committed; ``hold_id`` is released with it. Whether the row stands: that of what was
+        amended may be gone with its file. Raises ``Unavailable`` where the database does not take it now: the file stands, and
+        :meth:`catch_up` makes up for it."""
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(attributes, hold_id, happened, done))
         if self._worker is None:
             self._worker = asyncio.create_task(self._work(), name="files-project")
-        await done
+        return await done
 
     async def catch_up(self) -> int:
         """Write the rows of all that elements have committed and nobody acknowledged; how many there were. An element that is
@@ -112,8 +113,9 @@ class Projector:
 
     async def _settle(self, some: list[_Waiting]) -> None:
         try:
-            await self._write(
-                [one.attributes for one in some],
+            gone = await self._write(
+                [one.attributes for one in some if one.happened is not FileHappened.AMENDED],
+                amended=[one.attributes for one in some if one.happened is FileHappened.AMENDED],
                 hold_ids=[one.hold_id for one in some if one.hold_id is not None],
                 happened={one.attributes.file_id: one.happened for one in some},
             )
@@ -124,15 +126,22 @@ class Projector:
             return
         for one in some:
             if not one.done.done():
-                one.done.set_result(None)
+                one.done.set_result(one.attributes.file_id not in gone)
         await self._acknowledge(one.attributes for one in some)
 
     async def _write(
-        self, told: list[Attributes], *, hold_ids: Iterable[str], happened: dict[str, FileHappened]
-    ) -> None:
+        self,
+        told: list[Attributes],
+        *,
+        amended: Sequence[Attributes] = (),
+        hold_ids: Iterable[str],
+        happened: dict[str, FileHappened],
+    ) -> set[str]:
+        """Which of the ``amended`` have no row any more."""
         now = self._clock.now()
         async with self._database.transaction() as tx:
-            news = await rows.project(tx, told)
+            news = await rows.project(tx, told, amended=amended)
+            gone = await rows.absent(tx, amended)
             events = [
                 FileEvent(
                     happened=happened.get(
@@ -150,6 +159,7 @@ class Projector:
             if released := [*hold_ids]:
                 await owners.release(tx, released)
         self.told.set()
+        return gone
 
     async def _acknowledge(self, told: Iterable[Attributes]) -> None:
         by_element: dict[str, list[str]] = defaultdict(list)

@@ -35,7 +35,14 @@ class Registry:
     choose; whether something is allowed only the element itself decides. Call :meth:`load` before anything else."""
 
     def __init__(
-        self, *, database: Database, clock: Clock, bus: Bus, configured: Sequence[Element], open_element: Open
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        bus: Bus,
+        configured: Sequence[Element],
+        open_element: Open,
+        condition_s: float = _CONDITION_S,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -50,6 +57,8 @@ class Registry:
         self._used_bytes: Mapping[str, int] = {}
         self._standings: tuple[float, list[Standing]] | None = None
         self._looking = asyncio.Lock()
+        self._asking: dict[str, asyncio.Future[Condition]] = {}
+        self._condition_s = condition_s
         self._log = structlog.get_logger("samovar.files")
         bus.subscribe(ELEMENTS_CHANGED, self.on_changed)
         bus.on_gap(self.on_gap)
@@ -140,9 +149,14 @@ class Registry:
     async def condition(self, element_id: str) -> Condition | None:
         """How an element is; ``None`` where it does not say so in its time."""
         try:
-            async with asyncio.timeout(_CONDITION_S):
-                return await self.serving(element_id).condition()
-        except (ElementUnavailable, TimeoutError):
+            asking = self._asking.get(element_id)
+            if asking is None or asking.done():
+                asking = self._asking[element_id] = asyncio.ensure_future(self.serving(element_id).condition())
+                asking.add_done_callback(_heard)
+            # Not waited for any longer, and not asked twice: a disk that hangs holds whoever waits for it, even cancelled.
+            await asyncio.wait({asking}, timeout=self._condition_s)
+            return asking.result() if asking.done() else None
+        except ElementUnavailable:
             return None
 
     async def write(self, element: Element, *, revision: int | None) -> bool:
@@ -231,6 +245,12 @@ class Registry:
                 await self.standings()
             except Exception:  # noqa: BLE001 - edge: the loop outlives a database that is away; elements stay as they were
                 self._log.exception("the registry of storage elements could not be read")
+
+
+def _heard(asking: asyncio.Future[Condition]) -> None:
+    # Else the loop complains of a failure that nobody waited for.
+    if not asking.cancelled():
+        asking.exception()
 
 
 def _says(element: Element) -> tuple[object, ...]:

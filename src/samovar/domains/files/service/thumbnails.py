@@ -1,5 +1,6 @@
 """Small pictures of pictures, made when they are asked for and remembered for a while."""
 
+import asyncio
 from collections import OrderedDict
 from contextlib import aclosing
 from typing import Final, NamedTuple
@@ -13,6 +14,8 @@ from samovar.ports.images import ImageKind, ImageLimits, Images, ImageTooLarge, 
 SIDES_PX: Final = (64, 128, 256, 512, 1024)
 MAX_ORIGINAL_BYTES: Final = 20_000_000
 _KEPT_BYTES: Final = 32 * 1024 * 1024
+_AT_ONCE: Final = 4
+"""So many originals are in memory, whoever asks for how many."""
 
 
 class Thumbnail(NamedTuple):
@@ -30,6 +33,7 @@ class Thumbnails:
         self._images = images
         self._kept: OrderedDict[tuple[str, int], Thumbnail] = OrderedDict()
         self._kept_bytes = 0
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def of(self, file: StoredFile, side_px: int) -> Thumbnail:
         """Raises ``BadFile`` for another size, ``UnsupportedImage``, ``BrokenImage``, ``ImageTooLarge``, ``ImagesBusy``, and what
@@ -47,15 +51,16 @@ class Thumbnails:
             raise UnsupportedImage(f"The file is {attributes.content_type}: there are thumbnails of images only.")
         if attributes.size_bytes > MAX_ORIGINAL_BYTES:
             raise ImageTooLarge(f"Thumbnails are made of images up to {MAX_ORIGINAL_BYTES} bytes.")
-        async with aclosing(await self._reads.content(file, start=0, end=attributes.size_bytes)) as pieces:
-            content = await whole(pieces)
         limits = ImageLimits(
             kinds=frozenset({ImageKind.JPEG, ImageKind.PNG, ImageKind.WEBP}),
             longest_side_px=side_px,
             max_pixels=side_px * side_px,
             max_bytes=4 * 1024 * 1024,
         )
-        picture = await self._images.prepare(content, limits=limits)
+        async with self._turns:
+            async with aclosing(await self._reads.content(file, start=0, end=attributes.size_bytes)) as pieces:
+                content = await whole(pieces)
+            picture = await self._images.prepare(content, limits=limits)
         made = Thumbnail(picture.content, picture.media_type)
         self._keep(key, made)
         return made

@@ -19,9 +19,10 @@ _MAX_COPIES: Final = 16
 _MAX_MARK_CHARS: Final = 400
 
 
-async def project(tx: Tx, told: Sequence[Attributes]) -> list[Attributes]:
+async def project(tx: Tx, told: Sequence[Attributes], *, amended: Sequence[Attributes] = ()) -> list[Attributes]:
     """Bring the rows up to what these say, and return those that were news: a file that was not there, or at a newer
-    revision. The same may be told any number of times, and by several at once."""
+    revision. The same may be told any number of times, and by several at once. A row that is not there is not made by what was
+    ``amended``: its file was deleted since."""
     # One order for all writers, so that two of them cannot wait for each other.
     ordered = sorted({one.file_id: one for one in sorted(told, key=_revision)}.values(), key=lambda one: one.file_id)
     originals = [one for one in ordered if one.replica_of is None]
@@ -30,8 +31,18 @@ async def project(tx: Tx, told: Sequence[Attributes]) -> list[Attributes]:
     for one in originals:
         if one.file_id not in fresh and await _changed(tx, one):
             news.append(one)
+    news += [one for one in sorted(amended, key=lambda one: (one.file_id, one.revision)) if await _changed(tx, one)]
     await _keep_copies(tx, told)
     return news
+
+
+async def absent(tx: Tx, told: Sequence[Attributes]) -> set[str]:
+    """Which of these files have no row."""
+    wanted = {one.file_id for one in told}
+    if not wanted:
+        return wanted
+    query = select(files.c.file_id).where(files.c.file_id.in_(sorted(wanted))).limit(len(wanted))
+    return wanted - {row.file_id for row in await tx.execute(query)}
 
 
 async def one(tx: Tx, team_id: str, file_id: str) -> StoredFile | None:
