@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from samovar.adapters.disk.commits import Taking
 from samovar.adapters.disk.durability import translated
+from samovar.adapters.disk.lanes import Lanes
 from samovar.adapters.disk.parts import Parts
 from samovar.adapters.disk.syscalls import Syscalls
-from samovar.adapters.disk.threads import Threads, all_ended, ended
+from samovar.adapters.disk.threads import Threads, ended
 from samovar.adapters.disk.uploads import Arriving
 from samovar.adapters.disk.walk import next_step
 from samovar.kernel.time import rfc3339
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_PIECES_BYTES: Final = 4 * 1024 * 1024
+_PIECES_BYTES: Final = 2 * 1024 * 1024
 _WRITERS: Final = 32
 _READERS: Final = 8
 _SEGMENT_BYTES: Final = 4 * 1024 * 1024
@@ -149,18 +150,18 @@ class DiskElement:
         pieces: list[bytes],
         batches: Batches,
         digest: "_Hash | None",
-        take: Callable[[list[bytes]], None],
+        take: Callable[[Sequence[bytes]], None],
     ) -> None:
         """One thread writes pieces while another digests them and the sender makes the next."""
-        while pieces:
-            lanes: list[asyncio.Future[None]] = [self._threads.begin(take, pieces)]
-            if digest is not None:
-                lanes.append(self._threads.begin(_digest, digest, pieces))
-            pieces = [] if batches.ended else await batches.several()
-            await all_ended(lanes)
-            with self._translated():
-                for lane in lanes:
-                    lane.result()
+        steps = [take] if digest is None else [take, lambda batch: _digest(digest, batch)]
+        lanes = Lanes(self._threads, *steps)
+        try:
+            while pieces and await lanes.put(pieces):
+                pieces = [] if batches.ended else await batches.several()
+        finally:
+            await lanes.ended()
+        with self._translated():
+            lanes.check()
 
     async def begin(self, draft: Draft) -> None:
         """See the port."""
@@ -388,6 +389,6 @@ class DiskElement:
             raise translated(error, element_id=self.element_id) from error
 
 
-def _digest(digest: "_Hash", pieces: list[bytes]) -> None:
+def _digest(digest: "_Hash", pieces: Sequence[bytes]) -> None:
     for piece in pieces:
         digest.update(piece)
