@@ -50,6 +50,7 @@ class Exchange(AnswersWhole):
         "_left_bytes",
         "_news",
         "_owes_continue",
+        "_until_close",
         "disconnected",
         "keep_alive",
         "more_body",
@@ -77,6 +78,7 @@ class Exchange(AnswersWhole):
         self.response_complete = False
         self._chunked: bool | None = None
         self._left_bytes = 0
+        self._until_close = False
         self._head: bytes | None = None
 
     # --- for the connection
@@ -138,30 +140,40 @@ class Exchange(AnswersWhole):
         """See :class:`samovar.ports.asgi.AnswersWhole`."""
         if self._flow.write_paused or self.response_started or self.disconnected or self.scope["method"] == "HEAD":
             return False
-        self.response_started = True
-        self._owes_continue = False
+        self._begin()
         head = _head(status, headers)
-        if head.find(_CLOSE) >= 0:
+        says_close = head.find(_CLOSE) >= 0
+        if says_close:
             self.keep_alive = False
-        close = b"" if self.keep_alive else _CLOSE
+        close = b"" if self.keep_alive or says_close else _CLOSE
         self._host.transport.write(b"%b\r\ncontent-length: %d%b\r\n\r\n%b" % (head, len(body), close, body))
         self._complete()
         return True
 
-    def _start(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    def _begin(self) -> None:
         self.response_started = True
+        if self._owes_continue and self.more_body:
+            # Not called for, the body may come or not: what comes next could not be told from it (RFC 9110, 10.1.1).
+            self.keep_alive = False
         self._owes_continue = False
+
+    def _start(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        self._begin()
         head = _head(status, headers)
+        says_close = False
         for name, value in headers:
             if name == b"content-length":
                 self._left_bytes = int(value)
                 self._chunked = False
             elif name == b"connection" and value == b"close":
-                self.keep_alive = False
+                self.keep_alive, says_close = False, True
         if self._chunked is None and self.scope["method"] != "HEAD" and status not in _NO_BODY:
-            self._chunked = True
-            head += b"\r\ntransfer-encoding: chunked"
-        if not self.keep_alive:
+            # HTTP/1.0 knows no chunks: its body ends with the connection (RFC 9112, 6.1).
+            self._chunked = self.scope["http_version"] != "1.0"
+            self._until_close = not self._chunked
+            if self._chunked:
+                head += b"\r\ntransfer-encoding: chunked"
+        if not self.keep_alive and not says_close:
             head += _CLOSE
         head += b"\r\n\r\n"
         if self._chunked:
@@ -183,7 +195,8 @@ class Exchange(AnswersWhole):
             if not more:
                 pieces.append(_CHUNKED_END)
         else:
-            self._left_bytes -= len(body)
+            if not self._until_close:
+                self._left_bytes -= len(body)
             pieces.append(body)
         if self._left_bytes < 0 or (not more and self._left_bytes > 0):
             raise RuntimeError("the body is not as long as its Content-Length says")

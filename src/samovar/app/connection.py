@@ -18,7 +18,6 @@ from collections import deque
 from fcntl import ioctl
 from termios import TIOCOUTQ
 from typing import Any, Final
-from urllib.parse import unquote
 
 import httptools
 import structlog
@@ -29,6 +28,7 @@ from uvicorn.server import ServerState
 
 from samovar.app.answering import STATUS_LINE, Exchange
 from samovar.app.http import SECURITY_HEADERS
+from samovar.app.parsing import BodyAlone, framing_of, parser_for, target_of
 from samovar.app.problems import MEDIA_TYPE, problem
 from samovar.kernel.errors import BodyTooSlow, Malformed, SamovarError
 from samovar.ports.asgi import Scope
@@ -41,9 +41,6 @@ _SWEEP_EVERY_S: Final = 1.0
 _SWEEPING: Final = "samovar_sweeping"
 _TASK: Final = "request"
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
-_PLAIN: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~/"
-"""A target of these alone is its own path: nothing in it is encoded, and it has no query."""
-_MAX_PLAIN_BYTES: Final = 4_096
 _FIXED: Final = b"".join(
     b"%s: %s\r\n" % pair for pair in (*SECURITY_HEADERS, (b"content-type", MEDIA_TYPE), (b"connection", b"close"))
 )
@@ -67,7 +64,10 @@ class SamovarProtocol(asyncio.Protocol):
     _unread_bytes = 0
     _unread_since = 0.0
     _in_head = True
-    _head_bytes = 0
+    _bare_bytes = 0
+    """Of a head, or of what frames a body (trailers, for one), since the last piece of a body."""
+    _is_bare = True
+    """Whether nothing that was asked for has come of the bytes at hand yet: no body, no end of a request."""
     _is_deaf = False
     _url = b""
     _expects_continue = False
@@ -95,9 +95,7 @@ class SamovarProtocol(asyncio.Protocol):
         self.server_state = server_state
         self._headers: list[tuple[bytes, bytes]] = []
         self._pipeline: deque[Exchange] = deque()
-        self._parser = httptools.HttpRequestParser(self)
-        # What is sent after a request that is to be the last is not read, and is no fault.
-        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._parser = parser_for(self)
 
     # --- for the event loop
 
@@ -136,23 +134,24 @@ class SamovarProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_deaf:
             return
+        self._is_bare = True
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # The request itself was read whole. The parser reads no more, so its answer is the connection's last.
-            self._finish_what_runs()
+        except httptools.HttpParserUpgrade as wish:
+            self._pass_over(data[wish.args[0] :])
+            return
         except httptools.HttpParserError:
             self.refuse(Malformed("what arrived is not HTTP/1.1"))
             return
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
+        if self._is_bare and (self._in_head or (self._newest is not None and self._newest.more_body)):
+            self._bare_bytes += len(data)
+            if self._bare_bytes > MAX_HEAD_BYTES:
                 self.refuse(HeadersTooLarge(f"the request's headers pass {MAX_HEAD_BYTES} bytes"))
 
     # --- for the parser
 
     def on_message_begin(self) -> None:
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._bare_bytes = True, 0
         self._url = b""
         self._headers = []
         self._expects_continue = False
@@ -164,6 +163,9 @@ class SamovarProtocol(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            # A trailer. As a header it would speak for the request where nobody before us looked (RFC 9110, 6.5.1).
+            return
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self._expects_continue = True
@@ -174,7 +176,9 @@ class SamovarProtocol(asyncio.Protocol):
         # From now on the first byte of the body is awaited; a request without one is complete in the same breath.
         self.waiting_since = self._now()
         version = self._parser.get_http_version()
-        path, raw_path, query = _target(self._url)
+        if version != "1.1" and version != "1.0":
+            raise ValueError("no version of HTTP that is spoken here")
+        path, raw_path, query = target_of(self._url)
         scope: Scope = {
             "type": "http",
             "asgi": _ASGI,
@@ -211,14 +215,17 @@ class SamovarProtocol(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         self.waiting_since = None
+        self._is_bare, self._bare_bytes = False, 0
         if self._newest is not None and not self._newest.response_complete:
             self._newest.arrived(body)
 
     def on_message_complete(self) -> None:
         self.waiting_since = None
-        if self._newest is not None and not self._newest.response_complete:
+        self._is_bare = False
+        if self._newest is not None:
             self._newest.more_body = False
-            self._newest.tell()
+            if not self._newest.response_complete:
+                self._newest.tell()
 
     # --- for the server, the requests and the sweep
 
@@ -290,7 +297,11 @@ class SamovarProtocol(asyncio.Protocol):
         """Answer what never became a whole request, and close. An answer under way to an earlier one is finished first."""
         if self.transport.is_closing():
             return
-        running = self._running
+        newest, running = self._newest, self._running
+        if newest is not None and newest.response_complete and newest.more_body:
+            # Its answer went out before its body was here. Another one would be taken for that of the next request.
+            self.transport.close()
+            return
         if running is not None and not running.response_complete:
             if not running.more_body:
                 self._finish_what_runs()
@@ -307,6 +318,20 @@ class SamovarProtocol(asyncio.Protocol):
         status, body = problem(error, "")
         self.transport.write(b"%s\r\n%scontent-length: %d\r\n\r\n%s" % (STATUS_LINE[status], _FIXED, len(body), body))
         self.transport.close()
+
+    def _pass_over(self, rest: bytes) -> None:
+        """A wish to upgrade is not granted. Behind it the parser takes all for another protocol's, the request's body too: so
+        that is left to another parser, and the answer is the connection's last."""
+        newest, framing = self._newest, framing_of(self._headers)
+        if newest is None or not framing or newest.scope["method"] == "CONNECT":
+            self._finish_what_runs()
+            return
+        newest.more_body, newest.keep_alive = True, False
+        self.waiting_since = self._now()
+        self._parser = parser_for(BodyAlone(self))
+        self._parser.feed_data(framing)
+        if rest:
+            self.data_received(rest)
 
     def _finish_what_runs(self) -> None:
         """Hear nothing more; what was asked before is answered, and the last answer closes the connection."""
@@ -345,14 +370,6 @@ def _unread(transport: asyncio.Transport) -> int:
         # Gone in this moment, or a system that does not tell.
         return ours
     return ours + held[0]
-
-
-def _target(url: bytes) -> tuple[str, bytes, bytes]:
-    """The path, as text and as it came, and the query. Raises ``HttpParserError`` for what is no URL."""
-    if url.startswith(b"/") and len(url) <= _MAX_PLAIN_BYTES and not url.translate(None, _PLAIN):
-        return url.decode("ascii"), url, b""
-    parts = httptools.parse_url(url)
-    return unquote(parts.path.decode("ascii")), parts.path, parts.query or b""
 
 
 def _sweep(loop: asyncio.AbstractEventLoop, state: ServerState) -> None:
