@@ -1,5 +1,6 @@
 """What every answer has, whoever gives it; refusals; who may call from where."""
 
+import base64
 import io
 import json
 import re
@@ -125,6 +126,7 @@ async def test_a_json_body_is_taken_whatever_it_is_called(served: Served, kind: 
         (b'{"name":', 400),
         (b"\xff\xfe", 400),
         (b"[" * 10_000, 400),
+        (b'{"a":' * 2_000 + b"1" + b"}" * 2_000, 400),
         (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, 400),
         (b'{"name": "a\\u0000b"}', 400),
         (b'{"name": "\\ud800"}', 422),
@@ -146,6 +148,29 @@ async def test_a_bad_body_is_a_problem_and_no_more(served: Served, body: bytes, 
     answer = await _post(served, body)
     assert _is_problem(answer, status, "malformed_request" if status == 400 else "invalid_request")
     assert len(answer.body) < 20_000
+
+
+_DEEP = b'{"x":' + b"[" * 5_000
+
+
+async def test_a_token_whose_header_cannot_be_read_is_refused(served: Served) -> None:
+    for header in (_DEEP, _DEEP + b"]" * 500, b'{"alg":"RS256","kid":' + b"9" * 5_000 + b"}"):
+        token = f"{base64.urlsafe_b64encode(header).decode().rstrip('=')}.e30.AAAA"
+        for path in ("/api/keys", "/v1/models", "/v1/prompts"):
+            assert (await served.ask("GET", path, headers={"Authorization": f"Bearer {token}"})).status == 401
+
+
+async def test_a_client_that_cannot_be_read_is_refused(served: Served) -> None:
+    deep = b'{"client_id": "abc", "client_secret": "x", "y": ' + b"[" * 5_000 + b"]" * 5_000 + b"}"
+    asked = {
+        b"\r\n" + b'{"a":' * 2_000 + b"1" + b"}" * 2_000: (400, "invalid_request"),
+        b"\r\n" + deep: (400, "invalid_request"),
+        b"Authorization: Basic \xe9\xe9\r\n\r\ngrant_type=client_credentials": (401, "invalid_client"),
+    }
+    for rest, (status, error) in asked.items():
+        size = len(rest.partition(b"\r\n\r\n")[2] or rest[2:])
+        answer = await served.say(b"POST /api/auth/token HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n" % size + rest)
+        assert (answer.status, answer.json["error"]) == (status, error)
 
 
 async def test_an_escaped_backslash_before_u0000_is_text(served: Served) -> None:

@@ -204,7 +204,7 @@ class Providers:
                 )
         try:
             listed = msgspec.json.decode(body, type=_ModelList).data
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise DiscoveryFailed(f"{provider.name} did not answer with a list of models: {error}.") from error
         names = {one.id for one in listed if is_model_name(one.id)}
         return sorted(names)[:MAX_PROVIDER_MODELS]

@@ -1,7 +1,6 @@
 """Where tokens come from (``POST /api/auth/token``), and the keys that check them (``/.well-known/jwks.json``)."""
 
 import base64
-import binascii
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote_plus
@@ -201,7 +200,7 @@ def read_request(body: bytes, authorization: str | None) -> TokenRequest:
 def _json(body: bytes) -> Mapping[str, Any]:
     try:
         said = msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadTokenRequest("The body is neither a JSON object nor a form.") from error
     # The file store's document asks with the client's id and secret alone.
     return {"grant_type": GRANT_TYPE, **{name: value for name, value in said.items() if value is not None}}
@@ -226,7 +225,8 @@ def _basic(header: str) -> tuple[str, str]:
         raise InvalidClient("A client signs in with HTTP Basic, or with client_id and client_secret in the body.")
     try:
         name, colon, secret = base64.b64decode(rest.strip(), validate=True).decode("ascii").partition(":")
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:
+        # Of the base64, of the text in it, or of a header that is not even ASCII.
         raise InvalidClient("The Authorization header is not HTTP Basic's.") from error
     if not colon:
         raise InvalidClient("The Authorization header is not HTTP Basic's.")

@@ -90,7 +90,7 @@ def header_of(raw: bytes) -> Header:
     """What the header says. Raises ``InvalidToken``."""
     try:
         header = msgspec.json.decode(raw, type=Header)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidToken("The token's header cannot be read. Get a new token at POST /api/auth/token.") from error
     if header.alg != ALGORITHM:
         raise InvalidToken(f"The token is signed with {header.alg[:20]!r}; only {ALGORITHM} is taken here.")
@@ -107,7 +107,7 @@ def claims_of(payload: bytes, *, issuer: str, audiences: Collection[str], now: d
         if isinstance(said, Mapping) and isinstance(said.get("aud"), str):
             said = {**said, "aud": [said["aud"]]}
         claims = msgspec.convert(said, Claims)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidToken(f"The token's claims are not as ours are: {error}.") from error
     if claims.iss != issuer:
         raise InvalidToken(

@@ -92,7 +92,7 @@ class RemoteKeys:
             raw = await answer.read(max_bytes=_MAX_BYTES)
         try:
             listed = msgspec.json.decode(raw, type=_Jwks).keys
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise ValueError("it answers with no JWKS") from error
         found = (_key(jwk) for jwk in listed[:_MAX_KEYS])
         return {kid: key for kid, key in found if key is not None}, min(
