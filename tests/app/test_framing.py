@@ -1,11 +1,13 @@
 """Where a request ends and the next begins, on real sockets: what is smuggled, withheld, or never ends."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
+from samovar.app.answering import Exchange
 from samovar.app.connection import MAX_HEAD_BYTES
 from samovar.ports.asgi import Receive, Scope, Send, read_body, send_whole
 from tests.app.conftest import Served, listening, read_answer
@@ -182,3 +184,16 @@ async def test_what_two_readers_may_read_in_two_ways_is_refused(framing: bytes) 
         assert answers.startswith(b"HTTP/1.1 400 ")
         assert answers.count(b"HTTP/1.1 ") == 1
         writer.close()
+
+
+async def test_requests_that_wait_behind_one_another_are_bounded() -> None:
+    async with _served() as served:
+        reader, writer = await served.connect()
+        asked = 60_000
+        writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n" + HELLO * asked)
+        for _ in range(100):
+            await read_answer(reader)
+        waiting = sum(isinstance(one, Exchange) for one in gc.get_objects())
+        # Those of one read are there, the client's others are not.
+        assert 0 < waiting < asked / 2
+        writer.transport.abort()

@@ -36,6 +36,10 @@ class Host(Protocol):
         """The answer went out whole."""
         ...
 
+    def read_on(self) -> None:
+        """There is room for more, where no more requests wait than may."""
+        ...
+
 
 class Exchange(AnswersWhole):
     """What a request has come to. The connection tells what arrives, and whether the client is still there."""
@@ -110,7 +114,8 @@ class Exchange(AnswersWhole):
             self._host.transport.write(_CONTINUE)
             self._owes_continue = False
         if not self.disconnected and not self.response_complete:
-            self._flow.resume_reading()
+            if self._flow.read_paused:
+                self._host.read_on()
             if not self._has_news:
                 if self._news is None:
                     # Made only for who must wait.

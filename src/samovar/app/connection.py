@@ -241,11 +241,19 @@ class SamovarProtocol(asyncio.Protocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
-        if self._pipeline:
-            self._start(self._pipeline.pop())
+        following = self._pipeline.pop() if self._pipeline else None
+        if self.flow.read_paused:
+            self.read_on()
+        if following is not None:
+            self._start(following)
         else:
             self.idle_since = self._now()
+
+    def read_on(self) -> None:
+        """See :class:`samovar.app.answering.Host`."""
+        # Each piece that is read may hold thousands of requests.
+        if len(self._pipeline) <= _MAX_PIPELINED:
+            self.flow.resume_reading()
 
     def _start(self, exchange: Exchange) -> None:
         self._running = exchange
