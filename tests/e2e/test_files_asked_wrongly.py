@@ -45,3 +45,11 @@ def test_fields_behind_a_file_that_do_not_fit_leave_nothing_of_it(store: Samovar
     got = ask(store, "POST", "/api/files/upload", body, Content_Type=kind)
     assert (got.status, got.json["code"]) == (422, "attributes_too_large")
     assert kept(store) == before
+
+
+def test_a_refusal_is_read_by_who_still_sends(store: Samovar) -> None:
+    for _ in range(3):
+        # More than the machine's own buffers take.
+        got = upload(store, b"x" * 12_000_000, X_Checksum_Sha256="no checksum")
+        assert (got.status, got.json["code"]) == (422, "bad_file")
+    assert upload(store).status == 201

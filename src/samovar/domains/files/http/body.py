@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Final
 
 from samovar.kernel.errors import BodyTooLarge, BodyTooSlow, Malformed
 from samovar.ports.asgi import Receive
 
 _LAST = {"Connection": "close"}
+_LITTLE_BYTES: Final = 16 * 1024 * 1024
+_LITTLE_S: Final = 2.0
 
 
 class Body:
@@ -42,6 +45,23 @@ class Body:
                 raise self._too_large()
             if piece:
                 yield piece
+
+    async def pass_over(self) -> None:
+        """Take what is left off the line before a refusal, where it is little: a connection that is closed with something unread
+        in it is reset, and who still sends then may never read the answer."""
+        if self.length_bytes is not None and self.length_bytes - self._size_bytes > _LITTLE_BYTES:
+            return
+        left_bytes = _LITTLE_BYTES
+        try:
+            async with asyncio.timeout(_LITTLE_S):
+                while not self.is_read and left_bytes > 0:
+                    message = await self._receive()
+                    if message["type"] == "http.disconnect":
+                        return
+                    self.is_read = not message.get("more_body", False)
+                    left_bytes -= len(message.get("body", b""))
+        except TimeoutError:
+            return
 
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(f"the upload has more than the {self._max_bytes} bytes that are taken", headers=_LAST)

@@ -83,6 +83,8 @@ class Upload:
             else:
                 found = [await self._of_body(principal, fields, asked, body)]
         except SamovarError as error:
+            if b"expect" not in asked.headers:
+                await body.pass_over()
             if not body.is_read:
                 # What was not read of it cannot be told from the next request.
                 error.headers.setdefault("Connection", "close")
