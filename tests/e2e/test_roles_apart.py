@@ -1,17 +1,21 @@
 """The file store's roles as processes of their own: admin, ingester, query and storage-element, with PostgreSQL and Redis."""
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
+import redis
 
 from tests.e2e.apart import Apart, installation, kill, port_of, register, until
 from tests.e2e.conftest import Samovar, start_program
+from tests.support.servers import REDIS_URL
 
 LARGE = os.urandom(1024 * 1024) * 96
 
@@ -90,6 +94,29 @@ def test_only_the_installations_roles_get_at_an_element(store: Store) -> None:
     bearer = {"Authorization": f"Bearer {said['access_token']}"}
     status, said, _ = store.storage.request("POST", "/storage/v1/se-1/condition", b"", bearer)
     assert (status, said["code"]) == (403, "forbidden"), said
+
+
+def test_an_element_that_is_registered_is_published_followed_and_kept(store: Store) -> None:
+    prefix = store.apart.environment["SAMOVAR_REDIS_PREFIX"]
+    with redis.Redis.from_url(REDIS_URL) as client, client.pubsub(ignore_subscribe_messages=True) as heard:
+        heard.subscribe(f"{prefix}:event:storage-elements:config")
+        heard.get_message(timeout=5)
+        new = {"id": "later", "url": "http://127.0.0.1:9", "mode": "ro"}
+        assert store.admin.request("POST", "/api/storage-elements", new)[0] == 201
+        said: list[dict[str, Any]] = []
+        until(lambda: said.extend(_told(heard.get_message(timeout=0.1))) or "later" in ids(said))
+    kept = store.query.data_dir / "storage-elements.json"
+    until(lambda: kept.exists() and "later" in ids([json.loads(kept.read_text())]))
+    assert json.loads(kept.read_text())["version"] == said[-1]["version"]
+
+
+def _told(message: dict[str, Any] | None) -> list[dict[str, Any]]:
+    return [json.loads(message["data"])] if message else []
+
+
+def ids(said: list[dict[str, Any]]) -> set[str]:
+    """Of the elements last told."""
+    return {one["id"] for one in said[-1]["elements"]} if said else set()
 
 
 def test_a_large_file_passes_through_without_being_held(store: Store) -> None:

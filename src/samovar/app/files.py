@@ -66,6 +66,8 @@ class FileDesk:
                 max_bytes=settings.file_owner_max_bytes,
             ),
             notify=self._notify,
+            remember=settings.data_dir / "storage-elements.json",
+            publishes=Part.REGISTRY in self._parts,
             upload_rules=UploadRules(ttl_s=settings.file_upload_ttl_s, max_bytes=settings.file_max_bytes),
         )
 

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
 from samovar.domains.files.model.choosing import Element
 from samovar.domains.files.service.changes import FileChanges
+from samovar.domains.files.service.discovery import Discovery
 from samovar.domains.files.service.elements import ElementAdmin
 from samovar.domains.files.service.ingest import Ingest, IngestRules
 from samovar.domains.files.service.links import FileLinks
@@ -55,7 +57,10 @@ class FileService:
         rules: IngestRules,
         notify: Notify,
         upload_rules: UploadRules | None = None,
+        remember: Path | None = None,
+        publishes: bool = True,
     ) -> None:
+        """``publishes`` and ``remember`` (a file): see :class:`Discovery`."""
         self._database = database
         self._clock = clock
         self._log = structlog.get_logger("samovar.files")
@@ -64,6 +69,7 @@ class FileService:
         self.registry = Registry(
             database=database, clock=clock, bus=bus, configured=configured, open_element=open_element
         )
+        self.discovery = Discovery(registry=self.registry, bus=bus, file=remember, publishes=publishes)
         self.projector = Projector(database=database, registry=self.registry, clock=clock)
         self.teller = Teller(
             database=database, memory=self.memory, bus=bus, clock=clock, news=self.projector.told, notify=notify
@@ -89,18 +95,21 @@ class FileService:
             tally=self._tally,
         )
         self.reads = FileReads(database=database, registry=self.registry, memory=self.memory, tally=self._tally)
-        self.changes = FileChanges(
-            database=database,
+        self.changes = self._make_changes()
+        self.links = FileLinks(database=database, reads=self.reads, box=box, clock=clock, ids=ids)
+        self.elements = ElementAdmin(registry=self.registry, clock=clock)
+
+    def _make_changes(self) -> FileChanges:
+        return FileChanges(
+            database=self._database,
             registry=self.registry,
             projector=self.projector,
             reads=self.reads,
             memory=self.memory,
             teller=self.teller,
-            clock=clock,
+            clock=self._clock,
             tally=self._tally,
         )
-        self.links = FileLinks(database=database, reads=self.reads, box=box, clock=clock, ids=ids)
-        self.elements = ElementAdmin(registry=self.registry, clock=clock)
 
     def figures(self) -> FileFigures:
         """For metrics."""
@@ -110,7 +119,7 @@ class FileService:
     async def running(self, keep: Keep) -> AsyncIterator[None]:
         """Serve beside the block: elements started, rows caught up, news told."""
         async with self.registry.running():
-            await self.registry.load()
+            await self.registry.load(self.discovery.remembered)
             try:
                 await self.projector.catch_up()
             except Unavailable as error:
@@ -119,6 +128,7 @@ class FileService:
                 keep("files' rows", self.projector.run),
                 keep("news of files", self.teller.run),
                 keep("files' upkeep", self.sweep_for_ever),
+                keep("storage elements", self.discovery.run),
             ):
                 try:
                     yield

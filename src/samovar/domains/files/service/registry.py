@@ -1,7 +1,7 @@
 """The registry of storage elements, and how they are at the moment."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -50,6 +50,7 @@ class Registry:
         self._configured = configured
         self._open_element = open_element
         self._elements: Mapping[str, Element] = {}
+        self._version = 0
         self._opened: dict[str, StorageElement] = {}
         self._started: set[str] = set()
         self._starting = asyncio.Lock()
@@ -67,6 +68,12 @@ class Registry:
     def elements(self) -> Mapping[str, Element]:
         """All that are registered, by id."""
         return self._elements
+
+    @property
+    def version(self) -> int:
+        """Grows with each change: elements are registered and changed, and never removed. 0 where it is not known what is
+        registered."""
+        return self._version
 
     @property
     def away(self) -> frozenset[str]:
@@ -105,10 +112,22 @@ class Registry:
             raise ElementUnknown(f"The storage element {element_id} is another process's.")
         return self.serving(element_id)
 
-    async def load(self) -> None:
-        """Register what the settings say, and start all elements. One that does not start is tried again and again."""
-        await self._configure()
-        await self._read()
+    async def load(self, remembered: Callable[[], Awaitable[Sequence[Element]]] | None = None) -> None:
+        """Register what the settings say, and start all elements. One that does not start is tried again and again. While the
+        database is away there are those that are ``remembered``, and those of the settings."""
+        try:
+            await self._configure()
+            await self._read()
+        except Unavailable as error:
+            self._log.warning("storage elements as they were last known", reason=error.detail)
+            known = () if remembered is None else await remembered()
+            self._elements = {one.id: one for one in [*self._configured, *known]}
+            self._version = 0
+        await self._start_all()
+
+    async def adopt(self, elements: Sequence[Element]) -> None:
+        """Know these, as another process does."""
+        self._know(elements)
         await self._start_all()
 
     @asynccontextmanager
@@ -185,13 +204,14 @@ class Registry:
 
     async def on_changed(self, _: bytes) -> None:
         """Bus handler."""
-        await self._refresh()
+        await self.refresh()
 
     async def on_gap(self) -> None:
         """Bus handler."""
-        await self._refresh()
+        await self.refresh()
 
-    async def _refresh(self) -> None:
+    async def refresh(self) -> None:
+        """Read the registry anew. Raises ``Unavailable``."""
         await self._read()
         await self._start_all()
 
@@ -206,7 +226,11 @@ class Registry:
     async def _read(self) -> None:
         async with self._database.reading() as tx:
             found = await store.every(tx)
-        self._elements = {element.id: element for element in found}
+        self._know(found)
+
+    def _know(self, elements: Sequence[Element]) -> None:
+        self._elements = {element.id: element for element in elements}
+        self._version = sum(element.revision for element in elements)
         self._standings = None
 
     async def _start_all(self) -> None:
@@ -241,7 +265,7 @@ class Registry:
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             try:
-                await self._refresh()
+                await self.refresh()
                 await self.standings()
             except Exception:  # noqa: BLE001 - edge: the loop outlives a database that is away; elements stay as they were
                 self._log.exception("the registry of storage elements could not be read")
