@@ -220,6 +220,22 @@ def test_another_history_is_found_by_a_checkpoint_that_was_kept() -> None:
     assert report.sequence == EVERY
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+def test_histories_that_forked_are_found_whichever_checkpoint_is_read_first(is_first: bool) -> None:
+    key = signing_key()
+    kept = [checkpoints(records(RECORDS, named=name), key)[0] for name in ("key", "other")]
+    report = verify_lines(good_lines(), known=[(one, None) for one in (kept if is_first else kept[::-1])])
+    assert report.sequence == EVERY
+
+
+@pytest.mark.parametrize("depth", [100, 5_000, *range(930, 980, 2)])
+def test_no_depth_confuses_the_verifier(depth: int) -> None:
+    lines = list(good_lines())
+    for at in range(len(lines)):
+        nested = lines[at].rstrip()[:-1] + b',"x":' + b"[" * depth + b"]" * depth + b"}\n"
+        assert not verify_lines([*lines[:at], nested, *lines[at + 1 :]]).is_good
+
+
 def test_a_kept_checkpoint_must_itself_be_whole_and_of_this_chain() -> None:
     key = signing_key()
     kept = checkpoints(records(RECORDS), key)[0]

@@ -139,8 +139,11 @@ def signed_document(record: Record) -> dict[str, Any]:
 
 def canonical(value: Mapping[str, Any]) -> bytes:
     """The one text of ``value``. Raises ``ValueError`` where there is none: a number with a point, half a surrogate pair."""
-    _check(value)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    try:
+        _check(value)
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise ValueError("it nests deeper than anything that was ever recorded") from error
 
 
 def instant_text(at: datetime) -> str:

@@ -20,15 +20,17 @@ class Walk:
         self._chain = chain
         self._keys = keys
         self._start = start
-        self._known = {checkpoint.sequence: checkpoint for checkpoint in known}
+        # Two that speak of one record differently were both signed: histories that forked. The chain can go through one of them.
+        self._known: dict[int, list[Checkpoint]] = {}
+        for checkpoint in known:
+            self._check_signature(checkpoint)
+            self._known.setdefault(checkpoint.sequence, []).append(checkpoint)
         self._sealed = start.sequence
         self.place = start
         self.records = 0
         self.checkpoints = 0
         if start.sequence == 0 and start.hash != genesis(chain):
             raise ChainBroken(f"The file does not begin where the chain {chain[:64]} begins.")
-        for checkpoint in self._known.values():
-            self._check_signature(checkpoint)
         self._meet()
 
     @property
@@ -87,8 +89,7 @@ class Walk:
             )
 
     def _meet(self) -> None:
-        checkpoint = self._known.get(self.place.sequence)
-        if checkpoint is not None:
+        for checkpoint in self._known.get(self.place.sequence, ()):
             self._agree(checkpoint)
 
     def _agree(self, checkpoint: Checkpoint) -> None:
