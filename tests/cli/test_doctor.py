@@ -125,3 +125,10 @@ def test_more_workers_than_cores_are_remarked(terminal: Terminal) -> None:
     status, found = findings(terminal, {"SAMOVAR_WORKERS": many, "SAMOVAR_REDIS_URL": "redis://127.0.0.1:9"})
     assert found["roles, workers"][0] == "warn"
     assert status == 1
+
+
+def test_workers_that_would_share_a_folder_are_remarked(terminal: Terminal) -> None:
+    two = {"SAMOVAR_WORKERS": "2", "SAMOVAR_REDIS_URL": "redis://127.0.0.1:9"}
+    assert findings(terminal, two)[1]["files, workers"][0] == "warn"
+    assert "files, workers" not in findings(terminal, {**two, "SAMOVAR_BLOB_URL": "s3://bucket/files"})[1]
+    assert "files, workers" not in findings(terminal, {})[1]

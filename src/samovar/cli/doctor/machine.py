@@ -129,6 +129,17 @@ def _processes(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield Finding.ok("roles, workers", said)
+    if settings.workers > 1 and settings.holds_folders and _has_folders(settings):
+        yield Finding.warn(
+            "files, workers",
+            f"only one of {settings.workers} workers can have a folder; the others answer 503 for the files in it",
+            "Keep files in a bucket (SAMOVAR_BLOB_URL=s3://...), or run the role storage-element as a process of its own.",
+        )
+
+
+def _has_folders(settings: Settings) -> bool:
+    urls = [settings.blob_url, *(one.url for one in settings.storage_elements)]
+    return any(not url or url.startswith("file:") for url in urls)
 
 
 def _exposure(settings: Settings) -> Iterator[Finding]:
