@@ -162,6 +162,7 @@ async def test_an_address_without_a_path_is_that_of_the_root() -> None:
         b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
         b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
+        b"Connection: Upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
         b"X: a\r\n b\r\n\r\n",
         b"X: a\nY: b\r\n\r\n",
         b"X: a\rY: b\r\n\r\n",

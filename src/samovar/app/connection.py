@@ -337,9 +337,8 @@ class SamovarProtocol(asyncio.Protocol):
         newest.more_body, newest.keep_alive = True, False
         self.waiting_since = self._now()
         self._parser = parser_for(BodyAlone(self))
-        self._parser.feed_data(framing)
-        if rest:
-            self.data_received(rest)
+        # What of the framing the first parser had no need to understand may be found wrong only here.
+        self.data_received(framing + rest)
 
     def _finish_what_runs(self) -> None:
         """Hear nothing more; what was asked before is answered, and the last answer closes the connection."""
