@@ -130,7 +130,7 @@ READERS: Final[Mapping[str, Callable[[dict[str, Any], str], None]]] = MappingPro
         "retention": _retention,
         "ttl_days": _whole("ttl_days"),
         "replicas": _whole("replicas"),
-    "checksum": _checksum,
+        "checksum": _checksum,
         "size_bytes": _whole("size_bytes"),
         "provenance": _provenance,
     }
