@@ -60,7 +60,8 @@ async def write_many(disk: SimulatedDisk, ledger: Ledger) -> None:
 async def test_writers_share_their_syncs_and_are_told_only_of_what_survives() -> None:
     class Slow(SimulatedDisk):
         def fsync_folder(self, path: str) -> None:
-            time.sleep(0.005)
+            # Long beside a thread that is kept waiting on a busy machine.
+            time.sleep(0.02)
             super().fsync_folder(path)
 
     slow, ledger = Slow(), Ledger()
