@@ -58,7 +58,7 @@ class Registry:
         self._used_bytes: Mapping[str, int] = {}
         self._standings: tuple[float, list[Standing]] | None = None
         self._looking = asyncio.Lock()
-        self._asking: dict[str, asyncio.Future[Condition]] = {}
+        self._asking: dict[str, _Asking] = {}
         self._condition_s = condition_s
         self._log = structlog.get_logger("samovar.files")
         bus.subscribe(ELEMENTS_CHANGED, self.on_changed)
@@ -137,6 +137,8 @@ class Registry:
             async with background(self._look_for_ever()):
                 yield
         finally:
+            for asking in self._asking.values():
+                asking.cancel()
             for element_id, element in self._opened.items():
                 try:
                     await element.close()
@@ -169,12 +171,9 @@ class Registry:
         """How an element is; ``None`` where it does not say so in its time."""
         try:
             asking = self._asking.get(element_id)
-            if asking is None or asking.done():
-                asking = self._asking[element_id] = asyncio.ensure_future(self.serving(element_id).condition())
-                asking.add_done_callback(_heard)
-            # Not waited for any longer, and not asked twice: a disk that hangs holds whoever waits for it, even cancelled.
-            await asyncio.wait({asking}, timeout=self._condition_s)
-            return asking.result() if asking.done() else None
+            if asking is None or asking.is_over:
+                asking = self._asking[element_id] = _Asking(self.serving(element_id))
+            return await asking.answer(self._condition_s)
         except ElementUnavailable:
             return None
 
@@ -269,6 +268,29 @@ class Registry:
                 await self.standings()
             except Exception:  # noqa: BLE001 - edge: the loop outlives a database that is away; elements stay as they were
                 self._log.exception("the registry of storage elements could not be read")
+
+
+class _Asking:
+    """An element that was asked how it is. A disk that hangs holds whoever waits for it, even cancelled: so it is not waited for
+    longer than one likes, and not asked again before it has answered."""
+
+    def __init__(self, element: StorageElement) -> None:
+        self._task = asyncio.ensure_future(element.condition())
+        self._task.add_done_callback(_heard)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it answered."""
+        return self._task.done()
+
+    async def answer(self, timeout_s: float) -> Condition | None:
+        """``None`` where it has not answered by then. Raises what it raised."""
+        await asyncio.wait({self._task}, timeout=timeout_s)
+        return self._task.result() if self._task.done() and not self._task.cancelled() else None
+
+    def cancel(self) -> None:
+        """Nobody wants to know any more."""
+        self._task.cancel()
 
 
 def _heard(asking: asyncio.Future[Condition]) -> None:
