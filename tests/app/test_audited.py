@@ -49,6 +49,14 @@ async def records(served: Served, query: str = "") -> list[Any]:
     return found
 
 
+async def test_white_space_hides_nothing_that_was_asked_for(served: Served) -> None:
+    padding = b" \r\n\t" * 300_000
+    body = padding + b'{"name": "hidden", "scopes": ["gateway"]}' + padding
+    assert (await served.ask("POST", "/api/keys", body=body, headers=ADMIN)).status == 201
+    (record,) = await records(served)
+    assert record["metadata"]["asked_name"] == "hidden"
+
+
 async def test_a_key_that_is_made_stands_in_the_chain_before_its_answer_is_out(served: Served) -> None:
     made = await say(served, "POST", "/api/keys", {"name": "notebook", "scopes": ["gateway", "models"]})
     (record,) = await records(served)

@@ -28,6 +28,7 @@ _DENIED: Final = frozenset({401, 403})
 # A request over its limit is not looked at: nothing was tried, and whoever floods us shall not fill the chain.
 _UNTRIED: Final = 429
 _MAX_PARSED_BYTES: Final = 1024 * 1024
+_WHITE: Final = b" \t\r\n"
 _MAX_VALUE_CHARS: Final = 200
 _FIELD: Final = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
 _MAX_FIELDS: Final = 20
@@ -208,6 +209,8 @@ def _value(value: object) -> str | int | bool | None:
 
 def _parsed(body: bytes) -> Mapping[str, Any]:
     """The fields of a JSON object; none where it is something else."""
+    # The router passes over white space too: nobody shall hide behind it what they asked for.
+    body = body.strip(_WHITE)
     if not body.startswith(b"{") or len(body) > _MAX_PARSED_BYTES:
         return {}
     try:
