@@ -135,6 +135,16 @@ def peak_kb(running: Samovar) -> int:
     return int(found[1])
 
 
+def test_a_request_is_known_by_its_id_and_trace_at_the_element_too(store: Store) -> None:
+    status, made = store.upload("lost.txt", b"lost")
+    assert status == 201
+    for path in (store.apart.folder / "se-1").glob(f"2*/**/*{made['file_id']}*"):
+        path.unlink()
+    asked = {"X-Request-Id": "look-for-me", "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
+    assert store.query.request("GET", f"/api/files/{made['file_id']}/content", headers=asked)[0] >= 400
+    until(lambda: "look-for-me" in store.storage.output.read_text())
+
+
 def test_a_folder_is_one_processs_and_a_second_one_says_so_and_ends(store: Store) -> None:
     elements = f'[{{"id": "se-1", "url": "{(store.apart.folder / "se-1").as_uri()}", "mode": "edit"}}]'
     process, output = store.apart.begin(

@@ -29,6 +29,7 @@ from samovar.kernel.errors import (
     SamovarError,
     Unauthenticated,
 )
+from samovar.kernel.tracing import traced
 from samovar.ports.asgi import (
     LIMITS,
     REQUEST_ID,
@@ -96,6 +97,7 @@ class ControlPlane:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> int:
         request_id = self._request_id(scope)
+        traced(request_id, scope["headers"], own=self._ids.new("span"))
         status = 0
         watch = self._witness.watch(scope, send)
         send = watch.send

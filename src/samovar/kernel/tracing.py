@@ -4,8 +4,11 @@ W3C Trace Context: a trace is 32 hexadecimal digits, a span 16.
 """
 
 import re
+from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Final, NamedTuple
+
+from samovar.kernel.ids import ULID_CHARS, hex_of_ulid
 
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
 
@@ -25,6 +28,14 @@ class Trace(NamedTuple):
 
 TRACE: Final[ContextVar[Trace | None]] = ContextVar("samovar.trace", default=None)
 """Of the task that runs; set where a request comes in."""
+
+
+def traced(request_id: str, headers: Iterable[tuple[bytes, bytes]], *, own: str) -> Trace:
+    """From now on the running task serves this request; ``own`` ends in a ULID of its own."""
+    given = next((value for name, value in headers if name == b"traceparent"), None)
+    trace = trace_of(request_id, traceparent=given, own=hex_of_ulid(own[-ULID_CHARS:]))
+    TRACE.set(trace)
+    return trace
 
 
 def trace_of(request_id: str, *, traceparent: bytes | None, own: str) -> Trace:

@@ -10,6 +10,7 @@ from samovar.domains.billing.service.quotas import QuotaService
 from samovar.domains.identity.service import IdentityService
 from samovar.kernel.errors import UNEXPECTED, SamovarError, Unauthenticated
 from samovar.kernel.principal import Principal
+from samovar.kernel.tracing import traced
 from samovar.ports.asgi import (
     CALLER,
     REFUSAL,
@@ -166,6 +167,7 @@ class Raw:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
         asked = Asked(self._door, scope)
         started = Started(send)
+        traced(asked.request_id, scope["headers"], own=self._door.ids.new("span"))
         try:
             return await self._serve(asked, receive, started)
         except SamovarError as error:

@@ -18,10 +18,9 @@ from samovar.domains.files.errors import ElementUnknown
 from samovar.domains.files.http.frames import Incoming, Outgoing
 from samovar.domains.identity.model import Permission, require
 from samovar.kernel.errors import UNEXPECTED, Forbidden, Malformed, SamovarError, Unauthenticated
-from samovar.kernel.ids import hex_of_ulid
 from samovar.kernel.principal import Principal
 from samovar.kernel.tasks import background
-from samovar.kernel.tracing import TRACE, trace_of
+from samovar.kernel.tracing import traced
 from samovar.ports import element_calls as calls
 from samovar.ports.asgi import CALLER, REQUEST_ID, SIGNED_IN, RawHeaders, Receive, Route, Scope, Send, sane_request_id
 from samovar.ports.clock import Ids
@@ -144,9 +143,7 @@ class _Endpoint:
         given = headers.get(b"x-request-id")
         request_id = (None if given is None else sane_request_id(given)) or self._door.ids.new("req")
         scope[REQUEST_ID] = request_id
-        own = hex_of_ulid(self._door.ids.new("span").rpartition("_")[2])
-        trace = trace_of(request_id, traceparent=headers.get(b"traceparent"), own=own)
-        TRACE.set(trace)
+        trace = traced(request_id, scope["headers"], own=self._door.ids.new("span"))
         base = [*self._door.base_headers, (b"x-request-id", request_id.encode())]
         incoming = Incoming(receive, idle_s=self._door.idle_s)
         outgoing = Outgoing(send, base, request_id=request_id, alive_every_s=self._door.alive_every_s)
