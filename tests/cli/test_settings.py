@@ -41,7 +41,7 @@ def test_the_doctor_names_settings_that_there_are_not(terminal: Terminal) -> Non
 def test_a_role_that_there_is_not_is_refused_with_those_there_are(terminal: Terminal) -> None:
     done = terminal.type("serve", settings={"SAMOVAR_ROLES": "cook", "SAMOVAR_CREDENTIAL_TRIES": "often"})
     assert done.status == 2
-    assert "SAMOVAR_ROLES: unknown role 'cook'; there are admin, all, gateway" in done.err
+    assert "SAMOVAR_ROLES: unknown role 'cook'; there are admin, all, files, gateway, ingester, " in done.err
     assert "SAMOVAR_CREDENTIAL_TRIES: 'often' is not a limit" in done.err
 
 
