@@ -173,6 +173,14 @@ async def test_a_client_that_cannot_be_read_is_refused(served: Served) -> None:
         assert (answer.status, answer.json["error"]) == (status, error)
 
 
+async def test_who_asks_for_tokens_in_no_known_way_must_soon_wait(serve: Serve) -> None:
+    served = await serve(host="0.0.0.0", sign_in_tries="3/minute")  # noqa: S104  # on loopback alone there is no limit
+    asked = (b"{", b'{"client_id": "abc"}', b"grant_type=password", b"{", b"{}")
+    answers = [await served.ask("POST", "/api/auth/token", body=body) for body in asked]
+    assert [answer.status for answer in answers] == [400, 401, 400, 429, 429]
+    assert "retry-after" in answers[-1].headers
+
+
 async def test_an_escaped_backslash_before_u0000_is_text(served: Served) -> None:
     assert (await _post(served, b'{"name": "a\\\\u0000b"}')).status == 201
 

@@ -149,7 +149,11 @@ def tokens_router(*, granting: Granting, keys: SigningKeys, admit: Admit) -> API
         """The client credentials grant, as JSON or as RFC 6749 has it: a form, with the client in it or in HTTP Basic."""
         address = None if request.client is None else request.client.host
         try:
-            asked = read_request(await request.body(), request.headers.get("authorization"))
+            try:
+                asked = read_request(await request.body(), request.headers.get("authorization"))
+            except SamovarError:
+                await granting.refused(address)
+                raise
             client = await granting.client(asked.client_id, asked.client_secret, address=address)
             request.scope[SIGNED_IN] = True
             await admit(request, client.principal)

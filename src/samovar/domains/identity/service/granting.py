@@ -84,6 +84,12 @@ class Granting:
         self._note_use(account.id, account.team_id)
         return Client(account, version)
 
+    async def refused(self, address: str | None) -> None:
+        """Somebody asked so that it is not even known as whom: a wrong try too, for each leaves a record in the audit chain.
+        Raises ``TooManyWrongCredentials``."""
+        self._tries.check(address)
+        await self._tries.count(address)
+
     async def grant(self, client: Client, *, audience: Sequence[str] = ()) -> Issued:
         """A token for all roles of the installation, or for those of ``audience``. It ends with the secret at the latest. Raises
         ``BadTokenRequest``, ``Unavailable``."""
