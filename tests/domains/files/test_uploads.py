@@ -36,7 +36,7 @@ async def held_bytes(database: Database) -> int:
 
 async def test_with_its_last_byte_an_upload_is_a_file_that_is_found(files: FileService) -> None:
     file_id = await begun(files, tags=("tea",))
-    assert (await added(files, file_id, 0, b"te", b"a")).offset_bytes == 3
+    assert (await added(files, file_id, 0, b"t", b"ea")).offset_bytes == 3
     ended = await added(files, file_id, 3, b"pot")
     assert ended.is_finished
     assert await read_whole(files, ANN, file_id) == b"teapot"
@@ -136,7 +136,7 @@ async def test_one_adds_at_a_time_until_somebody_asks(files: FileService) -> Non
     came = asyncio.Event()
 
     async def slow() -> AsyncIterator[bytes]:
-        yield b"te"
+        yield b"tea"
         came.set()
         await asyncio.Event().wait()
 
@@ -144,10 +144,10 @@ async def test_one_adds_at_a_time_until_somebody_asks(files: FileService) -> Non
     await came.wait()
     with pytest.raises(UploadBusy):
         await added(files, file_id, 0, b"teapot")
-    assert (await files.uploads.look(ANN, file_id)).offset_bytes == 2
+    assert (await files.uploads.look(ANN, file_id)).offset_bytes == 3
     with pytest.raises(UploadInterrupted):
         await adding
-    assert (await added(files, file_id, 2, b"apot")).is_finished
+    assert (await added(files, file_id, 3, b"pot")).is_finished
 
 
 async def test_only_its_owner_knows_of_an_upload(files: FileService) -> None:

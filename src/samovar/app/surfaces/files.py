@@ -19,7 +19,12 @@ _FIELDS: Final[Mapping[str, Mapping[str, Any]]] = {
     "attributes": {"type": "string", "description": "An object in JSON: names to texts, numbers, true or false."},
     "retention": {"type": "string", "enum": [kind.value for kind in RetentionKind], "default": "temporary"},
     "ttl_days": {"type": "integer", "minimum": MIN_TTL_DAYS, "maximum": MAX_TTL_DAYS},
-    "replicas": {"type": "integer", "minimum": 1, "maximum": MAX_REPLICAS, "description": "Of a permanent file: elements."},
+    "replicas": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MAX_REPLICAS,
+        "description": "Of a permanent file: elements.",
+    },
     "checksum": {"type": "string", "description": "SHA-256 that the content must have, in hexadecimal digits."},
     "size_bytes": {"type": "integer", "minimum": 0, "description": "Bytes that the content must have."},
     "provenance": {"type": "string", "description": "What made the file, an object in JSON."},
