@@ -56,6 +56,7 @@ def say(line: str) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(600)
 async def test_a_month_of_a_million_calls_is_broken_down_within_a_tenth_of_a_second(
     database: Database, clock: ManualClock
 ) -> None:
