@@ -38,7 +38,7 @@ def test_the_first_start_shows_its_secrets_once_and_a_curl_line_that_works(tmp_p
     assert "Samovar on http://" in later
     assert "admin token" not in later
     assert "sk-samovar-" not in later
-    kept = b"".join(path.read_bytes() for path in (tmp_path / "data").iterdir())
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file())
     assert not any(found[1].encode() in kept for found in secrets if found)
 
 
