@@ -102,7 +102,7 @@ class ContentAway(Unavailable):
 
 
 class ContentCold(Conflict):
-    """The element is an archive: the content has to be restored first."""
+    """The element is an archive: attributes are served, the content is not."""
 
     code = "content_cold"
     title = "The content is in the archive"

@@ -122,7 +122,7 @@ class FileReads:
                 return await anext(pieces), pieces
             except ModeRefused as error:
                 refusal = ContentCold(
-                    f"{error.detail} Have it restored first: POST /api/files/{file.attributes.file_id}/restore."
+                    f"{error.detail} Whoever runs the installation can lift the element out of it, by configuration and restart."
                 )
             except DamagedFile as error:
                 refusal = refusal or error
