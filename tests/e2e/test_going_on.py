@@ -1,6 +1,7 @@
 """Calls that go on from an earlier answer reach the provider that made it, whichever process takes them."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -70,7 +71,20 @@ def _started(tmp_path_factory: pytest.TempPathFactory, redis_server: str, stack:
     members = {"model_ids": ["openai/reason", "second/reason"]}
     status, made, _ = samovar.request("PUT", "/api/groups/both", members)
     assert status in (200, 201), made
+    _known_to_both(samovar)
     return Pair(samovar, first, second)
+
+
+def _known_to_both(samovar: Samovar) -> None:
+    """Whoever did not take these requests hears of them a moment later."""
+    headers = {"Authorization": f"Bearer {samovar.key}", "Connection": "close"}
+    for _ in range(200):
+        asked = {"model": "second/reason", "input": "hello"}
+        found = [samovar.request("POST", "/v1/responses", asked, headers)[0] for _ in range(8)]
+        if set(found) == {200}:
+            return
+        time.sleep(0.05)
+    raise AssertionError("one of the processes never heard of the second provider")
 
 
 @pytest.mark.parametrize("stream", [False, True])
