@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Terminal
-from tests.e2e.conftest import Samovar, start_samovar
+from tests.e2e.conftest import ADMIN_TOKEN, Samovar, start_samovar
 from tests.support.typed import environment_with
 
 MIB = 1024 * 1024
@@ -143,6 +143,50 @@ def test_whoever_watches_sees_bars(terminal: Terminal, far: dict[str, str]) -> N
     assert done.returncode == 0
     assert "tea.txt" in drawn
     assert json.loads(done.stdout)[0]["filename"] == "tea.txt"
+
+
+def test_after_the_database_is_gone_one_command_finds_all_files_again(terminal: Terminal) -> None:
+    laid(terminal.folder, one_txt=b"one", two_txt=b"two")
+    made = [
+        *terminal.type("files", "put", "one.txt", "--tag", "tea", "--json").json(),
+        *terminal.type("files", "put", "two.txt", "--retention", "permanent", "--json").json(),
+    ]
+    for path in (terminal.folder / "data").glob("*.db*"):
+        path.unlink()
+    assert terminal.type("files", "ls", "--json").json() == []
+    # What is behind on an element is found before it is mended, and by its exit status.
+    found = terminal.type("files", "check", "--json")
+    assert found.status == 1
+    assert "edit: 1 things are wrong there" in found.err
+    rebuilt = terminal.type("files", "rebuild", "--json")
+    assert rebuilt.status == 0, rebuilt.err
+    assert [(one["element_id"], one["met"], one["faults"], one["outcomes"]) for one in rebuilt.json()] == [
+        (element_id, 1, {"row_missing": 1}, {"mended": 1}) for element_id in ("edit", "rw")
+    ]
+    assert terminal.type("files", "ls", "--sort", "oldest", "--json").json() == made
+    whole = terminal.type("files", "check", "--contents")
+    assert (whole.status, whole.err) == (0, "")
+    assert re.search(r"edit +1 +nothing", whole.out)
+
+
+def test_a_check_of_a_server_says_what_is_wrong_where(terminal: Terminal, store: Samovar, far: dict[str, str]) -> None:
+    admin = {"SAMOVAR_URL": store.url, "ADMIN_TOKEN": ADMIN_TOKEN}
+    (terminal.folder / "cup.bin").write_bytes(b"whole")
+    (made,) = terminal.type("files", "put", "cup.bin", "--retention", "permanent", "--json", settings=far).json()
+    (content,) = (store.data_dir / "files" / "rw").rglob(f"*{made['file_id']}.bin")
+    content.write_bytes(b"whale")
+    assert terminal.type("files", "check", "rw", settings=admin).status == 0
+    wrong = terminal.type("files", "check", "rw", "--contents", settings=admin)
+    assert wrong.status == 1
+    assert f"{content.name}: content_differs, reported." in wrong.err
+    content.write_bytes(b"whole")
+    assert terminal.type("files", "check", "rw", "--contents", settings=admin).status == 0
+    assert terminal.type("files", "rebuild", "--full", settings=admin).status == 0
+    nowhere = terminal.type("files", "rebuild", "rw", "nowhere", settings=admin)
+    assert nowhere.status == 1
+    assert "nowhere: There is no storage element" in nowhere.err
+    assert "rw" in nowhere.out
+    assert terminal.type("files", "rebuild", settings=far).status == 1
 
 
 def test_the_commands_of_the_guide_do_what_it_says(terminal: Terminal, far: dict[str, str]) -> None:

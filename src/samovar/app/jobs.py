@@ -1,9 +1,10 @@
 """Jobs' object graph, and its two tables: kind to handler, and what comes by the clock."""
 
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -73,9 +74,9 @@ class JobDesk:
             clock=clock,
             report=report,
         )
-        self.worker = Worker(
-            name=ids.new("worker"),
-            kinds=kinds,
+        self._kinds = kinds
+        self._make_worker = partial(
+            Worker,
             database=database,
             bus=bus,
             clock=clock,
@@ -84,6 +85,8 @@ class JobDesk:
             redact=redact_text,
             settings=WorkerSettings(at_once=settings.jobs_at_once, lease_s=settings.job_lease_s),
         )
+        self._name = ids.new("worker")
+        self.worker = self._make_worker(name=self._name, kinds=kinds)
         self.upkeep = JobUpkeep(
             database=database,
             clock=clock,
@@ -118,3 +121,19 @@ class JobDesk:
                 yield
             finally:
                 await self.worker.stop()
+
+    @asynccontextmanager
+    async def running_only(self, names: Collection[str]) -> AsyncIterator[None]:
+        """Run jobs of these kinds beside the block, and nothing that comes by the clock: for a command that waits for one, where
+        no server runs. Without names there is nothing to run."""
+        if not names:
+            yield
+            return
+        worker = self._make_worker(
+            name=f"{self._name}-only", kinds=[kind for kind in self._kinds if kind.name in names]
+        )
+        async with background(forever("jobs", worker.run)):
+            try:
+                yield
+            finally:
+                await worker.stop()

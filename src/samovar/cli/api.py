@@ -196,13 +196,14 @@ def reach(
     url: str | None,
     credential: Credential | None,
     also_roles: tuple[str, ...] = (),
+    also_jobs: tuple[str, ...] = (),
 ) -> _T:
     """What ``work`` gives on the API that the options name; ``also_roles`` are those that answer beside the usual ones where that
-    is this very process. Raises :class:`CannotDo`, ``SettingsInvalid`` and, on this
-    installation itself, what starting it raises."""
+    is this very process, ``also_jobs`` the kinds of jobs that it runs then. Raises :class:`CannotDo`, ``SettingsInvalid`` and,
+    on this installation itself, what starting it raises."""
 
     async def run() -> _T | CannotDo:
-        async with opened(load(), url=url, credential=credential, also_roles=also_roles) as api:
+        async with opened(load(), url=url, credential=credential, also_roles=also_roles, also_jobs=also_jobs) as api:
             try:
                 return await work(api)
             except CannotDo as error:
@@ -217,11 +218,16 @@ def reach(
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, *, url: str | None, credential: Credential | None, also_roles: tuple[str, ...] = ()
+    settings: Settings,
+    *,
+    url: str | None,
+    credential: Credential | None,
+    also_roles: tuple[str, ...] = (),
+    also_jobs: tuple[str, ...] = (),
 ) -> AsyncIterator[Api]:
     """The API at ``url``, or this installation's own. Raises :class:`CannotDo`, and what starting an app raises."""
     if url is None:
-        async with _local(settings, also_roles) as api:
+        async with _local(settings, also_roles, also_jobs) as api:
             yield api
         return
     credential = _signed(settings, url, credential)
@@ -262,7 +268,7 @@ async def remote_answer(
 
 
 @asynccontextmanager
-async def _local(settings: Settings, also_roles: tuple[str, ...]) -> AsyncIterator[Api]:
+async def _local(settings: Settings, also_roles: tuple[str, ...], also_jobs: tuple[str, ...]) -> AsyncIterator[Api]:
     from samovar.app.application import edge_of
     from samovar.app.services import Services
     from samovar.app.telemetry import logs
@@ -272,7 +278,8 @@ async def _local(settings: Settings, also_roles: tuple[str, ...]) -> AsyncIterat
     if settings.auto_migrate:
         await migrated(settings)
     token = SystemIds(clock=SystemClock()).token(_TOKEN_BYTES)
-    # All that answers, whatever the server's processes are; it runs no jobs, for it soon ends. The token is never stored.
+    # All that answers, whatever the server's processes are; of jobs it runs what its command waits for, for it soon ends. The
+    # token is never stored.
     own = {"roles": ("gateway", "admin", *also_roles), "workers": 1, "admin_token": SecretStr(token)}
     services = Services(settings.model_copy(update=own))
     try:
@@ -282,5 +289,5 @@ async def _local(settings: Settings, also_roles: tuple[str, ...]) -> AsyncIterat
         raise
     if first is not None and first.key is not None:
         note(f"A new installation, in {settings.data_dir}. Its first key, shown once: {first.key.secret}")
-    async with services.running():
+    async with services.running(), services.jobs.running_only(also_jobs):
         yield LocalApi(app=edge_of(services), credential=Credential.admin_token(token))

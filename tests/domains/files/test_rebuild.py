@@ -77,6 +77,7 @@ async def test_the_tables_thrown_away_and_rebuilt_give_the_same_answers(
     for element_id in ("edit", "rw"):
         done = await care(files).rebuilder.run(element_id, Extent.FULL)
         assert done.finished_at is not None
+        assert done.report.faults == {Fault.ROW_MISSING: done.report.met}
     assert await _answers(files) == answers
     assert await _kept(database) == rows
     assert await read_whole(files, ANN, some[0]) == b"one"

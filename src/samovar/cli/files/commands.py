@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 
 import typer
 
-from samovar.cli.output import AsJson, note, say, say_json, say_table
+from samovar.cli.output import AsJson, harmless, note, say, say_json, say_table
 from samovar.cli.targets import AdminToken, Key, Url
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ _PATH = "/api/files"
 Ids: TypeAlias = Annotated[list[str], typer.Argument(help="Files' ids.")]
 Parallel: TypeAlias = Annotated[int, typer.Option("--parallel", "-p", min=1, max=32, help="So many at once.")]
 Limit: TypeAlias = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")]
+Elements: TypeAlias = Annotated[list[str] | None, typer.Argument(help="Storage elements' ids; without any, all.")]
 Tags: TypeAlias = Annotated[list[str] | None, typer.Option("--tag", help="A tag; repeatable.")]
 
 
@@ -192,11 +193,91 @@ def verify(
     _end(failed)
 
 
-def _reached(work: "Callable[[Api], Awaitable[_T]]", url: str | None, admin_token: str | None, key: str | None) -> _T:
+@app.command("rebuild")
+def rebuild(
+    element_ids: Elements = None,
+    full: Annotated[bool, typer.Option("--full", help="Write rows anew that say something else, too.")] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+    admin_token: AdminToken = None,
+    key: Key = None,
+) -> None:
+    """Make the database's rows of files anew, from what stands on the storage elements. Exit status 1 where something is still
+    wrong."""
+    _make_rounds("rebuild", element_ids, {"extent": "full" if full else "incremental"}, as_json, url, admin_token, key)
+
+
+@app.command("check")
+def check(
+    element_ids: Elements = None,
+    contents: Annotated[bool, typer.Option("--contents", help="Compare contents with their checksums, too.")] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+    admin_token: AdminToken = None,
+    key: Key = None,
+) -> None:
+    """Compare storage elements with the database's rows, and change nothing. Exit status 1 where something is wrong."""
+    _make_rounds("check", element_ids, {"reads_contents": contents}, as_json, url, admin_token, key)
+
+
+def _make_rounds(
+    kind: str,
+    element_ids: Sequence[str] | None,
+    options: dict[str, Any],
+    as_json: bool,
+    url: str | None,
+    admin_token: str | None,
+    key: str | None,
+) -> None:
+    from samovar.cli.files import rounds
+    from samovar.cli.files.progress import counts
+    from samovar.cli.files.working import Failed
+
+    with counts() as drawn:
+        found, failed = _reached(
+            lambda api: rounds.make(api, kind, element_ids or (), options, drawn),
+            url,
+            admin_token,
+            key,
+            also_jobs=(f"files-{kind}",),
+        )
+    if as_json:
+        say_json(found)
+    else:
+        _tell_rounds(found)
+    wrong = [(one["element_id"], count) for one in found if (count := rounds.still_wrong(one))]
+    _end([*failed, *[Failed(element_id, f"{count} things are wrong there") for element_id, count in wrong]])
+
+
+def _tell_rounds(found: Sequence[Any]) -> None:
+    rows = [
+        (
+            one["element_id"],
+            str(one["met"]),
+            ", ".join(f"{name} {count}" for name, count in one["faults"].items()) or "nothing",
+            ", ".join(f"{name} {count}" for name, count in one["outcomes"].items()),
+        )
+        for one in found
+    ]
+    say_table(("element", "looked at", "found", "outcome"), rows, right=("looked at",))
+    for one in found:
+        for fault in one["findings"]:
+            where = f"{one['element_id']} {fault['path'] or fault['file_id'] or ''}"
+            note(f"{harmless(where)}: {fault['fault']}, {fault['outcome']}. {harmless(fault['detail'])}")
+
+
+def _reached(
+    work: "Callable[[Api], Awaitable[_T]]",
+    url: str | None,
+    admin_token: str | None,
+    key: str | None,
+    *,
+    also_jobs: tuple[str, ...] = (),
+) -> _T:
     from samovar.cli.api import Credential, reach
 
     credential = Credential.admin_token(admin_token) if admin_token else Credential.key(key) if key else None
-    return reach(work, url=url, credential=credential, also_roles=("files",))
+    return reach(work, url=url, credential=credential, also_roles=("files",), also_jobs=also_jobs)
 
 
 def _with_bars(

@@ -3,9 +3,12 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from samovar.cli.output import harmless
+
+if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
 
 
 class Bar(Protocol):
@@ -19,13 +22,13 @@ class Bar(Protocol):
 class Bars(Protocol):
     """Those of all files of a command."""
 
-    def bar(self, name: str, size_bytes: int) -> Bar:
-        """One more file."""
+    def bar(self, name: str, size_bytes: int | None) -> Bar:
+        """One more; ``None`` where nobody knows how much of it there is."""
         ...
 
 
 class _Silent:
-    def bar(self, name: str, size_bytes: int) -> "_Silent":
+    def bar(self, name: str, size_bytes: int | None) -> "_Silent":
         return self
 
     def stands_at(self, size_bytes: int) -> None:
@@ -38,8 +41,28 @@ def bars() -> Iterator[Bars]:
     if not sys.stderr.isatty():
         yield _Silent()
         return
+    from rich.progress import BarColumn, DownloadColumn, TransferSpeedColumn
+
+    with _drawn(BarColumn(), DownloadColumn(), TransferSpeedColumn()) as drawing:
+        yield drawing
+
+
+@contextmanager
+def counts() -> Iterator[Bars]:
+    """As :func:`bars`, of work whose end nobody knows: how many things were looked at."""
+    if not sys.stderr.isatty():
+        yield _Silent()
+        return
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    with _drawn(SpinnerColumn(), TextColumn("{task.completed:.0f} looked at"), TimeElapsedColumn()) as drawing:
+        yield drawing
+
+
+@contextmanager
+def _drawn(*columns: "ProgressColumn") -> Iterator[Bars]:
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+    from rich.progress import Progress, TaskID, TextColumn
 
     class Drawn:
         def __init__(self, progress: Progress, task: TaskID) -> None:
@@ -53,10 +76,9 @@ def bars() -> Iterator[Bars]:
         def __init__(self, progress: Progress) -> None:
             self._progress = progress
 
-        def bar(self, name: str, size_bytes: int) -> Drawn:
+        def bar(self, name: str, size_bytes: int | None) -> Drawn:
             return Drawn(self._progress, self._progress.add_task(harmless(name), total=size_bytes))
 
     name = TextColumn("{task.description}", markup=False)
-    columns = (name, BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(name, *columns, console=Console(stderr=True)) as progress:
         yield Drawing(progress)

@@ -98,6 +98,16 @@ def with_finding(report: Report, finding: Finding) -> Report:
     return msgspec.structs.replace(report, faults=faults, outcomes=outcomes, findings=kept)
 
 
+def with_mended(report: Report, fault: Fault, *, count: int) -> Report:
+    """So many more that were put right, and are not named: after a loss they are all there is."""
+    if not count:
+        return report
+    faults, outcomes = dict(report.faults), dict(report.outcomes)
+    faults[fault] = faults.get(fault, 0) + count
+    outcomes[Outcome.MENDED] = outcomes.get(Outcome.MENDED, 0) + count
+    return msgspec.structs.replace(report, faults=faults, outcomes=outcomes)
+
+
 def with_met(report: Report, *, things: int, read_bytes: int = 0) -> Report:
     """So much more was looked at."""
     return msgspec.structs.replace(report, met=report.met + things, read_bytes=report.read_bytes + read_bytes)

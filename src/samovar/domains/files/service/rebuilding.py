@@ -18,6 +18,7 @@ from samovar.domains.files.model.rounds import (
     begun,
     fault_of_row,
     fault_of_thing,
+    with_mended,
     with_met,
 )
 from samovar.domains.files.service.changes import FileChanges
@@ -101,6 +102,7 @@ class Rebuilder:
             known = await rebuilding.known(tx, [*told])
             faults = {file_id: fault_of_row(known.get(file_id), attributes) for file_id, attributes in told.items()}
             added = [told[file_id] for file_id, fault in faults.items() if fault is Fault.ROW_MISSING]
+            one = msgspec.structs.replace(one, report=with_mended(one.report, Fault.ROW_MISSING, count=len(added)))
             await rebuilding.add(tx, added)
             await rebuilding.add_copies(tx, [*told.values()])
             for found in batch:
