@@ -204,7 +204,7 @@ def test_the_stream_is_one_line_whose_names_are_its_revisions() -> None:
     assert [revision.revision for revision in reversed(revisions)] == [f"{n + 1:04d}" for n in range(len(revisions))]
 
 
-async def test_what_was_summed_before_projects_were_noted_is_of_none(url: str, tmp_path: Path) -> None:
+async def test_what_was_summed_before_projects_and_prompts_were_noted_is_of_none(url: str, tmp_path: Path) -> None:
     before = tmp_path / "before"
     shutil.copytree(scripts_folder(), before, ignore=shutil.ignore_patterns("__pycache__"))
     for script in (before / "versions").glob("*.py"):
@@ -221,5 +221,8 @@ async def test_what_was_summed_before_projects_were_noted_is_of_none(url: str, t
     finally:
         await database.close()
     await migrate(url)
-    told = "SELECT calls || project_id || '|' || user_id || '|' || route FROM usage_hourly WHERE team_id = 'x'"
-    assert await answer(url, told) == "7||"
+    told = (
+        "SELECT calls || project_id || '|' || user_id || '|' || route || '|' || prompt_id FROM usage_hourly"
+        " WHERE team_id = 'x'"
+    )
+    assert await answer(url, told) == "7|||0"

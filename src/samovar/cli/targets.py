@@ -19,6 +19,7 @@ class By(StrEnum):
     PROJECT = "project"
     USER = "user"
     ROUTE = "route"
+    PROMPT = "prompt"
     DAY = "day"
     HOUR = "hour"
 

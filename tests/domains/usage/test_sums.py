@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from samovar.domains.gateway.model import CallFinished, CallStatus
+from samovar.domains.gateway.model import CallFinished, CallStatus, PromptUse
 from samovar.domains.identity.model import Scope, permissions_of
 from samovar.domains.usage.model import Dimension, Figures, Filters, Group, row_of
 from samovar.domains.usage.model.figures import HOUR, Window
@@ -96,6 +96,7 @@ _calls = st.fixed_dictionaries(
         "project_id": st.sampled_from(["", "site"]),
         "user_id": st.sampled_from(["", "ann"]),
         "user_label": st.sampled_from(["", "bob", "ann"]),
+        "prompt": st.none() | st.builds(PromptUse, st.integers(1, 2), st.integers(1, 3), st.integers(1, 3)),
         "status": st.sampled_from(CallStatus),
         "usage": st.none() | _usages,
         "cost_nano_usd": st.none() | st.integers(0, 10**12),
@@ -126,6 +127,7 @@ _NAME_OF: dict[Dimension, Callable[[CallFinished], str]] = {
     Dimension.PROJECT: lambda one: one.project_id,
     Dimension.USER: lambda one: one.user_id or (one.user_label and f"~{one.user_label}"),
     Dimension.ROUTE: lambda one: one.requested_model if one.model else "",
+    Dimension.PROMPT: lambda one: "" if one.prompt is None else str(one.prompt.id),
 }
 
 

@@ -100,6 +100,10 @@ def _attributes(event: CallFinished) -> Iterator[tuple[str, AttributeValue]]:
         yield "samovar.cost_credits", credits_text(event.cost_nano_usd)
     if event.stop is not None:
         yield "gen_ai.response.finish_reasons", (event.stop,)
+    if event.prompt is not None:
+        yield "samovar.prompt.id", event.prompt.id
+        yield "samovar.prompt.version", event.prompt.version
+        yield "samovar.prompt.revision", event.prompt.revision
     if event.error_code is not None:
         yield "error.type", event.error_code
 

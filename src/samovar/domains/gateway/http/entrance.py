@@ -11,7 +11,7 @@ from samovar.domains.gateway.http.envelope import JSON, Envelope, read_envelope,
 from samovar.domains.gateway.http.idempotency import Recorder, replay
 from samovar.domains.gateway.http.keepalive import KeepAlive
 from samovar.domains.gateway.http.sign_in import signed_in
-from samovar.domains.gateway.model import Call
+from samovar.domains.gateway.model import Call, PromptUse
 from samovar.domains.gateway.model.answer_cache import cache_ask
 from samovar.domains.gateway.model.call import CacheAsk
 from samovar.domains.gateway.model.idempotency import Recorded
@@ -151,13 +151,13 @@ class ChatEntrance:
                     return await replay(found, send, added)
                 recorder = found
                 send = recorder.around(send)
-            surface = self._dialect
+            surface, prompt = self._dialect, None
             if taken is not None:
-                surface, body = await taken.prepared(principal)
+                surface, body, prompt = await taken.prepared(principal)
                 # A stream may last for hours: what it was made of is not needed any more.
                 taken = None
             head = self._head(body, address)
-            call = self._call(envelope, principal, grant, surface, head, body, call_id, started, started_at)
+            call = self._call(envelope, principal, grant, surface, head, body, prompt, call_id, started, started_at)
             if call.head.stream:
                 return await self._stream(call, send)
             return await self._answer(call, send)
@@ -188,6 +188,7 @@ class ChatEntrance:
         surface: Surface,
         head: Head,
         body: bytes,
+        prompt: PromptUse | None,
         call_id: str,
         started: float,
         started_at: datetime,
@@ -215,6 +216,7 @@ class ChatEntrance:
             cache=self._asked(envelope, principal),
             user_label=envelope.user_label,
             grant=grant,
+            prompt=prompt,
         )
 
     def _asked(self, envelope: Envelope, principal: Principal) -> CacheAsk | None:

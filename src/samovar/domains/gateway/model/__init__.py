@@ -8,6 +8,7 @@ from samovar.domains.gateway.model.call import (
     CallStatus,
     GatewaySettings,
     Plan,
+    PromptUse,
 )
 from samovar.domains.gateway.model.plan import (
     attempted,
@@ -35,6 +36,7 @@ __all__ = [
     "Next",
     "NextTarget",
     "Plan",
+    "PromptUse",
     "attempted",
     "counts_tokens",
     "next_step",

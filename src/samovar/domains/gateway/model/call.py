@@ -68,6 +68,14 @@ class CacheAsk(msgspec.Struct, frozen=True, kw_only=True):
     form: str
 
 
+class PromptUse(msgspec.Struct, frozen=True):
+    """Which prompt of the registry a call asks: the id of the version, its number, and the revision of its text."""
+
+    id: int
+    version: int
+    revision: int
+
+
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One request as it came in. ``started`` is the monotonic second of its first byte; ``forwarded`` are the caller's
     headers that mean something to a vendor of the same dialect; ``wants_cost`` asks for the cost in a stream's last
@@ -95,6 +103,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     prefer_cheaper: bool = False
     """A budget asks for cheaper targets: of several the cheapest comes first, whatever the strategy."""
     grant: Allowed | None = None
+    prompt: PromptUse | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -183,3 +192,5 @@ class CallFinished(msgspec.Struct, frozen=True, kw_only=True):
     """By what the target was chosen, where several were weighed."""
     answered_model: str = ""
     """The provider's own name of the model that answered, where it is not the one that was asked."""
+    prompt: PromptUse | None = None
+    """The prompt of the registry that was asked, where it was one."""

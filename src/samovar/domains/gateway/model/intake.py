@@ -2,16 +2,19 @@
 
 from typing import NamedTuple, Protocol
 
+from samovar.domains.gateway.model.call import PromptUse
 from samovar.kernel.principal import Principal
 from samovar.ports.asgi import Receive, Scope
 from samovar.ports.dialect import Surface
 
 
 class Prepared(NamedTuple):
-    """What the gateway is asked: ``body`` as ``surface`` reads it, answered as ``surface`` writes it."""
+    """What the gateway is asked: ``body`` as ``surface`` reads it, answered as ``surface`` writes it. ``prompt`` is the
+    one of the registry that stands in it."""
 
     surface: Surface
     body: bytes
+    prompt: PromptUse | None = None
 
 
 class Taken(Protocol):

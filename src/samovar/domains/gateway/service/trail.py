@@ -193,6 +193,7 @@ class Trail:
             user_label="" if user_id else call.user_label,
             strategy=self.strategy,
             answered_model=self.answered_model,
+            prompt=call.prompt,
         )
 
     def _note(self, error: str | None, status: int | None) -> None:

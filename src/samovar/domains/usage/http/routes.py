@@ -84,6 +84,10 @@ def _filters(
     route: Annotated[
         str | None, Query(max_length=255, description="The model, alias or group that was asked for.")
     ] = None,
+    prompt: Annotated[
+        int | None,
+        Query(ge=0, le=2**63 - 1, description="Id of a prompt's version in the registry; 0: none was asked."),
+    ] = None,
 ) -> Filters:
     return Filters(
         model=model,
@@ -94,6 +98,7 @@ def _filters(
         project=project,
         user=user,
         route=route,
+        prompt=prompt,
     )
 
 
@@ -128,7 +133,9 @@ def _sums(routes: APIRouter, service: UsageQueries, authenticate: Authenticate) 
         return series_of(found, bucket)
 
     @routes.get(
-        "/breakdown", summary="Usage by model, provider, key, surface, project, user or route", responses=_refusals()
+        "/breakdown",
+        summary="Usage by model, provider, key, surface, project, user, route or prompt",
+        responses=_refusals(),
     )
     async def breakdown(
         principal: caller,

@@ -42,6 +42,7 @@ class Dimension(StrEnum):
     PROJECT = "project"
     USER = "user"
     ROUTE = "route"
+    PROMPT = "prompt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,7 @@ class Filters:
     project: str | None = None
     user: str | None = None
     route: str | None = None
+    prompt: int | None = None
     status: CallStatus | None = None
 
 

@@ -16,7 +16,8 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One call. ``cost_credits`` is ``None`` where no price is known. ``strategy`` is by what the target was chosen, where
-    several were weighed; ``answered_model`` the provider's own name of the model that answered, where it is not the one asked."""
+    several were weighed; ``answered_model`` the provider's own name of the model that answered, where it is not the one asked.
+    ``prompt_*`` say which prompt of the registry was asked, ``None`` where none was."""
 
     id: str
     started_at: datetime
@@ -50,6 +51,9 @@ class Record:
     user: str
     strategy: str
     answered_model: str
+    prompt_id: int | None
+    prompt_version: int | None
+    prompt_revision: int | None
 
 
 @dataclass(frozen=True, slots=True)

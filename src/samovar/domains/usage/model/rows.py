@@ -12,6 +12,7 @@ from samovar.ports.llm import Usage
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_TOKENS: Final = 10**12
 _MAX_NANO_USD: Final = 10**14
+_NO_PROMPT: Final = (None, None, None)
 _json = msgspec.json.Encoder()
 
 
@@ -54,12 +55,15 @@ class UsageRow(NamedTuple):
     user_overflows: bool
     strategy: str
     answered_model: str
+    prompt_id: int | None
+    prompt_version: int | None
+    prompt_revision: int | None
 
 
 def row_of(event: CallFinished, labels: Labels) -> UsageRow:
     """The row of one event. What a caller wrote is cut to its column's width: a long model name is no reason to lose
     the event."""
-    usage = event.usage
+    usage, prompt = event.usage, event.prompt
     span = event.started_at - _EPOCH
     started_at = (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds
     user_id, user_overflows = event.user_id, False
@@ -99,6 +103,7 @@ def row_of(event: CallFinished, labels: Labels) -> UsageRow:
         user_overflows,
         event.strategy,
         _column_text(event.answered_model, 255) if event.answered_model else "",
+        *(_NO_PROMPT if prompt is None else (prompt.id, prompt.version, prompt.revision)),
     )
 
 

@@ -75,6 +75,9 @@ usage_events = Table(
     Column("user_overflows", Boolean, nullable=False, server_default=false()),
     Column("strategy", String(16), nullable=False, server_default=_EMPTY),
     Column("answered_model", String(255), nullable=False, server_default=_EMPTY),
+    Column("prompt_id", BigInteger, comment="the version of a prompt of the registry that was asked"),
+    Column("prompt_version", Integer),
+    Column("prompt_revision", Integer, comment="of that version's text"),
     Index("ix_usage_events_team_id_started_at", "team_id", "started_at"),
 )
 
@@ -190,16 +193,20 @@ def filtered(table: Table, filters: Filters) -> list[ColumnElement[bool]]:
         "project_id": filters.project,
         "user_id": filters.user,
         "route": filters.route,
+        "prompt_id": filters.prompt,
     }
     return [summed_by(table, name) == value for name, value in wanted.items() if value is not None]
 
 
 def summed_by(table: Table, name: str) -> ColumnElement[Any]:
-    """A column by which calls are summed, of a table of sums or of the events themselves, where two are made of others."""
+    """A column by which calls are summed, of a table of sums or of the events themselves, where three are made of others."""
     if table is usage_events and name == "route":
         return case((usage_events.c.model == "", ""), else_=usage_events.c.requested_model)
     if table is usage_events and name == "user_id":
         return case((usage_events.c.user_overflows, OTHER_USERS), else_=usage_events.c.user_id)
+    if table is usage_events and name == "prompt_id":
+        # The sums have it in their key, where there is no NULL.
+        return func.coalesce(usage_events.c.prompt_id, 0)
     return table.c[name]
 
 

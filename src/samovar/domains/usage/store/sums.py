@@ -50,6 +50,7 @@ _KEYS: Final = (
     "project_id",
     "user_id",
     "route",
+    "prompt_id",
 )
 
 
@@ -69,6 +70,7 @@ def _sums_table(name: str) -> Table:
         Column("project_id", String(128), primary_key=True),
         Column("user_id", String(128), primary_key=True),
         Column("route", String(255), primary_key=True),
+        Column("prompt_id", BigInteger, primary_key=True, autoincrement=False, comment="0 for none"),
         *(Column(one, BigInteger, nullable=False) for one in (*counted, *tokens)),
         Column("duration_ms", Float, nullable=False),
         Column("overhead_ms", Float, nullable=False),
@@ -90,6 +92,7 @@ _DIMENSIONS: Final[Mapping[Dimension, str]] = {
     Dimension.PROJECT: "project_id",
     Dimension.USER: "user_id",
     Dimension.ROUTE: "route",
+    Dimension.PROMPT: "prompt_id",
 }
 
 
@@ -221,12 +224,18 @@ def _part(
     sums["errors"] = _whole(func.sum(case((failed, calls), else_=0)))
     sums["cancelled"] = _whole(func.sum(case((table.c.status == CallStatus.CANCELLED.value, calls), else_=0)))
     chosen = {name: one for name, one in sums.items() if latency or name not in (*_DURATIONS, *_OVERHEADS)}
-    name: Any = cast(null(), String) if by is None else summed_by(table, _DIMENSIONS[by])
+    name: Any = cast(null(), String) if by is None else _named(table, by)
     begin: Any = cast(null(), BigInteger) if buckets is None else _beginning(at, buckets.length)
     keys = (name.label("name"), type_coerce(begin, Instant).label("at"))
     grouped = [key for key, wanted in ((name, by), (begin, buckets)) if wanted is not None]
     query = select(*keys, *(one.label(key) for key, one in chosen.items())).where(*where)
     return query.group_by(*grouped) if grouped else query.having(func.count() > 0)
+
+
+def _named(table: Table, by: Dimension) -> ColumnElement[Any]:
+    column = summed_by(table, _DIMENSIONS[by])
+    # Numbers as the other names are: a text, empty for none.
+    return case((column == 0, ""), else_=cast(column, String)) if by is Dimension.PROMPT else column
 
 
 def _sum_of(column: ColumnElement[Any]) -> ColumnElement[Any]:

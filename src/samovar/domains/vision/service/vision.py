@@ -7,7 +7,7 @@ import msgspec
 
 from samovar.domains.catalog.model import Target
 from samovar.domains.catalog.service import CatalogService
-from samovar.domains.gateway.model import Call
+from samovar.domains.gateway.model import Call, PromptUse
 from samovar.domains.gateway.model.intake import Prepared
 from samovar.domains.gateway.service import Answer
 from samovar.domains.prompts.model.prompt import DEFAULT_LANG, DEFAULT_NAMESPACE
@@ -62,12 +62,13 @@ class VisionService:
         given = given_images(ask, files)
         name, targets = self._model(ask, principal)
         require_sight(name, targets)
-        prompt, prompt_id = await self._prompt(ask, principal)
+        prompt, use = await self._prompt(ask, principal)
         clean = await self._cleanups.of(principal.team_id) if ask.cleanup else None
         images = await self._pictures.fit(given, targets, fetch=ask.fetch)
         body = chat_body(ask, model=name, prompt=prompt, images=images, stream=stream)
+        prompt_id = None if use is None else use.id
         surface = VisionSurface(chat=self._chat, problem=self._problem, clean=clean, prompt_id=prompt_id)
-        return Prepared(surface, body)
+        return Prepared(surface, body, use)
 
     async def answer(self, call: Call) -> Answer:
         """A whole answer, with who gave it and what it cost. Raises as the gateway."""
@@ -79,8 +80,8 @@ class VisionService:
         said.cost_credits = None if trail.cost_nano_usd is None else credits_text(trail.cost_nano_usd)
         return Answer(msgspec.json.encode(said), trail, answer.plan)
 
-    async def _prompt(self, ask: VisionAsk, principal: Principal) -> tuple[str, int | None]:
-        """The text, and the id where it is one of the registry."""
+    async def _prompt(self, ask: VisionAsk, principal: Principal) -> tuple[str, PromptUse | None]:
+        """The text, and whose it is where it is one of the registry."""
         if ask.prompt is not None:
             return ask.prompt, None
         namespace, lang = ask.namespace or DEFAULT_NAMESPACE, ask.lang or DEFAULT_LANG
@@ -103,7 +104,8 @@ class VisionService:
                 f"No prompt was named, and namespace {namespace!r} has no default one for language {lang!r}. Send `prompt`, "
                 "`prompt_id` or `prompt_name`, or make a prompt the default."
             ) from error
-        return filled.text, filled.prompt.id
+        used = filled.prompt
+        return filled.text, PromptUse(used.id, used.version, used.revision)
 
     def _model(self, ask: VisionAsk, principal: Principal) -> tuple[str, tuple[Target, ...]]:
         """The name to ask by, and what it stands for."""
