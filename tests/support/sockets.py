@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 
 def closed_port() -> int:
@@ -101,3 +102,86 @@ class Relay:
                 writer.write(block)
                 await writer.drain()
         writer.close()
+
+
+class Wire:
+    """What stands between a client and a server at ``target``, and may be cut: then no connection outlives it, and no new one is
+    taken until it is mended."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self._target = target
+        self._is_cut = False
+        self._turn = threading.Lock()
+        self._ends: set[socket.socket] = set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+
+    def cut(self) -> None:
+        """As if the other end's machine were gone."""
+        with self._turn:
+            self._is_cut = True
+            for end in self._ends:
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+    def mend(self) -> None:
+        """As if it were back."""
+        with self._turn:
+            self._is_cut = False
+
+    def serve(self) -> None:
+        """Until the listener is closed."""
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._join, args=(near,), daemon=True).start()
+
+    def close(self) -> None:
+        """For good."""
+        self.cut()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _join(self, near: socket.socket) -> None:
+        with near:
+            try:
+                far = socket.create_connection(self._target, timeout=5)
+            except OSError:
+                return
+            far.settimeout(None)
+            with far:
+                with self._turn:
+                    if self._is_cut:
+                        return
+                    self._ends |= {near, far}
+                back = threading.Thread(target=_pass_on, args=(far, near), daemon=True)
+                back.start()
+                _pass_on(near, far)
+                back.join()
+                with self._turn:
+                    self._ends -= {near, far}
+
+
+def _pass_on(one: socket.socket, other: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := one.recv(65_536):
+            other.sendall(data)
+    for end in (one, other):
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def wire_to(host: str, port: int) -> Iterator[Wire]:
+    """A wire to a server, that runs beside the block."""
+    wire = Wire((host, port))
+    serving = threading.Thread(target=wire.serve, daemon=True)
+    serving.start()
+    try:
+        yield wire
+    finally:
+        wire.close()
+        serving.join(10)

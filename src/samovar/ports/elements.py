@@ -10,14 +10,14 @@ An element never writes the database. What it has committed and nobody has ackno
 Every element is the authority for its own mode: it refuses what its mode does not allow, whoever asks.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
 
 import msgspec
 
-from samovar.kernel.errors import Conflict, Invalid, NotFound, SamovarError, Unavailable
+from samovar.kernel.errors import Conflict, Flaw, Invalid, NotFound, SamovarError, Unavailable
 
 ATTRIBUTES_BYTES: Final = 4096
 """As long as an ``*.attr.json`` may be."""
@@ -178,6 +178,10 @@ class ElementUnavailable(Unavailable):
 
     code = "storage_unavailable"
     title = "The storage does not take part"
+
+    def __init__(self, detail: str, *, flaws: Sequence[Flaw] = (), headers: Mapping[str, str] | None = None) -> None:
+        # Another may take part, or this one in a moment: no answer leaves its caller without a word of when.
+        super().__init__(detail, flaws=flaws, headers={"Retry-After": "5", **(headers or {})})
 
 
 class DamagedFile(SamovarError):

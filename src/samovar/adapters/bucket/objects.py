@@ -1,12 +1,14 @@
 """Objects in a bucket, over obstore: few calls, and errors in the port's words."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import structlog
 
 from samovar.ports.elements import ElementUnavailable
 
@@ -20,6 +22,9 @@ _READ_BYTES: Final = 1024 * 1024
 _LIST_AT_ONCE: Final = 1000
 _RETRY_S: Final = 60.0
 _REQUEST_S: Final = 300.0
+_ADDRESS: Final = re.compile(r"\w+://\S+")
+
+_log = structlog.get_logger("samovar.files")
 
 
 class Missing(Exception):
@@ -178,8 +183,10 @@ class Objects:
         except (AlreadyExistsError, PreconditionError) as error:
             raise Changed(name) from error
         except (BaseError, OSError, ValueError) as error:
-            # Its first line: what follows is meant for those who work on obstore.
+            # Its first line: what follows is meant for those who work on obstore. Where the bucket is, is no caller's business.
             words = str(error).strip().split("\n", 1)[0]
+            _log.warning("a bucket does not do what it should", element=self._element_id, object=name, reason=words)
+            words = _ADDRESS.sub("its address", words)
             raise ElementUnavailable(
                 f"The storage element {self._element_id} does not do what it should ({name}): {words}"
             ) from error

@@ -161,9 +161,13 @@ async def _sent(status: int, headers: Headers, pieces: Reading | None, send: Sen
         return status
     async with aclosing(pieces):
         await send({"type": "http.response.start", "status": status, "headers": headers})
+        if pieces.is_over:
+            await send({"type": "http.response.body", "body": b""})
         async for piece in pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+            if pieces.is_over:
+                # Who has the last byte may leave at once: the answer is whole with it, and not with an empty piece behind it.
+                await anext(pieces, None)
+            await send({"type": "http.response.body", "body": piece, "more_body": not pieces.is_over})
     return status
 
 

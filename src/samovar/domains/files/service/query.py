@@ -164,6 +164,11 @@ class Reading:
         self._tally = tally
         self._result: Result | None = None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the last byte was given out."""
+        return not self._left_bytes
+
     def __aiter__(self) -> "Reading":
         return self
 
