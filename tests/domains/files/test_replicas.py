@@ -1,19 +1,23 @@
 """Permanent files on several elements: made, kept alike, lost and made anew."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
-from samovar.domains.files.errors import BadFile
+from samovar.domains.files.errors import BadFile, FileUnknown, NotConfirmed
+from samovar.domains.files.model.choosing import ElementState
 from samovar.domains.files.model.records import CopyState, FileEvent, FileHappened, StoredFile
-from samovar.domains.files.service import Amendment, FileService
+from samovar.domains.files.model.rounds import Outcome
+from samovar.domains.files.service import Amendment, ElementChange, FileService
 from samovar.domains.files.service.replicas import REPLICATE_JOB
-from samovar.domains.files.store import rebuilding
+from samovar.domains.files.store import rebuilding, tables
 from samovar.ports.database import Database
 from samovar.ports.elements import Mode, RetentionKind
 from tests.domains.files.caring import Care
-from tests.domains.files.conftest import ANN, Start, element, put, read_whole
+from tests.domains.files.conftest import ADMIN, ANN, Start, element, put, read_whole
 from tests.support.clock import ManualClock
 
 PERMANENT = RetentionKind.PERMANENT
@@ -119,6 +123,72 @@ async def test_where_the_original_cannot_be_made_anew_a_replica_becomes_it(
     assert now.attributes.storage_element_id != original.element_id
     # And the third element has the replica that was missing then.
     assert len(_on(now)) == 2
+    assert await read_whole(three, ANN, made.file_id) == b"twice"
+
+
+async def test_what_stood_on_an_element_that_is_lost_for_good_is_made_anew_elsewhere(
+    three: FileService, care: Care, clock: ManualClock, tmp_path: Path
+) -> None:
+    caring = care(three)
+    twice = await put(three, ANN, b"twice", retention=PERMANENT, replicas=2)
+    await caring.replicas.tend("default", twice.file_id)
+    once = await put(three, ANN, b"once", retention=PERMANENT, replicas=1)
+    lost = twice.storage_element_id
+    assert once.storage_element_id == lost
+    # While nobody says so it is only away: its copies count.
+    shutil.rmtree(tmp_path / lost)
+    for confirm in (None, "another"):
+        with pytest.raises(NotConfirmed):
+            await three.elements.change(
+                ADMIN, lost, ElementChange(state=ElementState.LOST), expected=None, confirm=confirm
+            )
+    await three.elements.change(ADMIN, lost, ElementChange(state=ElementState.LOST), expected=None, confirm=lost)
+    for _ in range(2):
+        done = await caring.scrubber.run(lost)
+        assert done.finished_at is not None
+        left = [(one.file_id, one.outcome) for one in done.report.findings]
+        assert (once.file_id, Outcome.REPORTED) in left
+        assert (twice.file_id, Outcome.REPORTED) not in left
+    now = await _file(three, twice.file_id)
+    assert lost not in {copy.element_id for copy in now.copies}
+    assert (now.attributes.storage_element_id, len(_on(now))) == (now.copies[0].element_id, 2)
+    assert await read_whole(three, ANN, twice.file_id) == b"twice"
+    assert [copy.state for copy in (await _file(three, once.file_id)).copies] == [CopyState.MISSING]
+    # What is gone can be taken off the list, and takes its owner's room no longer.
+    await three.changes.delete(ANN, once.file_id)
+    assert (await three.reads.usage(ANN, "person_ann"))[:2] == (1, 5)
+    assert (await put(three, ANN, b"new", retention=PERMANENT)).storage_element_id != lost
+
+
+async def test_a_temporary_file_on_a_lost_element_ends_in_its_time(
+    three: FileService, care: Care, clock: ManualClock
+) -> None:
+    made = await put(three, ANN, b"soon over", ttl_days=1)
+    await three.elements.change(ADMIN, "edit", ElementChange(state=ElementState.LOST), expected=None, confirm="edit")
+    clock.advance(86_401)
+    assert (await care(three).retention.collect()).removed == 1
+    assert (await three.reads.usage(ANN, "person_ann"))[:2] == (0, 0)
+    with pytest.raises(FileUnknown):
+        await three.reads.fresh(ANN, made.file_id)
+
+
+async def test_a_replica_whose_row_and_original_are_lost_becomes_the_original(
+    three: FileService, care: Care, database: Database
+) -> None:
+    caring = care(three)
+    made = await put(three, ANN, b"twice", retention=PERMANENT, replicas=2)
+    file = await caring.replicas.tend("default", made.file_id)
+    assert file is not None
+    lost, other = (copy.element_id for copy in file.copies)
+    async with database.transaction() as tx:
+        for table in (tables.marks, tables.files, tables.copies):
+            await tx.execute(delete(table))
+    await caring.scrubber.run(other)
+    with pytest.raises(FileUnknown):
+        await three.reads.fresh(ANN, made.file_id)
+    await three.elements.change(ADMIN, lost, ElementChange(state=ElementState.LOST), expected=None, confirm=lost)
+    await caring.scrubber.run(other)
+    assert (await _file(three, made.file_id)).attributes.storage_element_id == other
     assert await read_whole(three, ANN, made.file_id) == b"twice"
 
 

@@ -21,7 +21,8 @@ async def make(
 ) -> tuple[list[Any], list[Failed]]:
     """The reports of rounds over these elements, or over all; and those that were not made to their end."""
     if not element_ids:
-        element_ids = [one["id"] for one in (await ask(api, "GET", ELEMENTS))["items"]]
+        there = (await ask(api, "GET", ELEMENTS))["items"]
+        element_ids = [one["id"] for one in there if one["state"] != "lost"]
     wanted = list(dict.fromkeys(element_ids))
     return await each(wanted, lambda one: _made(api, kind, one, options, bars), parallel=len(wanted) or 1)
 

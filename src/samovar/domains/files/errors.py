@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from samovar.kernel.errors import Conflict, Flaw, Forbidden, Invalid, Malformed, NotFound, SamovarError, Unavailable
+from samovar.ports.elements import ElementUnavailable
 
 
 class FileUnknown(NotFound):
@@ -17,6 +18,10 @@ class ElementUnknown(NotFound):
 
     code = "element_not_found"
     title = "No such storage element"
+
+
+class ElementLost(ElementUnavailable):
+    """The element is known not to come back: what stood there is made anew elsewhere, or is gone."""
 
 
 class LinkUnknown(NotFound):

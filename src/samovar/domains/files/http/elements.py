@@ -63,8 +63,13 @@ class ElementPatch(BaseModel):
     capacity_bytes: Annotated[int | None, Field(ge=0, le=2**62, description="0: as much as its place has.")] = None
     watermarks: WatermarksBody | None = None
     state: Annotated[
-        ElementState | None, Field(description="`draining`: no new files go there; what it has is served.")
+        ElementState | None,
+        Field(
+            description="`draining`: no new files go there; what it has is served. `lost`: it does not come back; its next"
+            " scrub makes anew what has other copies. That wants `confirm`."
+        ),
     ] = None
+    confirm: Annotated[str | None, Field(max_length=63, description="The element's id: yes, it is lost.")] = None
 
 
 class ModeOrder(BaseModel):
@@ -146,7 +151,9 @@ def router(*, elements: ElementAdmin, authenticate: Authenticate) -> APIRouter:
             watermarks=None if body.watermarks is None else body.watermarks.marks(),
             state=body.state,
         )
-        found = await elements.change(principal, element_id, wanted, expected=expected_revision(if_match))
+        found = await elements.change(
+            principal, element_id, wanted, expected=expected_revision(if_match), confirm=body.confirm
+        )
         return _answered(found, response)
 
     @routes.post("/{element_id}/mode", summary="Lower a storage element's mode", responses=refusals(400, 404, 409))

@@ -24,10 +24,12 @@ class Watermarks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ElementState(StrEnum):
-    """Whether new files may go there. A draining one is read from."""
+    """Whether new files may go there. A draining one is read from. A lost one does not come back: nothing is read from it, and
+    what stood there is made anew from other copies."""
 
     ACTIVE = "active"
     DRAINING = "draining"
+    LOST = "lost"
 
 
 class Element(msgspec.Struct, frozen=True, kw_only=True):

@@ -111,7 +111,8 @@ class FileChanges:
             file = await self.owned(principal, file_id)
             # The original last: until it is gone there is a file, and the same can be asked again.
             for copy in reversed(file.copies):
-                await self._registry.serving(copy.element_id).delete(copy.path)
+                if not self._registry.is_lost(copy.element_id):
+                    await self._registry.serving(copy.element_id).delete(copy.path)
             await self.forget(file.attributes)
 
     async def forget(self, attributes: Attributes) -> None:

@@ -73,12 +73,23 @@ class ElementAdmin:
         return await self._registry.standing(new.id)
 
     async def change(
-        self, principal: Principal, element_id: str, change: ElementChange, *, expected: int | None
+        self,
+        principal: Principal,
+        element_id: str,
+        change: ElementChange,
+        *,
+        expected: int | None,
+        confirm: str | None = None,
     ) -> Standing:
-        """Set its priority, capacity, watermarks or state. Raises ``BadElement``, ``StaleRevision``, ``Conflict`` for what the
-        settings say."""
+        """Set its priority, capacity, watermarks or state. To say that it is lost takes its id as ``confirm``. Raises
+        ``BadElement``, ``StaleRevision``, :class:`NotConfirmed`, ``Conflict`` for what the settings say."""
         check_keeper(principal, Permission.ELEMENTS_ADMIN)
         element = self._registry.registered(element_id)
+        if change.state is ElementState.LOST and confirm != element_id:
+            raise NotConfirmed(
+                f"What stands on a lost element is made anew elsewhere: send the element's id, {element_id}, as 'confirm' to say"
+                " that it does not come back."
+            )
         if expected is not None and expected != element.revision:
             raise StaleRevision(current=element.revision)
         said = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not None}

@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 import structlog
 
-from samovar.domains.files.errors import ElementUnknown
-from samovar.domains.files.model.choosing import Element, Standing, ranked
+from samovar.domains.files.errors import ElementLost, ElementUnknown
+from samovar.domains.files.model.choosing import Element, ElementState, Standing, ranked
 from samovar.domains.files.store import elements as store
 from samovar.kernel.errors import SamovarError, Unavailable
 from samovar.kernel.tasks import background
@@ -87,7 +87,12 @@ class Registry:
 
     def started(self) -> list[StorageElement]:
         """Those that serve."""
-        return [self._opened[element_id] for element_id in sorted(self._started)]
+        return [self._opened[element_id] for element_id in sorted(self._started) if not self.is_lost(element_id)]
+
+    def is_lost(self, element_id: str) -> bool:
+        """Whether it is known not to come back."""
+        element = self._elements.get(element_id)
+        return element is not None and element.state is ElementState.LOST
 
     def registered(self, element_id: str) -> Element:
         """One of them. Raises :class:`ElementUnknown`."""
@@ -97,7 +102,10 @@ class Registry:
         return element
 
     def serving(self, element_id: str) -> StorageElement:
-        """The element itself. Raises ``ElementUnavailable`` for one that is not there or does not serve."""
+        """The element itself. Raises ``ElementUnavailable`` for one that is not there or does not serve, :class:`ElementLost` for
+        one that never will."""
+        if self.is_lost(element_id):
+            raise ElementLost(f"The storage element {element_id} is lost.")
         if element_id not in self._started:
             raise ElementUnavailable(
                 f"The storage element {element_id} does not serve at the moment. Try again.",
@@ -234,7 +242,9 @@ class Registry:
 
     async def _start_all(self) -> None:
         async with self._starting:
-            missing = [one for one in self._elements.values() if one.id not in self._started]
+            missing = [
+                one for one in self._elements.values() if one.id not in self._started and not self.is_lost(one.id)
+            ]
             await asyncio.gather(*[self._start(one) for one in missing])
 
     async def _start(self, element: Element) -> None:

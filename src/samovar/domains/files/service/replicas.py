@@ -5,11 +5,11 @@ from typing import Final
 import msgspec
 import structlog
 
-from samovar.domains.files.errors import NoElement, StorageFull
+from samovar.domains.files.errors import ElementLost, NoElement, StorageFull
 from samovar.domains.files.model.records import Copy, CopyState, FileEvent, FileHappened, StoredFile
 from samovar.domains.files.service.copying import Copier
 from samovar.domains.files.service.registry import Registry
-from samovar.domains.files.store import rebuilding
+from samovar.domains.files.store import rebuilding, rows
 from samovar.kernel.errors import SamovarError
 from samovar.ports.database import Database
 from samovar.ports.elements import (
@@ -81,12 +81,21 @@ class FileReplicas:
         for copy in _lasting(file)[1:]:
             await self._align(file.attributes, copy)
         await self._multiply(file)
+        await self._forget_lost(file)
         return await self._copier.refresh(team_id, file_id)
+
+    async def _forget_lost(self, file: StoredFile) -> None:
+        """No more of copies that never come back, where the file has others."""
+        lost = [copy for copy in file.copies if self._registry.is_lost(copy.element_id)]
+        async with self._database.transaction() as tx:
+            for copy in lost:
+                if copy.element_id != file.attributes.storage_element_id:
+                    await rows.forget_copy(tx, file.attributes.team_id, file.attributes.file_id, copy.element_id)
 
     async def _is_gone(self, copy: Copy) -> bool:
         try:
             await self._registry.serving(copy.element_id).attributes(copy.path)
-        except FileNotThere:
+        except (FileNotThere, ElementLost):
             return True
         except (ElementUnavailable, DamagedFile):
             # One that is away is not lost; one that cannot be read is the scrubber's.

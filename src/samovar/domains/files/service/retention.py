@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from samovar.domains.files.errors import ElementLost
 from samovar.domains.files.model.choosing import Standing
 from samovar.domains.files.model.records import CopyState, FileAnswer, StoredFile, told
 from samovar.domains.files.service.changes import Amendment, FileChanges
@@ -210,6 +211,10 @@ class FileRetention:
         file = await self._copier.stored(ended.team_id, ended.file_id)
         if file is None:
             return None
+        if all(self._registry.is_lost(copy.element_id) for copy in file.copies):
+            # There is nothing that could say otherwise, nor ever will be.
+            await self._changes.forget(file.attributes)
+            return 0
         element = self._registry.serving(file.attributes.storage_element_id)
         try:
             stands = await element.attributes(file.attributes.path)
@@ -236,16 +241,15 @@ class FileRetention:
         return stands.size_bytes * len(file.copies)
 
     async def _take_copy(self, ended: Ended) -> int | None:
-        element = self._registry.serving(ended.element_id)
         file = await self._copier.stored(ended.team_id, ended.file_id)
         try:
+            element = self._registry.serving(ended.element_id)
             stands = await element.attributes(ended.path)
-        except FileNotThere:
-            stands = None
-        if stands is not None:
             if not await self._may_go(stands, file):
                 return None
             await element.delete(ended.path)
+        except (FileNotThere, ElementLost):
+            stands = None
         async with self._database.transaction() as tx:
             await rows.forget_copy(tx, ended.team_id, ended.file_id, ended.element_id)
         await self._copier.refresh(ended.team_id, ended.file_id)

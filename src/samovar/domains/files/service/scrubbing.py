@@ -84,6 +84,8 @@ class Scrubber:
     async def run(self, element_id: str) -> Round:
         """A round, from where the last one was left. Raises ``ElementUnknown``, ``ElementUnavailable``, ``Unavailable``."""
         self._registry.registered(element_id)
+        if self._registry.is_lost(element_id):
+            return await self._give_up(element_id)
         element = self._registry.serving(element_id)
         one = await self._rounds.last(element_id, RoundKind.SCRUB)
         if one is None or one.finished_at is not None:
@@ -103,6 +105,29 @@ class Scrubber:
         one = msgspec.structs.replace(one, updated_at=now, finished_at=now)
         await self._rounds.keep(one)
         return one
+
+    async def _give_up(self, element_id: str) -> Round:
+        """All that stood on an element that does not come back is made anew elsewhere, where there is another copy."""
+        one, after = begun(element_id, RoundKind.SCRUB, self._clock.now()), ""
+        while True:
+            async with self._database.reading() as tx:
+                page = await rebuilding.on_element(tx, element_id, after=after, limit=_PAGE)
+            for copy in page:
+                one = await self._lost(element_id, one, copy)
+            now, is_last = self._clock.now(), len(page) < _PAGE
+            report = with_met(one.report, things=len(page))
+            one = msgspec.structs.replace(one, report=report, updated_at=now, finished_at=now if is_last else None)
+            await self._rounds.keep(one)
+            if is_last:
+                return one
+            after = page[-1].file_id
+
+    async def _lost(self, element_id: str, one: Round, copy: KnownCopy) -> Round:
+        finding = _finding(Fault.FILE_MISSING, copy.path, copy.file_id, f"It stood on {element_id}, which is lost.")
+        if copy.state is CopyState.GOOD:
+            async with self._database.transaction() as tx:
+                await rebuilding.set_state(tx, copy.file_id, element_id, CopyState.MISSING)
+        return self._noted(one, await self._repaired(finding, copy))
 
     async def _look(self, element: StorageElement, one: Round, found: Found) -> Round:
         finding = fault_of_thing(found)
@@ -198,8 +223,10 @@ class Scrubber:
 
     async def _adopt(self, element: StorageElement, one: Round, told: Attributes) -> Round:
         """A replica of what is nowhere becomes the original."""
+        original_id = told.replica_of or ""
         try:
-            if not await is_gone(self._registry.serving(told.replica_of or ""), told.path):
+            is_lost = self._registry.is_lost(original_id)
+            if not is_lost and not await is_gone(self._registry.serving(original_id), told.path):
                 return one
         except ElementUnavailable:
             return one
