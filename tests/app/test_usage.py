@@ -25,7 +25,6 @@ async def called(served: Served, count: int, model: str = "sandbox/echo") -> Non
             "POST", "/v1/chat/completions", body=json.dumps({**CALL, "model": model}).encode(), headers=caller
         )
     await served.services.usage.flush()
-    await served.services.reports.upkeep.sum_up()
 
 
 async def told(served: Served, path: str, headers: dict[str, str] = ADMIN) -> Any:
@@ -82,7 +81,6 @@ async def test_usage_is_told_by_project_user_and_route(served: Served) -> None:
         body = json.dumps({**CALL, "model": model}).encode()
         await served.ask("POST", "/v1/chat/completions", body=body, headers=headers)
     await served.services.usage.flush()
-    await served.services.reports.upkeep.sum_up()
     for by, calls in (
         ("project", {"site": 2, "": 2}),
         ("user", {"ann": 1, "~bob": 1, "": 2}),

@@ -7,7 +7,6 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
-import msgspec
 import pytest
 import sqlalchemy as sa
 from hypothesis import given
@@ -17,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from samovar.adapters.postgres import PostgresDatabase
 from samovar.adapters.sqlite import SqliteDatabase
 from samovar.kernel.errors import Unavailable
-from samovar.ports.database import Database, Instant, Json, insert_new, insert_rows, upsert
+from samovar.ports.database import Database, Instant, Json, insert_new, upsert
 from tests.support.servers import on_postgres
 from tests.support.sockets import closed_port, silent_server
 
@@ -74,20 +73,6 @@ async def test_what_raises_is_rolled_back(db: Database) -> None:
         await spill()
     assert await cups(db) is None
     assert db.connections_active == 0
-
-
-async def test_many_rows_at_once_are_read_as_they_were_written_and_stand_once(db: Database) -> None:
-    at = datetime(2026, 11, 21, 12, 30, 0, 5, tzinfo=UTC)
-    more = {"чай": ["\u2028", 1.5, None, 2**53]}
-    first = ["a", 2**62, int(at.timestamp()) * 1_000_000 + 5, msgspec.json.encode(more).decode()]
-    rows = [first, ["b", -3, None, None], ["a", 9, None, None], *([str(n), n, None, None] for n in range(700))]
-    async with db.transaction() as tx:
-        await insert_rows(tx, POTS, rows, keys=("id",))
-        await insert_rows(tx, POTS, rows[:1], keys=("id",))
-    async with db.reading() as tx:
-        found = (await tx.execute(sa.select(POTS))).all()
-    numbered = [(str(n), n, None, None) for n in range(700)]
-    assert sorted(tuple(row) for row in found) == [*sorted(numbered), ("a", 2**62, at, more), ("b", -3, None, None)]
 
 
 async def test_a_cancelled_transaction_is_rolled_back_and_frees_its_lock(db: Database) -> None:

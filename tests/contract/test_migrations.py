@@ -1,10 +1,13 @@
 """The stream of revisions, on both engines."""
 
 import asyncio
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -16,8 +19,12 @@ from alembic.script import ScriptDirectory
 from samovar.adapters.alembic import MigrationFailed, SchemaTooNew, current, draft, head, migrate, scripts_folder
 from samovar.adapters.postgres import PostgresDatabase
 from samovar.adapters.sqlite import SqliteDatabase
+from samovar.domains.usage.model import UsageRow, row_of
+from samovar.domains.usage.model.sums import Sums
+from samovar.domains.usage.model.users import Labels
 from samovar.kernel.errors import Unavailable
 from samovar.ports.database import Database, Instant, Json
+from tests.domains.usage.calls import event
 from tests.support.servers import POSTGRES_URL, on_postgres
 from tests.support.sockets import closed_port
 from tests.support.tables import all_tables
@@ -204,17 +211,21 @@ def test_the_stream_is_one_line_whose_names_are_its_revisions() -> None:
     assert [revision.revision for revision in reversed(revisions)] == [f"{n + 1:04d}" for n in range(len(revisions))]
 
 
-async def test_what_was_summed_before_projects_and_prompts_were_noted_is_of_none(url: str, tmp_path: Path) -> None:
-    before = tmp_path / "before"
-    shutil.copytree(scripts_folder(), before, ignore=shutil.ignore_patterns("__pycache__"))
-    for script in (before / "versions").glob("*.py"):
-        if script.name >= "0011":
+def stream_before(revision: str, folder: Path) -> Path:
+    """The project's own stream as it was before this revision."""
+    shutil.copytree(scripts_folder(), folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for script in (folder / "versions").glob("*.py"):
+        if script.name >= revision:
             script.unlink()
-    await migrate(url, scripts=before)
+    return folder
+
+
+async def test_what_was_summed_before_projects_and_prompts_were_noted_is_of_none(url: str, tmp_path: Path) -> None:
+    await migrate(url, scripts=stream_before("0011", tmp_path / "before"))
     database = opened(url)
     try:
         async with database.transaction() as tx:
-            columns = await tx.run_sync(lambda connection: sa.inspect(connection).get_columns("usage_hourly"))
+            columns = await tx.run_sync(columns_of("usage_hourly"))
             names = [str(column["name"]) for column in columns]
             listed = ", ".join("'x'" if isinstance(column["type"], sa.String) else "7" for column in columns)
             await tx.exec_driver_sql(f"INSERT INTO usage_hourly ({', '.join(names)}) VALUES ({listed})")
@@ -226,3 +237,44 @@ async def test_what_was_summed_before_projects_and_prompts_were_noted_is_of_none
         " WHERE team_id = 'x'"
     )
     assert await answer(url, told) == "7|||0"
+
+
+async def test_batches_that_waited_to_be_summed_are_summed_by_the_migration(url: str, tmp_path: Path) -> None:
+    noon = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    calls = [
+        event(
+            number, started_at=noon + timedelta(minutes=25 * number), duration_ms=10.0 * number, model=f"m{number % 3}"
+        )
+        for number in range(6)
+    ]
+    rows = [row_of(one, Labels()) for one in calls]
+    summed = Sums()
+    summed.add(rows)
+    await migrate(url, scripts=stream_before("0023", tmp_path / "before"))
+    database = opened(url)
+    names = UsageRow._fields
+    listed = ", ".join(f":{name}" for name in names)
+    try:
+        async with database.transaction() as tx:
+            for row in rows:
+                adding = f"INSERT INTO usage_events ({', '.join(names)}) VALUES ({listed})"
+                await tx.execute(sa.text(adding), row._asdict())
+            for number, ids in enumerate((rows[:4], rows[4:])):
+                noted = {"id": str(number), "ids": json.dumps([row.id for row in ids])}
+                await tx.execute(sa.text("INSERT INTO usage_unsummed VALUES (:id, 0, :ids)"), noted)
+    finally:
+        await database.close()
+    await migrate(url)
+    database = opened(url)
+    try:
+        async with database.reading() as tx:
+            for table, expected in (("usage_hourly", summed.hours()), ("usage_daily", summed.days())):
+                columns = ", ".join(str(column["name"]) for column in await tx.run_sync(columns_of(table)))
+                found = await tx.execute(sa.text(f"SELECT {columns} FROM {table} ORDER BY team_id, at, model"))
+                assert [tuple(row) for row in found] == expected
+    finally:
+        await database.close()
+
+
+def columns_of(table: str) -> Callable[[sa.Connection], list[Any]]:
+    return lambda connection: list(sa.inspect(connection).get_columns(table))

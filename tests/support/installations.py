@@ -84,5 +84,4 @@ async def fill(served: Served) -> str:
     await served.services.backups.new_recovery_phrase()
     await say(served, "POST", "/api/backups")
     await served.services.usage.flush()
-    await served.services.reports.upkeep.sum_up()
     return str(made["key"])

@@ -5,12 +5,13 @@ the migrations make. All differences between the engines (upsert, JSON, instants
 """
 
 import sqlite3
+from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from functools import cache
 from itertools import chain
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 from sqlalchemy import (
@@ -166,36 +167,64 @@ async def insert_rows(tx: Tx, table: Table, rows: Sequence[Sequence[object]], *,
     keeps compiled (taking JSON apart there costs 23). asyncpg encodes each value on the loop: PostgreSQL gets the rows as one
     JSON text and takes them apart itself.
     """
+    return await _written(tx, rows, _InsertInto(table, keys, "NOTHING"))
+
+
+async def add_to_rows(tx: Tx, table: Table, rows: Sequence[Sequence[object]], *, keys: tuple[str, ...]) -> None:
+    """As :func:`insert_rows`, where all columns but ``keys`` are numbers: a row that is there grows by the new one's. Give them
+    in the order of their keys: who changes the same rows elsewhere then waits, and does so never crosswise."""
+    names = [column.name for column in table.columns if column.name not in keys]
+    grown = ", ".join(f"{name} = {table.name}.{name} + excluded.{name}" for name in names)
+    await _written(tx, rows, _InsertInto(table, keys, f"UPDATE SET {grown}"))
+
+
+class _InsertInto(NamedTuple):
+    table: Table
+    keys: tuple[str, ...]
+    on_conflict: str
+
+    def rows(self, bound: int | None) -> str:
+        """The statement for so many rows by parameters, or (``None``) for any number as one JSON text."""
+        return _insert_rows(self, bound)
+
+
+async def _written(tx: Tx, rows: Sequence[Sequence[object]], into: _InsertInto) -> int:
     if tx.dialect.name == "sqlite":
-        return await _bound(tx, table, rows, keys)
-    new = 0
+        return await _bound(tx, rows, into)
+    written = 0
     for start in range(0, len(rows), _JSON_ROWS):
         values = (msgspec.json.encode(rows[start : start + _JSON_ROWS]).decode(),)
-        new += await _counted(tx, _insert_rows(table, None, keys), values)
-    return new
+        written += await _counted(tx, into.rows(None), values)
+    return written
 
 
-async def _bound(tx: Tx, table: Table, rows: Sequence[Sequence[object]], keys: tuple[str, ...]) -> int:
+async def _bound(tx: Tx, rows: Sequence[Sequence[object]], into: _InsertInto) -> int:
     """All statements in one turn of the driver's thread, past SQLAlchemy, which would go there and back three times for each:
     beside a busy event loop every return waits for a whole round of it."""
-    statements: list[tuple[str, Sequence[Sequence[object]]]] = []
+    statements: deque[tuple[str, Sequence[Sequence[object]]]] = deque()
     done = 0
     while done < len(rows):
         some = rows[done : done + _bound_rows(len(rows) - done)]
-        statements.append((_insert_rows(table, len(some), keys), some))
+        statements.append((into.rows(len(some)), some))
         done += len(some)
     driver: Any = (await tx.get_raw_connection()).driver_connection
     connection: sqlite3.Connection = driver._conn
+    written = 0
 
-    def run() -> int:
-        return sum(connection.execute(text, tuple(chain.from_iterable(some))).rowcount for text, some in statements)
+    def run() -> None:
+        nonlocal written
+        while statements:
+            text, some = statements[0]
+            written += connection.execute(text, tuple(chain.from_iterable(some))).rowcount
+            statements.popleft()
 
     try:
-        return int(await driver._execute(run))
+        await driver._execute(run)
     except sqlite3.Error:
-        # SQLAlchemy knows the words for what is wrong. What was written is skipped now, and not counted: nothing was kept of
-        # this transaction if it fails again.
-        return sum([await _counted(tx, text, tuple(chain.from_iterable(some))) for text, some in statements])
+        # SQLAlchemy knows the words for what is wrong. A statement that failed left nothing behind; those before it did.
+        for text, some in statements:
+            written += await _counted(tx, text, tuple(chain.from_iterable(some)))
+    return written
 
 
 async def _counted(tx: Tx, statement: str, values: tuple[object, ...]) -> int:
@@ -210,8 +239,8 @@ def _bound_rows(left: int) -> int:
 
 
 @cache
-def _insert_rows(table: Table, bound: int | None, keys: tuple[str, ...]) -> str:
-    columns = table.columns.values()
+def _insert_rows(into: _InsertInto, bound: int | None) -> str:
+    columns = into.table.columns.values()
     # Names come from our own tables: nothing of a caller's stands in this text.
     names = ", ".join(column.name for column in columns)
     if bound is None:
@@ -219,7 +248,9 @@ def _insert_rows(table: Table, bound: int | None, keys: tuple[str, ...]) -> str:
         source = f"SELECT {values} FROM jsonb_array_elements($1::jsonb)"  # noqa: S608
     else:
         source = "VALUES " + ", ".join([f"({', '.join('?' * len(columns))})"] * bound)
-    return f"INSERT INTO {table.name} ({names}) {source} ON CONFLICT ({', '.join(keys)}) DO NOTHING"
+    return (
+        f"INSERT INTO {into.table.name} ({names}) {source} ON CONFLICT ({', '.join(into.keys)}) DO {into.on_conflict}"
+    )
 
 
 def _pg_cast(kind: TypeEngine[Any]) -> str:

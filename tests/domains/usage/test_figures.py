@@ -8,11 +8,9 @@ from typing import Final
 
 import pytest
 
-from samovar.domains.gateway.model import CallStatus
-from samovar.domains.usage.model import Dimension, Filters, UsageRow, row_of
-from samovar.domains.usage.model.users import Labels
-from samovar.domains.usage.service import UsageQueries, UsageUpkeep
-from samovar.domains.usage.store import events as store
+from samovar.domains.gateway.model import CallFinished, CallStatus
+from samovar.domains.usage.model import Dimension, Filters
+from samovar.domains.usage.service import UsageQueries, UsageService
 from samovar.ports.database import Database
 from tests.domains.usage.calls import event
 from tests.domains.usage.test_sums import reader_of
@@ -24,27 +22,23 @@ MOST_MS: Final = 100.0
 ASKED: Final = 60
 
 
-def batch(number: int, clock: ManualClock, chance: random.Random) -> list[UsageRow]:
+def batch(number: int, clock: ManualClock, chance: random.Random) -> list[CallFinished]:
     """A batch of calls that ended about the same time: thirty days in all, 20 models, and 50 keys that each
     use one surface and four of the models."""
     first = clock.now() - timedelta(days=30) + timedelta(days=30) * number * BATCH / EVENTS
     keys = [chance.randrange(50) for _ in range(BATCH)]
-    labels = Labels()
     return [
-        row_of(
-            event(
-                number * BATCH + place,
-                started_at=first + timedelta(seconds=chance.random() * 60),
-                model=f"sandbox/model-{(key + chance.randrange(4)) % 20}",
-                principal_id=f"key_{key}",
-                surface=("openai-chat", "anthropic-messages", "gemini")[key % 3],
-                status=CallStatus.OK if chance.random() < 0.98 else CallStatus.ERROR,
-                duration_ms=chance.lognormvariate(7, 1),
-                overhead_ms=chance.lognormvariate(-0.7, 0.5),
-                project_id=f"project-{key % 5}",
-                user_id=f"person-{key}",
-            ),
-            labels,
+        event(
+            number * BATCH + place,
+            started_at=first + timedelta(seconds=chance.random() * 60),
+            model=f"sandbox/model-{(key + chance.randrange(4)) % 20}",
+            principal_id=f"key_{key}",
+            surface=("openai-chat", "anthropic-messages", "gemini")[key % 3],
+            status=CallStatus.OK if chance.random() < 0.98 else CallStatus.ERROR,
+            duration_ms=chance.lognormvariate(7, 1),
+            overhead_ms=chance.lognormvariate(-0.7, 0.5),
+            project_id=f"project-{key % 5}",
+            user_id=f"person-{key}",
         )
         for place, key in enumerate(keys)
     ]
@@ -62,18 +56,17 @@ async def test_a_month_of_a_million_calls_is_broken_down_within_a_tenth_of_a_sec
 ) -> None:
     chance = random.Random(1)
     retention = timedelta(days=90)
-    upkeep = UsageUpkeep(database=database, clock=clock, retention=retention, report=lambda *_: None)
-    summed_s = 0.0
+    usage = UsageService(database=database, report=lambda *_: None)
+    written_s = 0.0
     for number in range(EVENTS // BATCH):
-        async with database.transaction() as tx:
-            await store.add_rows(tx, batch(number, clock, chance))
-        if number % 10 == 9:
-            began = perf_counter()
-            await upkeep.sum_up()
-            summed_s += perf_counter() - began
+        for one in batch(number, clock, chance):
+            usage.record(one)
+        began = perf_counter()
+        await usage.flush()
+        written_s += perf_counter() - began
     queries = UsageQueries(database=database, clock=clock, retention=retention)
     reader = reader_of("team_default")
-    say(f"\n{database.engine}: summed up {EVENTS / summed_s:,.0f} events/s")
+    say(f"\n{database.engine}: wrote and summed up {EVENTS / written_s:,.0f} events/s")
     for latency in (False, True):
         took_ms = []
         for asked in range(ASKED):

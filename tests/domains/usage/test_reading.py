@@ -8,7 +8,7 @@ from samovar.domains.gateway.model import CallFinished, CallStatus
 from samovar.domains.usage.errors import WindowRefused
 from samovar.domains.usage.model import Buckets, Dimension, Filters, Method, Record
 from samovar.domains.usage.model.figures import DURATION_BOUNDS_MS, quantile
-from samovar.domains.usage.service import UsageQueries, UsageService, UsageUpkeep
+from samovar.domains.usage.service import UsageQueries, UsageService
 from samovar.kernel.errors import Forbidden
 from samovar.kernel.principal import Principal, PrincipalKind
 from samovar.ports.database import Database
@@ -27,12 +27,11 @@ def queries(database: Database, clock: ManualClock) -> UsageQueries:
     return UsageQueries(database=database, clock=clock, retention=RETENTION)
 
 
-async def write(database: Database, clock: ManualClock, *events: CallFinished) -> None:
+async def write(database: Database, *events: CallFinished) -> None:
     usage = UsageService(database=database, report=lambda *_: None)
     for one in events:
         usage.record(one)
     await usage.flush()
-    await UsageUpkeep(database=database, clock=clock, retention=RETENTION, report=lambda *_: None).sum_up()
 
 
 @pytest.mark.parametrize(("buckets", "length"), [(bucket, bucket.length) for bucket in Buckets])
@@ -42,7 +41,7 @@ async def test_a_series_has_every_bucket_and_each_call_stands_in_its_own(
     edge = datetime(2026, 11, 21, tzinfo=UTC)
     microsecond = timedelta(microseconds=1)
     calls = [edge - length, edge - microsecond, edge, edge + length - microsecond, edge + length]
-    await write(database, clock, *(event(number, started_at=at) for number, at in enumerate(calls)))
+    await write(database, *(event(number, started_at=at) for number, at in enumerate(calls)))
     found = await queries.series(READER, start=edge - 2 * length, end=edge + 2 * length, filters=ALL, buckets=buckets)
     assert [point.at for point in found.points] == [edge + number * length for number in range(-2, 2)]
     assert [point.figures.calls for point in found.points] == [0, 2, 2, 1]
@@ -52,7 +51,7 @@ async def test_a_series_has_every_bucket_and_each_call_stands_in_its_own(
 async def test_a_window_is_widened_to_whole_hours_and_says_so(
     database: Database, clock: ManualClock, queries: UsageQueries
 ) -> None:
-    await write(database, clock, event(1, started_at=NOON + timedelta(minutes=1)))
+    await write(database, event(1, started_at=NOON + timedelta(minutes=1)))
     found = await queries.breakdown(
         READER,
         start=NOON + timedelta(minutes=30),
@@ -67,7 +66,7 @@ async def test_a_window_is_widened_to_whole_hours_and_says_so(
 
 
 async def test_a_team_sees_nothing_of_another(database: Database, clock: ManualClock, queries: UsageQueries) -> None:
-    await write(database, clock, event(1), event(2, team_id="team_other"))
+    await write(database, event(1), event(2, team_id="team_other"))
     for team_id, ids in (("team_default", ["call_1"]), ("team_other", ["call_2"]), ("team_none", [])):
         reader = reader_of(team_id)
         window = {"start": NOON - timedelta(hours=10), "end": NOON + timedelta(hours=10), "filters": ALL}
@@ -98,7 +97,7 @@ async def test_a_call_without_a_known_price_is_counted_and_not_free(
     database: Database, clock: ManualClock, queries: UsageQueries
 ) -> None:
     failed = event(3, cost_nano_usd=None, usage=None, status=CallStatus.ERROR)
-    await write(database, clock, event(1), event(2, cost_nano_usd=None), failed)
+    await write(database, event(1), event(2, cost_nano_usd=None), failed)
     clock.advance(3600)
     found = await queries.breakdown(
         READER, start=None, end=None, filters=ALL, by=Dimension.MODEL, latency=False, limit=10
@@ -115,7 +114,7 @@ async def test_a_call_without_a_known_price_is_counted_and_not_free(
 async def test_names_beyond_the_limit_are_in_the_total(
     database: Database, clock: ManualClock, queries: UsageQueries
 ) -> None:
-    await write(database, clock, *(event(n, model=f"m{n}", cost_nano_usd=n) for n in range(5)))
+    await write(database, *(event(n, model=f"m{n}", cost_nano_usd=n) for n in range(5)))
     clock.advance(3600)
     found = await queries.breakdown(
         READER, start=None, end=None, filters=ALL, by=Dimension.MODEL, latency=False, limit=2
@@ -128,7 +127,7 @@ async def test_pages_and_the_export_give_each_call_once_where_many_began_at_one_
     database: Database, clock: ManualClock, queries: UsageQueries
 ) -> None:
     count = 1_203
-    await write(database, clock, *(event(n, started_at=NOON - timedelta(seconds=n // 300)) for n in range(count)))
+    await write(database, *(event(n, started_at=NOON - timedelta(seconds=n // 300)) for n in range(count)))
     clock.advance(1)
     seen: list[Record] = []
     after = None
@@ -164,7 +163,7 @@ async def test_quantiles_are_right_to_the_bounds_around_them(
     database: Database, clock: ManualClock, queries: UsageQueries
 ) -> None:
     durations = [1.0 * number for number in range(1, 1_001)]
-    await write(database, clock, *(event(n, duration_ms=ms, overhead_ms=ms / 100) for n, ms in enumerate(durations)))
+    await write(database, *(event(n, duration_ms=ms, overhead_ms=ms / 100) for n, ms in enumerate(durations)))
     clock.advance(3600)
     found = await queries.breakdown(
         READER, start=None, end=None, filters=ALL, by=Dimension.MODEL, latency=True, limit=10
@@ -187,7 +186,7 @@ async def test_the_outlook_rests_on_whole_days_and_leaves_today_out(
 ) -> None:
     today = datetime(2026, 11, 21, tzinfo=UTC)
     spent = [event(day, started_at=today - timedelta(days=day), cost_nano_usd=100) for day in range(1, 4)]
-    await write(database, clock, *spent, event(50, started_at=today, cost_nano_usd=9_999))
+    await write(database, *spent, event(50, started_at=today, cost_nano_usd=9_999))
     found = await queries.outlook(READER, days=5, filters=ALL)
     assert (found.start, found.history_days, found.today_nano_usd) == (today, 3, 9_999)
     assert found.forecast.method is Method.MEAN

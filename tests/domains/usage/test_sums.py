@@ -1,4 +1,4 @@
-"""The sums against sums by hand: whatever is written, summed and pruned, and in whatever order."""
+"""The sums against sums by hand: whatever is written and pruned, and in whatever order."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -108,7 +108,7 @@ _steps = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.lists(_calls, min_size=1, max_size=8)),
         st.tuples(st.just("again"), st.integers(1, 20)),
-        st.tuples(st.sampled_from(["sum", "prune"]), st.none()),
+        st.tuples(st.just("prune"), st.none()),
         st.tuples(st.just("wait"), st.integers(1, 20)),
     ),
     min_size=1,
@@ -141,7 +141,6 @@ class Log:
         self.upkeep = upkeep_on(database, self.clock)
         self.told: list[CallFinished] = []
         self.kept: list[CallFinished] = []
-        self.summed: set[str] = set()
 
     async def do(self, step: _Step) -> None:
         """One step of a history."""
@@ -157,9 +156,6 @@ class Log:
                 await self.write([*self.kept[-number:], *fresh, *fresh])
                 self.told += fresh
                 self.kept += fresh
-            case ("sum", _):
-                await self.upkeep.sum_up()
-                self.summed = {one.id for one in self.told}
             case ("prune", _):
                 await self.upkeep.prune()
             case ("wait", days):
@@ -179,7 +175,7 @@ class Log:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=_steps, window=_windows, model=st.none() | st.sampled_from(["a/one", ""]), by=st.sampled_from(Dimension))
-async def test_sums_are_those_made_by_hand_whatever_is_written_summed_and_pruned(
+async def test_sums_are_those_made_by_hand_whatever_is_written_and_pruned(
     database: Database, steps: list[_Step], window: Window, model: str | None, by: Dimension
 ) -> None:
     log = Log(database)
@@ -189,12 +185,9 @@ async def test_sums_are_those_made_by_hand_whatever_is_written_summed_and_pruned
         if step[0] == "prune":
             gone = before - await log.ids()
             cutoff = log.clock.now() - RETENTION
-            # Nothing that is young, and nothing that the sums do not hold; all that is old, where nothing waits.
-            assert all(one.started_at < cutoff and one.id in log.summed for one in log.told if one.id in gone)
-            if log.summed == {one.id for one in log.told}:
-                assert {one.id for one in log.kept if one.started_at >= cutoff} == await log.ids()
+            # Nothing that is young, and all that is old.
+            assert {one.id for one in log.kept if one.started_at >= cutoff} == await log.ids()
             log.kept = [one for one in log.kept if one.id not in gone]
-    await log.do(("sum", None))
     queries = UsageQueries(database=database, clock=log.clock, retention=RETENTION)
     found = await queries.breakdown(
         reader_of(log.team_id),
@@ -213,9 +206,7 @@ async def test_sums_are_those_made_by_hand_whatever_is_written_summed_and_pruned
     assert list(found.groups) == groups_by_hand(counted, _NAME_OF[by])
 
 
-async def test_writers_summers_and_pruners_that_meet_count_every_call_once(
-    database: Database, clock: ManualClock
-) -> None:
+async def test_writers_and_pruners_that_meet_count_every_call_once(database: Database, clock: ManualClock) -> None:
     stop = asyncio.Event()
     old, young = clock.now() - 2 * RETENTION, clock.now()
 
@@ -229,7 +220,6 @@ async def test_writers_summers_and_pruners_that_meet_count_every_call_once(
     async def tidy() -> None:
         upkeep = upkeep_on(database, clock)
         while not stop.is_set():
-            await upkeep.sum_up()
             await upkeep.prune()
             await asyncio.sleep(0)
 
@@ -238,9 +228,7 @@ async def test_writers_summers_and_pruners_that_meet_count_every_call_once(
             group.create_task(tidy())
         await asyncio.gather(*(write(writer) for writer in range(3)))
         stop.set()
-    upkeep = upkeep_on(database, clock)
-    await upkeep.sum_up()
-    await upkeep.prune()
+    await upkeep_on(database, clock).prune()
     queries = UsageQueries(database=database, clock=clock, retention=RETENTION)
     found = await queries.breakdown(
         reader_of("team_default"),
@@ -257,23 +245,13 @@ async def test_writers_summers_and_pruners_that_meet_count_every_call_once(
         assert await tx.scalar(text("SELECT count(*) FROM usage_events")) == 600
 
 
-async def test_a_batch_that_waits_to_be_summed_is_not_pruned(database: Database, clock: ManualClock) -> None:
-    usage = UsageService(database=database, report=lambda *_: None)
-    usage.record(event(1, started_at=clock.now() - 2 * RETENTION))
-    await usage.flush()
-    upkeep = upkeep_on(database, clock)
-    assert await upkeep.prune() == 0
-    assert await upkeep.sum_up() == 1
-    assert await upkeep.prune() == 1
-    assert await upkeep.sum_up() == 0
-
-
 async def test_absurd_figures_of_a_provider_do_not_overflow_the_sums(database: Database, clock: ManualClock) -> None:
     usage = UsageService(database=database, report=lambda *_: None)
     for number in range(50):
         usage.record(event(number, usage=Usage(input_tokens=2**70, output_tokens=-5), cost_nano_usd=2**80))
     await usage.flush()
-    assert await upkeep_on(database, clock).sum_up() == 50
+    async with database.reading() as tx:
+        assert await tx.scalar(text("SELECT sum(calls) FROM usage_daily")) == 50
 
 
 async def test_others_write_while_many_events_are_pruned(sqlite_database: Database, clock: ManualClock) -> None:
@@ -281,7 +259,6 @@ async def test_others_write_while_many_events_are_pruned(sqlite_database: Databa
     async with sqlite_database.transaction() as tx:
         await store.add_rows(tx, [row_of(event(number, started_at=old), Labels()) for number in range(1_000)])
     upkeep = upkeep_on(sqlite_database, clock)
-    await upkeep.sum_up()
     pruning = asyncio.create_task(upkeep.prune())
     written_between = 0
     while not pruning.done():

@@ -60,7 +60,7 @@ async def test_what_overflows_is_summed_together_and_kept_in_each_call(
     calls = [
         event(number, started_at=bucketed, user_label=f"user {number}") for number in range(MAX_LABELS_AN_HOUR + beyond)
     ]
-    await write(database, clock, *calls, event(9_999, started_at=bucketed, user_id="ann", user_label="bob"))
+    await write(database, *calls, event(9_999, started_at=bucketed, user_id="ann", user_label="bob"))
     queries = UsageQueries(database=database, clock=clock, retention=RETENTION)
     asked = {"start": NOON - timedelta(days=4), "end": NOON + timedelta(hours=1)}
     reader = reader_of("team_default")

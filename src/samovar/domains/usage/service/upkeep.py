@@ -1,11 +1,11 @@
-"""Beside the serving of calls: sums the events up, and deletes those that are past the retention."""
+"""Beside the serving of calls: deletes the events that are past the retention. Their sums stay."""
 
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
-from samovar.domains.usage.store import events, sums
+from samovar.domains.usage.store import events
 from samovar.kernel.errors import Unavailable
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database
@@ -26,43 +26,23 @@ class UsageUpkeep:
         clock: Clock,
         retention: timedelta,
         report: Callable[[BaseException, str], None],
-        every_s: float = 2.0,
     ) -> None:
         self._database = database
         self._clock = clock
         self._retention = retention
         self._report = report
-        self._every_s = every_s
 
     async def run(self) -> None:
-        """Sum up every few seconds and prune every few minutes, until cancelled."""
-        prune_at = self._clock.monotonic()
+        """Prune every few minutes, until cancelled."""
         while True:
-            await asyncio.sleep(self._every_s)
             try:
-                await self.sum_up()
-                if self._clock.monotonic() >= prune_at:
-                    await self.prune()
-                    prune_at = self._clock.monotonic() + _PRUNE_EVERY_S
+                await self.prune()
             except Unavailable as error:
-                self._report(error, "usage is not summed up: the database does not answer")
-
-    async def sum_up(self) -> int:
-        """Add the events that wait to the sums of their hours and days; how many. Raises ``Unavailable``."""
-        added = 0
-        while True:
-            async with self._database.reading() as tx:
-                if not await events.any_unsummed(tx):
-                    return added
-            async with self._database.transaction() as tx:
-                # A batch is at most five thousand events: some fifty milliseconds of SQLite's write lock.
-                ids = await events.take_unsummed(tx)
-                if ids:
-                    await sums.add(tx, ids)
-            added += len(ids)
+                self._report(error, "usage is not pruned: the database does not answer")
+            await asyncio.sleep(_PRUNE_EVERY_S)
 
     async def prune(self) -> int:
-        """Delete the events that are older than the retention and stand in the sums; how many. Raises ``Unavailable``."""
+        """Delete the events that are older than the retention; how many. Raises ``Unavailable``."""
         before = self._clock.now() - self._retention
         deleted = 0
         team_id = ""

@@ -1,4 +1,4 @@
-"""Takes the event of each call in memory and writes them in batches."""
+"""Takes the event of each call in memory and writes them in batches, their sums with them."""
 
 import asyncio
 from collections import deque
@@ -8,8 +8,9 @@ from typing import Final
 from samovar.domains.gateway.model import CallFinished
 from samovar.domains.usage.errors import EventsKnown, EventsRefused
 from samovar.domains.usage.model import UsageRow, row_of
+from samovar.domains.usage.model.sums import Sums, slices
 from samovar.domains.usage.model.users import Labels
-from samovar.domains.usage.store import events as store
+from samovar.domains.usage.store import events, sums
 from samovar.kernel.errors import Unavailable
 from samovar.ports.database import Database
 
@@ -19,6 +20,7 @@ _TRIES: Final = 200
 _TRIES_OF_NONE: Final = 24
 """The same as long as none was taken."""
 _TRIES_OF_KNOWN: Final = 5
+_SUMMED_AT_ONCE: Final = 250
 
 
 class UsageService:
@@ -88,20 +90,30 @@ class UsageService:
 
     async def _write(self, batch: list[UsageRow]) -> None:
         try:
-            async with self._database.transaction() as tx:
-                await store.add_rows(tx, batch)
+            await self._write_new(batch)
         except EventsKnown as error:
             await self._write_unknown(batch, error)
+
+    async def _write_new(self, batch: list[UsageRow]) -> None:
+        summed = Sums()
+        for piece in slices(batch, _SUMMED_AT_ONCE):
+            summed.add(piece)
+            # Adding up all of it would hold up the calls for some milliseconds.
+            await asyncio.sleep(0)
+        async with self._database.transaction() as tx:
+            await events.add_rows(tx, batch)
+            # Last: other processes add to the same rows, and wait for the end of this.
+            await sums.add(tx, summed)
 
     async def _write_unknown(self, batch: list[UsageRow], known: EventsKnown) -> None:
         """Some were written, and their answer was lost: only the others may go to the sums. Seldom, so it may cost more.
         On PostgreSQL the first commit may still be under way; then the next try waits for it and sees it."""
         for _ in range(_TRIES_OF_KNOWN):
             try:
-                async with self._database.transaction() as tx:
-                    fresh = await store.unknown(tx, batch)
-                    if fresh:
-                        await store.add_rows(tx, fresh)
+                async with self._database.reading() as tx:
+                    fresh = await events.unknown(tx, batch)
+                if fresh:
+                    await self._write_new(fresh)
                 return
             except EventsKnown:
                 continue

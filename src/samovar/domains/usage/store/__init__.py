@@ -1,1 +1,1 @@
-"""The usage log's tables: the events, their sums by hour and by day, and the batches that wait to be summed."""
+"""The usage log's tables: the events, and their sums by hour and by day."""

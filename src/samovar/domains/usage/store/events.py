@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-import msgspec
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -21,7 +20,6 @@ from sqlalchemy import (
     delete,
     false,
     func,
-    literal,
     or_,
     select,
     text,
@@ -81,27 +79,16 @@ usage_events = Table(
     Index("ix_usage_events_team_id_started_at", "team_id", "started_at"),
 )
 
-usage_unsummed = Table(
-    "usage_unsummed",
-    metadata,
-    Column("id", String(64), primary_key=True, comment="the batch's first event"),
-    Column("oldest_at", Instant, nullable=False, comment="the earliest start in the batch"),
-    Column("event_ids", Text, nullable=False, comment="JSON list of the batch's events"),
-)
-"""Batches of events that the sums do not hold yet."""
-
 
 async def add_rows(tx: Tx, rows: Sequence[UsageRow]) -> None:
-    """Append a batch, and note that it is to be summed. Raises ``EventsRefused`` where the database is well and does not
-    take a row; ``EventsKnown`` where one is there already (see :func:`unknown`): the caller must not commit then.
+    """Append a batch; its sums are the caller's to add. Raises ``EventsRefused`` where the database is well and does not take a
+    row; ``EventsKnown`` where one is there already (see :func:`unknown`): the caller must not commit then.
 
     Not by way of SQLAlchemy's parameters: its processing of so many columns costs more than the whole rest of a call.
     """
     try:
         if await insert_rows(tx, usage_events, rows, keys=("id",)) != len(rows):
             raise EventsKnown("Some events of the batch stand in the log already. Write the others alone.")
-        note = (rows[0].id, min(row.started_at for row in rows), _ids_text([row.id for row in rows]))
-        await insert_rows(tx, usage_unsummed, [note], keys=("id",))
     except DBAPIError as error:
         # Without the statement, which holds what callers wrote.
         raise EventsRefused(f"{type(error.orig).__name__}: {error.orig}"[:500]) from error
@@ -116,21 +103,6 @@ async def unknown(tx: Tx, rows: Sequence[UsageRow]) -> list[UsageRow]:
     return list(by_id.values())
 
 
-async def take_unsummed(tx: Tx) -> list[str]:
-    """The events of the first batch that waits to be summed; it waits no longer. Where two processes do it at once, the
-    second finds nothing of what the first took."""
-    first = select(usage_unsummed.c.id).order_by(usage_unsummed.c.id).limit(1)
-    taken = await tx.scalars(
-        delete(usage_unsummed).where(usage_unsummed.c.id.in_(first)).returning(usage_unsummed.c.event_ids)
-    )
-    return [one for noted in taken for one in msgspec.json.decode(noted, type=list[str])]
-
-
-async def any_unsummed(tx: Tx) -> bool:
-    """Whether a batch waits to be summed."""
-    return await tx.scalar(select(usage_unsummed.c.id).limit(1)) is not None
-
-
 async def next_team(tx: Tx, after: str) -> str | None:
     """The first team behind ``after`` that has events."""
     found: str | None = await tx.scalar(select(func.min(usage_events.c.team_id)).where(usage_events.c.team_id > after))
@@ -138,16 +110,10 @@ async def next_team(tx: Tx, after: str) -> str | None:
 
 
 async def prune(tx: Tx, team_id: str, *, before: datetime, limit: int) -> int:
-    """Delete at most ``limit`` of a team's events that began before ``before`` and that the sums hold; how many."""
-    waiting = select(func.min(usage_unsummed.c.oldest_at)).scalar_subquery()
+    """Delete at most ``limit`` of a team's events that began before ``before``; how many."""
     old = (
         select(usage_events.c.id)
-        .where(
-            usage_events.c.team_id == team_id,
-            usage_events.c.started_at < before,
-            # In the statement that deletes: an event and its note become visible at once, so neither is seen alone.
-            usage_events.c.started_at < func.coalesce(waiting, literal(before, Instant)),
-        )
+        .where(usage_events.c.team_id == team_id, usage_events.c.started_at < before)
         .order_by(usage_events.c.started_at)
         .limit(limit)
     )
@@ -230,10 +196,6 @@ def _record(row: Any) -> Record:
         user=row.user_id,
         cost_credits=cost_text(row.cost_nano_usd),
     )
-
-
-def _ids_text(ids: list[str]) -> str:
-    return msgspec.json.encode(ids).decode()
 
 
 assert UsageRow._fields == tuple(usage_events.columns.keys())

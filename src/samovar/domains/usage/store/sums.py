@@ -1,20 +1,17 @@
 """The sums of events by hour and by day, kept for ever: small enough to add up months, and there when events are pruned.
 
-Each event is added to both in the transaction that takes its batch out of ``usage_unsummed``, so it counts exactly once.
+Each event is added to both in the transaction that writes it, so it counts exactly once.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Final
 
-import msgspec
 from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
-    Dialect,
     Float,
     String,
     Table,
@@ -28,35 +25,21 @@ from sqlalchemy import (
     type_coerce,
     union_all,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 
 from samovar.domains.gateway.model import CallStatus
+from samovar.domains.usage.errors import EventsRefused
 from samovar.domains.usage.model import Buckets, Dimension, Figures, Filters, Group, Latency, Point
 from samovar.domains.usage.model.figures import DURATION_BOUNDS_MS, OVERHEAD_BOUNDS_MS, Part, quantile
+from samovar.domains.usage.model.sums import KEYS, SUMMED, Sums
 from samovar.domains.usage.store.events import conditions, filtered, summed_by, usage_events
-from samovar.ports.database import Instant, Tx, among_json, metadata
+from samovar.ports.database import Instant, Tx, add_to_rows, metadata
 
 _DURATIONS: Final = tuple(f"duration_{place}" for place in range(len(DURATION_BOUNDS_MS) + 1))
 _OVERHEADS: Final = tuple(f"overhead_{place}" for place in range(len(OVERHEAD_BOUNDS_MS) + 1))
-_IDS: Final = "ids"
-_KEYS: Final = (
-    "team_id",
-    "at",
-    "model",
-    "provider",
-    "principal_id",
-    "surface",
-    "status",
-    "project_id",
-    "user_id",
-    "route",
-    "prompt_id",
-)
 
 
 def _sums_table(name: str) -> Table:
-    counted = ("calls", "unpriced_calls", "estimated_calls", "cost_nano_usd")
-    tokens = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "reasoning_tokens")
     return Table(
         name,
         metadata,
@@ -71,9 +54,7 @@ def _sums_table(name: str) -> Table:
         Column("user_id", String(128), primary_key=True),
         Column("route", String(255), primary_key=True),
         Column("prompt_id", BigInteger, primary_key=True, autoincrement=False, comment="0 for none"),
-        *(Column(one, BigInteger, nullable=False) for one in (*counted, *tokens)),
-        Column("duration_ms", Float, nullable=False),
-        Column("overhead_ms", Float, nullable=False),
+        *(Column(one, Float if one.endswith("_ms") else BigInteger, nullable=False) for one in SUMMED),
         # Last, because SQLite reads a row no further than the last column asked for.
         *(Column(one, BigInteger, nullable=False) for one in (*_DURATIONS, *_OVERHEADS)),
         sqlite_with_rowid=False,
@@ -134,34 +115,15 @@ def _beginning(at: ColumnElement[Any], length: timedelta) -> ColumnElement[Any]:
     return type_coerce(number - number % int(length.total_seconds() * 1_000_000), Instant)
 
 
-async def add(tx: Tx, event_ids: Sequence[str]) -> None:
-    """Add these events to the sums of their hours and days."""
-    given = msgspec.json.encode(event_ids).decode()
-    for buckets in _TABLES:
-        # As text, made once: making and reading 500 expressions anew costs ten times what the database does with them.
-        statement, values = _adding(tx.dialect, buckets)
-        await tx.exec_driver_sql(statement, tuple(given if value is _IDS else value for value in values))
-
-
-@lru_cache(maxsize=8)
-def _adding(dialect: Dialect, buckets: Buckets) -> tuple[str, tuple[Any, ...]]:
-    """The statement in the driver's words, and its parameters in order; ``_IDS`` stands for the JSON list of events."""
-    insert = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
-    table = _TABLES[buckets]
-    keys: dict[str, ColumnElement[Any]] = {name: summed_by(usage_events, name) for name in _KEYS if name != "at"}
-    keys["at"] = _beginning(usage_events.c.started_at, buckets.length)
-    sums = _of_events()
-    found = (
-        select(*keys.values(), *sums.values())
-        .where(among_json(dialect.name, usage_events.c.id, _IDS))
-        .group_by(*keys.values())
-        # One order in every process, so that two that meet wait for each other in it and never crosswise.
-        .order_by(*(keys[name] for name in _KEYS))
-    )
-    statement = insert(table).from_select([*keys, *sums], found)
-    grown = {name: table.c[name] + statement.excluded[name] for name in sums}
-    compiled = statement.on_conflict_do_update(index_elements=list(_KEYS), set_=grown).compile(dialect=dialect)
-    return compiled.string, tuple(compiled.params[name] for name in compiled.positiontup or ())
+async def add(tx: Tx, sums: Sums) -> None:
+    """Add a batch to the sums of its hours and days, in the transaction that writes its events. Raises ``EventsRefused`` where
+    the database is well and does not take it."""
+    try:
+        await add_to_rows(tx, usage_hourly, sums.hours(), keys=KEYS)
+        await add_to_rows(tx, usage_daily, sums.days(), keys=KEYS)
+    except DBAPIError as error:
+        # Without the statement, which holds what callers wrote.
+        raise EventsRefused(f"{type(error.orig).__name__}: {error.orig}"[:500]) from error
 
 
 async def groups(
@@ -218,7 +180,7 @@ def _part(
         sums = _of_events()
     else:
         where = [table.c.team_id == team_id, at >= part.window.start, at < part.window.end, *filtered(table, filters)]
-        sums = {column.key: _sum_of(column) for column in table.c if column.key not in _KEYS}
+        sums = {column.key: _sum_of(column) for column in table.c if column.key not in KEYS}
     calls = literal(1) if table is usage_events else table.c.calls
     failed = table.c.status.in_([CallStatus.ERROR.value, CallStatus.BROKEN.value])
     sums["errors"] = _whole(func.sum(case((failed, calls), else_=0)))
