@@ -12,7 +12,8 @@ from samovar.domains.files.http.headers import disposition, is_active, text_of
 from samovar.domains.files.http.ranges import Span, Version, is_another, is_unchanged, span_of
 from samovar.domains.files.model.choosing import Element, ElementState, Standing, ranked
 from samovar.domains.files.model.links import Disposition
-from samovar.domains.files.model.rules import Intent, checked, guessed_type, retention_of
+from samovar.domains.files.model.media_types import guessed_type
+from samovar.domains.files.model.rules import Intent, checked, retention_of
 from samovar.ports.elements import Condition, Mode, Provenance, RetentionKind
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -49,7 +50,11 @@ def test_numbers_of_a_provenance_are_such_as_everything_can_hold(number: int) ->
 def test_a_type_is_guessed_where_none_is_said() -> None:
     assert checked(Intent(filename="a.PDF")).content_type == "application/pdf"
     assert checked(Intent(filename="a.pdf", content_type="x/y; a=b")).content_type == "x/y; a=b"
-    assert guessed_type("a.tar.gz") == guessed_type("noend") == "application/octet-stream"
+    assert guessed_type("noend") == guessed_type("a.nobody") == "application/octet-stream"
+    assert guessed_type("a.tar.gz") == "application/gzip"
+    # What Python 3.11 does not know by itself, and people send every day.
+    assert guessed_type("folder\\a.WebP") == "image/webp"
+    assert guessed_type("a.docx").endswith("wordprocessingml.document")
 
 
 def test_temporary_files_end_and_permanent_ones_do_not() -> None:
@@ -199,6 +204,11 @@ def test_any_name_makes_one_line_of_a_header(filename: str) -> None:
     assert not set(found) & set(b"\r\n\0")
     assert found.count(b'"') == 2
     assert found.isascii()
+
+
+def test_no_name_is_shown_backwards() -> None:
+    found = disposition(Disposition.ATTACHMENT, "invoice\u202egpj.exe")
+    assert found.endswith(b"filename*=UTF-8''invoice_gpj.exe")
 
 
 def test_a_name_in_a_header_is_read_in_every_spelling() -> None:

@@ -10,6 +10,8 @@ from samovar.domains.files.model.names import base_name
 
 _EXT_VALUE: Final = re.compile(rb"(?i:utf-8)'[^']*'(.*)", re.DOTALL)
 _UNSAFE: Final = re.compile(r'[^ !#-\[\]-~]|[%"\\]')
+# What writes the rest of a name backwards: "gpj.exe" would be shown as a picture.
+_TURNING: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 # RFC 5987, 3.2.1: what may stand as it is.
 _ATTR_CHARS: Final = "!#$&+-.^_`|~"
 _ACTIVE: Final = ("html", "xml", "svg", "javascript", "ecmascript", "x-shockwave", "pdf")
@@ -30,7 +32,7 @@ def text_of(value: bytes, *, where: str) -> str:
 
 def disposition(kind: Disposition, filename: str) -> bytes:
     """``Content-Disposition`` (RFC 6266): a name that cannot lead anywhere, in ASCII for old programs, whole for all others."""
-    name = base_name(filename)
+    name = _TURNING.sub("_", base_name(filename))
     plain = _UNSAFE.sub("_", name)
     whole = quote(name.encode("utf-8", "replace"), safe=_ATTR_CHARS)
     return f"{kind.value}; filename=\"{plain}\"; filename*=UTF-8''{whole}".encode()

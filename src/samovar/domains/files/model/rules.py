@@ -1,7 +1,6 @@
 """What may be said of a file, and how long it stays. Pure."""
 
 import math
-import mimetypes
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from samovar.domains.files.errors import BadFile
+from samovar.domains.files.model.media_types import guessed_type
 from samovar.domains.files.model.names import MAX_FILENAME_BYTES, plain_filename
 from samovar.kernel.errors import Flaw
 from samovar.ports.elements import Custom, Provenance, Retention, RetentionKind
@@ -26,7 +26,6 @@ MAX_TYPE_CHARS: Final = 127
 MIN_TTL_DAYS: Final = 1
 MAX_TTL_DAYS: Final = 365
 MAX_REPLICAS: Final = 3
-DEFAULT_TYPE: Final = "application/octet-stream"
 
 _CHECKSUM: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 # RFC 9110, 8.3.1: a type, a subtype, and parameters that are tokens or quoted.
@@ -34,7 +33,6 @@ _TOKEN: Final = r"[A-Za-z0-9!#$&^_.+'*|~-]+"  # noqa: S105 - a token of HTTP's g
 _TYPE: Final = re.compile(rf'{_TOKEN}/{_TOKEN}(?:\s*;\s*{_TOKEN}=(?:{_TOKEN}|"[ !#-\[\]-~]*"))*', re.ASCII)
 _KEY: Final = re.compile(r"[^\W_][\w.-]*")
 _LARGEST_INT: Final = 2**53
-_TYPES: Final = mimetypes.MimeTypes(filenames=())
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,12 +72,6 @@ def retention_of(intent: Intent, *, now: datetime, default_ttl_days: int) -> Ret
         return Retention(kind=RetentionKind.PERMANENT)
     days = default_ttl_days if intent.ttl_days is None else intent.ttl_days
     return Retention(kind=RetentionKind.TEMPORARY, expires_at=now + timedelta(days=days))
-
-
-def guessed_type(filename: str) -> str:
-    """By the name's end, as the standard library knows it without asking the system."""
-    kind, encoding = _TYPES.guess_type(filename.replace("\\", "/").rpartition("/")[2])
-    return DEFAULT_TYPE if kind is None or encoding is not None else kind
 
 
 def tag_flaws(tags: Sequence[str]) -> Iterator[Flaw]:
