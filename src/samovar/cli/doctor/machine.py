@@ -130,10 +130,8 @@ def _processes(settings: Settings) -> Iterator[Finding]:
     else:
         yield Finding.ok("roles, workers", said)
     if settings.workers > 1 and settings.holds_folders and _has_folders(settings):
-        yield Finding.warn(
-            "files, workers",
-            f"only one of {settings.workers} workers can have a folder; the others answer 503 for the files in it",
-            "Keep files in a bucket (SAMOVAR_BLOB_URL=s3://...), or run the role storage-element as a process of its own.",
+        yield Finding.ok(
+            "files, workers", f"one more process has the folders of files, for all {settings.workers} workers"
         )
 
 

@@ -37,10 +37,10 @@ Verify = Callable[[str], Awaitable[Principal]]
 
 @dataclass(frozen=True, kw_only=True)
 class ElementDoor:
-    """``elements`` gives one that this process has the place of; it raises ``ElementUnavailable`` and :class:`ElementUnknown`."""
+    """``elements`` gives one that this process has the place of; it raises ``Unavailable`` and :class:`ElementUnknown`."""
 
     verify: Verify
-    elements: Callable[[str], StorageElement]
+    elements: Callable[[str], Awaitable[StorageElement]]
     ids: Ids
     base_headers: RawHeaders
     idle_s: float
@@ -176,7 +176,7 @@ class _Endpoint:
         if operation is None:
             raise Malformed(f"A storage element does not know {name!r}.")
         require(principal, operation.needs)
-        element = self._door.elements(element_id)
+        element = await self._door.elements(element_id)
         try:
             arguments = msgspec.json.decode(await incoming.arguments(), type=operation.takes)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -209,10 +209,10 @@ class _Endpoint:
         return principal
 
 
-def of_these(elements: Mapping[str, StorageElement]) -> Callable[[str], StorageElement]:
+def of_these(elements: Mapping[str, StorageElement]) -> Callable[[str], Awaitable[StorageElement]]:
     """For :class:`ElementDoor`: these and no others."""
 
-    def find(element_id: str) -> StorageElement:
+    async def find(element_id: str) -> StorageElement:
         found = elements.get(element_id)
         if found is None:
             raise ElementUnknown(f"This process has no storage element {element_id[:63]!r}.")

@@ -42,13 +42,16 @@ class Registry:
         bus: Bus,
         configured: Sequence[Element],
         open_element: Open,
+        holds: Callable[[Element], bool] = lambda _: True,
         condition_s: float = _CONDITION_S,
     ) -> None:
+        """``holds``: of those that are registered this process knows these, and no others."""
         self._database = database
         self._clock = clock
         self._bus = bus
         self._configured = configured
         self._open_element = open_element
+        self._holds = holds
         self._elements: Mapping[str, Element] = {}
         self._version = 0
         self._opened: dict[str, StorageElement] = {}
@@ -120,6 +123,12 @@ class Registry:
             raise ElementUnknown(f"The storage element {element_id} is another process's.")
         return self.serving(element_id)
 
+    async def held(self, element_id: str) -> StorageElement:
+        """As :meth:`own`, also of one that was registered a moment ago. Raises ``Unavailable`` too."""
+        if element_id not in self._elements:
+            await self.refresh()
+        return self.own(element_id)
+
     async def load(self, remembered: Callable[[], Awaitable[Sequence[Element]]] | None = None) -> None:
         """Register what the settings say, and start all elements. One that does not start is tried again and again. While the
         database is away there are those that are ``remembered``, and those of the settings."""
@@ -129,9 +138,15 @@ class Registry:
         except Unavailable as error:
             self._log.warning("storage elements as they were last known", reason=error.detail)
             known = () if remembered is None else await remembered()
-            self._elements = {one.id: one for one in [*self._configured, *known]}
+            self._know([*self._configured, *known])
             self._version = 0
         await self._start_all()
+
+    async def foreseen(self) -> list[Element]:
+        """What :meth:`load` would register and start. Raises ``Unavailable``."""
+        async with self._database.reading() as tx:
+            there = {element.id: element for element in await store.every(tx)}
+        return [*{**there, **{element.id: element for element in self._configured}}.values()]
 
     async def adopt(self, elements: Sequence[Element]) -> None:
         """Know these, as another process does."""
@@ -236,7 +251,7 @@ class Registry:
         self._know(found)
 
     def _know(self, elements: Sequence[Element]) -> None:
-        self._elements = {element.id: element for element in elements}
+        self._elements = {element.id: element for element in elements if self._holds(element)}
         self._version = sum(element.revision for element in elements)
         self._standings = None
 

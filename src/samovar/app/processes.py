@@ -1,0 +1,139 @@
+"""The processes of a host whose workers are several: uvicorn's supervisor, and beside its workers the one that has the folders.
+
+That one starts first, for the workers ask it as soon as they start, and stops last, for calls under way need it until they end.
+A signal that a terminal or a service manager sends to all processes of the group must not end it before them: so it heeds none,
+but ends when the supervisor lets go of a pipe. Then it also goes when the supervisor was killed, and the folders are free for the
+next start. Its socket is the supervisor's: while it is started anew, who asks it waits.
+"""
+
+import signal
+import socket
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Final
+
+import structlog
+from uvicorn.config import STARTUP_FAILURE, Config
+from uvicorn.server import Server
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
+
+log = structlog.get_logger()
+
+_LOOK_EVERY_S: Final = 0.1
+_AFTER_STOP_S: Final = 10.0
+
+
+def private_socket() -> socket.socket:
+    """Where this host's folders are served: to this host alone."""
+    return socket.create_server(("127.0.0.1", 0), backlog=4096)
+
+
+class Processes(Multiprocess):
+    """``folders`` is how the folders are served at ``folders_socket``; ``None``: there are none."""
+
+    is_broken = False
+    """Whether the process that has the folders could not be started at all."""
+
+    def __init__(
+        self, config: Config, sockets: list[socket.socket], *, folders: Config | None, folders_socket: socket.socket
+    ) -> None:
+        super().__init__(config, sockets)
+        self._folders_config = folders
+        self._folders_socket = folders_socket
+        self._folders: _FolderServer | None = None
+        self._held: Connection | None = None
+
+    def init_processes(self) -> None:
+        """The one with the folders, and then the workers."""
+        if self._folders_config is not None:
+            folders = self._folders = self._new_folder_server(self._folders_config)
+            while not folders.is_ready(timeout=1):
+                self.handle_signals()
+                self.is_broken = not folders.process.is_alive()
+                if self.is_broken:
+                    self.should_exit.set()
+                if self.should_exit.is_set():
+                    return
+                time.sleep(_LOOK_EVERY_S)
+        super().init_processes()
+
+    def keep_subprocess_alive(self) -> None:
+        """Start what died, or hangs, anew."""
+        super().keep_subprocess_alive()
+        folders, config = self._folders, self._folders_config
+        if folders is None or config is None or self.should_exit.is_set():
+            return
+        if not folders.is_alive(timeout=config.timeout_worker_healthcheck):
+            folders.kill()
+            folders.join()
+            # Workers that cannot start end everything; here all that is no file goes on, and the cause may pass.
+            fault = "it did not start" if folders.exitcode == STARTUP_FAILURE else f"exit code {folders.exitcode}"
+            log.error("the process that has the folders ended, and is started anew", pid=folders.pid, reason=fault)
+            self._folders = self._new_folder_server(config)
+
+    def restart_all(self) -> None:
+        """The workers one by one; then the one with the folders, which no second process can take over before it ends."""
+        super().restart_all()
+        if self._folders is not None and self._folders_config is not None and not self.should_exit.is_set():
+            self._end_folder_server(self._folders)
+            self._folders = self._new_folder_server(self._folders_config)
+
+    def join_all(self) -> None:
+        """Wait for the workers; only then is the one with the folders let go."""
+        super().join_all()
+        if self._folders is not None:
+            self._end_folder_server(self._folders)
+
+    def _new_folder_server(self, config: Config) -> "_FolderServer":
+        line, self._held = Pipe(duplex=False)
+        made = _FolderServer(config, [self._folders_socket], line)
+        made.start()
+        # The process has its own by now.
+        line.close()
+        return made
+
+    def _end_folder_server(self, folders: "_FolderServer") -> None:
+        if self._held is not None:
+            self._held.close()
+        stop_s = folders.config.timeout_graceful_shutdown or 0
+        folders.process.join(stop_s + _AFTER_STOP_S)
+        if folders.process.is_alive():
+            # A disk that hangs: what was promised is on it already, and recovery sees to the rest.
+            log.error("the process that has the folders does not end, and is killed", pid=folders.pid)
+            folders.kill()
+            folders.join()
+
+
+class _FolderServer(Process):
+    """Ends when the other end of ``line`` is closed, by whom ever."""
+
+    def __init__(self, config: Config, sockets: list[socket.socket], line: Connection) -> None:
+        super().__init__(config, sockets)
+        self._line = line
+
+    def target(self, sockets: list[socket.socket] | None = None) -> None:
+        """In the process itself: serve."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        self._server = _Unmoved(config=self.config)
+        threading.Thread(target=self._wait_for_the_end, daemon=True).start()
+        super().target(sockets)
+
+    def _wait_for_the_end(self) -> None:
+        try:
+            self._line.recv_bytes()
+        except EOFError:
+            self.server.should_exit = True
+
+
+class _Unmoved(Server):
+    """Uvicorn's, without a hand on signals."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """None are."""
+        yield
