@@ -189,6 +189,29 @@ def test_a_check_of_a_server_says_what_is_wrong_where(terminal: Terminal, store:
     assert terminal.type("files", "rebuild", settings=far).status == 1
 
 
+def test_cold_files_are_restored_by_one_command(terminal: Terminal, store: Samovar, far: dict[str, str]) -> None:
+    admin = {"SAMOVAR_URL": store.url, "ADMIN_TOKEN": ADMIN_TOKEN}
+    element = {"id": "cold", "url": (terminal.folder / "cold").as_uri(), "mode": "rw", "priority": 1}
+    assert store.request("POST", "/api/storage-elements", element)[0] == 201
+    (terminal.folder / "ice.bin").write_bytes(b"ice")
+    (made,) = terminal.type("files", "put", "ice.bin", "--retention", "permanent", "--json", settings=far).json()
+    assert made["storage_element_id"] == "cold"
+    for mode in ("ro", "ar"):
+        assert store.request("POST", "/api/storage-elements/cold/mode", {"mode": mode, "confirm": "cold"})[0] == 200
+    cold = terminal.type("files", "get", made["file_id"], "-o", "-", settings=far)
+    assert f"/api/files/{made['file_id']}/restore" in cold.err
+    none = "01a1fdfa-4600-75c2-9970-a99c39661a9c"
+    done = terminal.type("files", "restore", made["file_id"], none, "--wait", "30", "--json", settings=far)
+    assert done.status == 1
+    assert none in done.err
+    assert [(one["file_id"], one["is_back"], one["storage_element_id"]) for one in json.loads(done.out)] == [
+        (made["file_id"], True, "rw")
+    ]
+    assert terminal.type("files", "get", made["file_id"], "-o", "-", settings=far).out == "ice"
+    again = terminal.type("files", "restore", made["file_id"], settings=admin)
+    assert (again.status, again.err.strip()) == (0, "Back: 1 of 1; on their way: 0.")
+
+
 def test_the_commands_of_the_guide_do_what_it_says(terminal: Terminal, far: dict[str, str]) -> None:
     guide = (Path(__file__).parents[2] / "docs/files.md").read_text("utf-8")
     (block,) = re.findall(r"```sh\n(samovar files put.*?)```", guide, re.DOTALL)

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import sqlite3
 import time
 import urllib.parse
@@ -110,6 +111,64 @@ def test_rows_that_were_thrown_away_are_made_again(store: Samovar) -> None:
         finished(store, element_id, "rebuild")
     assert not finished(store, "edit", "check")["findings"]
     assert ask(store, "GET", "/api/files/search?tag=again")[2]["items"] == [before]
+
+
+def archived(store: Samovar, folder: Path, content: bytes) -> dict[str, Any]:
+    """A file whose element is an archive now."""
+    new = {"id": "cold", "url": (folder / "cold").as_uri(), "mode": "rw", "priority": 1}
+    assert ask(store, "POST", "/api/storage-elements", new, **ADMIN)[0] == 201
+    made = upload(store, content, "?retention=permanent&replicas=1")
+    assert made["storage_element_id"] == "cold"
+    for mode in ("ro", "ar"):
+        answer = ask(store, "POST", "/api/storage-elements/cold/mode", {"mode": mode, "confirm": "cold"}, **ADMIN)
+        assert answer[0] == 200
+    return made
+
+
+def test_cold_content_is_asked_back_and_served_from_where_it_is_now(store: Samovar, tmp_path: Path) -> None:
+    made = archived(store, tmp_path, b"cold as ice")
+    path = f"/api/files/{made['file_id']}"
+    for query in ("", "?disposition=inline"):
+        status, headers, said = ask(store, "GET", f"{path}/content{query}")
+        assert (status, headers["link"]) == (409, f'<{path}/restore>; rel="restore"')
+    assert (said["code"], said["restore"]) == ("content_cold", f"POST {path}/restore")
+    assert ask(store, "GET", path)[0] == 200
+    assert ask(store, "PATCH", path, {"tags": ["x"]})[0] == 409
+    status, headers, asked = ask(store, "POST", f"{path}/restore")
+    assert (status, asked["file_id"]) == (202, made["file_id"])
+    assert headers["x-job-id"].startswith("job_")
+    assert int(headers["retry-after"]) > 0
+    back = until(lambda: (found := ask(store, "POST", f"{path}/restore"))[0] == 200 and found)
+    assert (back[2]["storage_element_id"], back[2]["revision"]) == ("rw", 2)
+    assert ask(store, "GET", f"{path}/content")[2] == b"cold as ice"
+    assert ask(store, "PATCH", path, {"tags": ["x"]})[2]["tags"] == ["x"]
+    assert b'file_operations_total{operation="restore",result="success"} 1.0' in until(
+        lambda: (text := ask(store, "GET", "/metrics")[2]) and b'"restore"' in text and text
+    )
+    acts = ask(store, "GET", f"/api/audit?resource=file:{made['file_id']}", **ADMIN)[2]["items"]
+    assert "file:restore" in {one["action"] for one in acts}
+
+
+def test_a_restore_whose_process_is_killed_goes_on_with_the_next(tmp_path: Path) -> None:
+    settings = {"SAMOVAR_JOB_LEASE_S": "3"}
+    first = start_samovar(tmp_path, settings)
+    content = os.urandom(1024) * 1024 * 96
+    made = archived(first, tmp_path, content)
+    path = f"/api/files/{made['file_id']}"
+    assert ask(first, "POST", f"{path}/restore")[0] == 202
+    until(lambda: list((first.data_dir / "files" / "rw").rglob(f"*{made['file_id']}*")))
+    first.process.kill()
+    first.process.wait(10)
+    second = start_samovar(tmp_path, settings)
+    second.key = first.key
+    try:
+        assert ask(second, "GET", path)[2]["storage_element_id"] == "cold"
+        until(lambda: ask(second, "POST", f"{path}/restore")[0] == 200)
+        assert ask(second, "GET", f"{path}/content")[2] == content
+        assert len(contents(second, "rw", made["file_id"])) == 1
+        assert not list((second.data_dir / "files" / "rw").rglob("*.part"))
+    finally:
+        second.stop()
 
 
 def test_only_who_looks_after_elements_orders_rounds(store: Samovar) -> None:

@@ -72,6 +72,7 @@ ACTS: Final = (
     Act("PATCH", "/api/files/{file_id}", "file:change", "file:{file_id}"),
     Act("DELETE", "/api/files/{file_id}", "file:delete", "file:{file_id}"),
     Act("POST", "/api/files/{file_id}/finalize", "file:finalize", "file:{file_id}"),
+    Act("POST", "/api/files/{file_id}/restore", "file:restore", "file:{file_id}"),
     Act("POST", "/api/files/{file_id}/links", "file-link:create", "file:{file_id}", ("ttl_s", "disposition")),
     Act("DELETE", "/api/files/{file_id}/links/{link_id}", "file-link:revoke", "file:{file_id}/link:{link_id}"),
     Act("PUT", "/api/files/owners/{owner}", "file-owner:bound", "file-owner:{owner}", ("max_files", "max_bytes")),

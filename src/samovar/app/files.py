@@ -20,6 +20,7 @@ from samovar.app.storage_tokens import RoleToken
 from samovar.app.subscriptions import on_file_event
 from samovar.domains.files import http as files_http
 from samovar.domains.files.errors import BadElement
+from samovar.domains.files.http.restoring import router as restoring_router
 from samovar.domains.files.http.retention import router as retention_router
 from samovar.domains.files.http.rounds import router as rounds_router
 from samovar.domains.files.model.choosing import Element
@@ -174,6 +175,7 @@ class FileDesk:
         if Part.INGESTER in self._parts:
             yield files_http.ingest_router(files=self.service, authenticate=authenticate)
             yield retention_router(retention=self.care.retention, authenticate=authenticate)
+            yield restoring_router(restoring=self.care.restoring, authenticate=authenticate)
         if Part.REGISTRY in self._parts:
             yield files_http.registry_router(files=self.service, authenticate=authenticate)
             yield rounds_router(rounds=self.care.rounds, authenticate=authenticate)

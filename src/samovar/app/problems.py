@@ -34,6 +34,7 @@ def problem(error: SamovarError, request_id: str) -> tuple[int, bytes]:
         "detail": _bounded(error.detail, _MAX_DETAIL_CHARS),
         "code": error.code,
         "request_id": request_id,
+        **error.hints,
     }
     if error.flaws:
         document["errors"] = [

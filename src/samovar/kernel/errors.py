@@ -28,11 +28,20 @@ class SamovarError(Exception):
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
 
-    def __init__(self, detail: str, *, flaws: Sequence[Flaw] = (), headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        flaws: Sequence[Flaw] = (),
+        headers: Mapping[str, str] | None = None,
+        hints: Mapping[str, str] | None = None,
+    ) -> None:
+        """``hints`` are for programs: members of our own problem documents (RFC 9457, 3.2)."""
         super().__init__(detail)
         self.detail = detail
         self.flaws = tuple(flaws)
         self.headers = dict(headers or {})
+        self.hints = dict(hints or {})
 
     @property
     def http_status(self) -> int:

@@ -65,7 +65,7 @@ class OfFiles(Arguments, frozen=True, kw_only=True):
 
 
 class OfPath(Arguments, frozen=True, kw_only=True):
-    """``attributes``, ``delete``, ``verify``."""
+    """``attributes``, ``read-cold``, ``delete``, ``verify``."""
 
     path: str
 
@@ -153,7 +153,7 @@ def error_of(document: bytes, *, element_id: str) -> SamovarError:
     """The failure again. What no element raises (a proxy's answer, a refused token) is :class:`ElementUnavailable`."""
     try:
         said = msgspec.json.decode(document, type=Refusal)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ElementUnavailable(f"The storage element {element_id} answers with what cannot be read.")
     kind = _CROSSING.get(said.code)
     if kind is None:

@@ -44,14 +44,15 @@ class Operation(StrEnum):
     WRITE = "write"
     DELETE = "delete"
     QUARANTINE = "quarantine"
+    RESTORE = "restore"
 
 
 _ALLOWED: Final = {
     Mode.EDIT: frozenset(Operation),
-    Mode.RW: frozenset({Operation.READ, Operation.WRITE, Operation.QUARANTINE}),
+    Mode.RW: frozenset({Operation.READ, Operation.WRITE, Operation.QUARANTINE, Operation.RESTORE}),
     # To set a damaged file aside takes nothing away: it is still there, whole, for people.
-    Mode.RO: frozenset({Operation.READ, Operation.QUARANTINE}),
-    Mode.AR: frozenset[Operation](),
+    Mode.RO: frozenset({Operation.READ, Operation.QUARANTINE, Operation.RESTORE}),
+    Mode.AR: frozenset({Operation.RESTORE}),
 }
 
 
@@ -177,7 +178,7 @@ def decoded(raw: bytes, *, path: str) -> Attributes:
     """What :func:`encoded` wrote. Raises :class:`DamagedFile` where it is not that, or belongs to another file."""
     try:
         attributes = msgspec.json.decode(raw, type=Attributes)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DamagedFile(f"The attributes of {path} cannot be read: {error}") from error
     if attributes.path != path:
         raise DamagedFile(f"The attributes of {path} are those of {attributes.path}.")

@@ -37,7 +37,7 @@ class Mode(StrEnum):
     RO = "ro"
     """Read."""
     AR = "ar"
-    """Attributes only; the content is cold."""
+    """Attributes only; the content is cold, and read to be restored elsewhere."""
 
 
 class RetentionKind(StrEnum):
@@ -293,6 +293,11 @@ class StorageElement(Protocol):
     def read(self, path: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         """The bytes from ``start`` up to, not including, ``end``; behind the end of the file there are none. Raises
         :class:`FileNotThere`, :class:`DamagedFile` (attributes without content) and :class:`ModeRefused` at the first."""
+        ...
+
+    def read_cold(self, path: str) -> AsyncGenerator[bytes, None]:
+        """The whole content, for who copies it to where it is read: in every mode, ``ar`` too. Nobody is served from it.
+        Raises as :meth:`read`."""
         ...
 
     async def delete(self, path: str) -> None:

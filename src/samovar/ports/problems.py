@@ -19,6 +19,7 @@ PROBLEM_SCHEMA: Final[Mapping[str, Any]] = {
         "detail": {"type": "string", "description": "What was wrong, where, and what to do."},
         "code": {"type": "string", "description": "Stable; for programs."},
         "request_id": {"type": "string"},
+        "restore": {"type": "string", "description": "Of `content_cold`: the route that brings the content back."},
         "errors": {
             "type": "array",
             "description": "One for each flaw of the request.",

@@ -38,6 +38,11 @@ async def content_of(element: StorageElement, path: str, *, start: int = 0, end:
     return b"".join([piece async for piece in element.read(path, start=start, end=end)])
 
 
+async def cold_content_of(element: StorageElement, path: str) -> bytes:
+    """What :meth:`StorageElement.read_cold` gives, in one."""
+    return b"".join([piece async for piece in element.read_cold(path)])
+
+
 async def walked(element: StorageElement, *, after: str = "") -> list[Found]:
     """The whole walk."""
     return [found async for found in element.walk(after=after)]

@@ -9,13 +9,14 @@ import msgspec
 import pytest
 
 from samovar.adapters.bucket import BucketElement
+from samovar.adapters.bucket.objects import Objects
 from samovar.adapters.system import SystemClock
 from samovar.ports.elements import ElementUnavailable, FileNotThere, Mode, ModeRefused
 from tests.contract.elements.drafts import content_of, draft, pieces, walked
 from tests.contract.elements.homes import LARGE
 from tests.support.clock import ManualClock
 from tests.support.seaweed import BUCKET, SeaweedS3
-from tests.support.sockets import closed_port
+from tests.support.sockets import Connections, closed_port
 
 Make = Callable[..., BucketElement]
 
@@ -66,6 +67,28 @@ async def test_what_a_process_that_died_left_is_no_hindrance_to_the_next_try(mak
     assert await content_of(element, made.path) == b"all of it"
     await element.acknowledge([made.file_id])
     assert [one async for one in element.unacknowledged()] == []
+
+
+async def test_what_the_bucket_itself_has_frozen_is_said_to_be() -> None:
+    said = b"<?xml version='1.0'?>\n<Error><Code>InvalidObjectState</Code><Message>Not in this class</Message></Error>"
+    head = b"HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(said)
+    connections = Connections()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with connections.entered(writer):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(head + said)
+            await writer.drain()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        config = {"endpoint": f"http://127.0.0.1:{port}", "region": "r", "access_key_id": "a", "secret_access_key": "b"}
+        objects = Objects("s3://bucket/prefix", element_id="se-1", config=config, allow_http=True, retries=0)
+        with pytest.raises(ElementUnavailable, match="RestoreObject"):
+            async for _ in objects.stream("a/b", start=0, end=3):
+                pass
+    await connections.break_all()
 
 
 async def test_of_two_processes_that_write_the_same_both_are_told_the_same(make: Make) -> None:

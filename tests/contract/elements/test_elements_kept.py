@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from samovar.ports.element_rules import ATTRIBUTES_SUFFIX
+from samovar.ports.element_rules import ATTRIBUTES_SUFFIX, PathRefused
 from samovar.ports.elements import (
     DamagedFile,
     ElementUnavailable,
@@ -15,7 +15,7 @@ from samovar.ports.elements import (
     ModeRefused,
     StorageElement,
 )
-from tests.contract.elements.drafts import content_of, draft, pieces, walked
+from tests.contract.elements.drafts import cold_content_of, content_of, draft, pieces, walked
 from tests.contract.elements.homes import LARGE, Home, visible
 
 
@@ -34,6 +34,7 @@ async def test_a_walk_meets_orphans_lone_attributes_and_unreadable_ones(element:
     await home.put("2026/11/21/13/orphan.bin", b"nobody's")
     await home.remove(made[1].path)
     await home.put(made[2].path + ATTRIBUTES_SUFFIX, b'{"format": 1, "file')
+    await home.put("2026/deep" + ATTRIBUTES_SUFFIX, b'{"format": 1, "more": ' + b"[" * 4000)
     await home.put("2026/stolen" + ATTRIBUTES_SUFFIX, msgspec.json.encode(made[0]))
     found = {one.path: one for one in await walked(element)}
     assert found[made[0].path].attributes == made[0]
@@ -43,6 +44,7 @@ async def test_a_walk_meets_orphans_lone_attributes_and_unreadable_ones(element:
     assert (lone.attributes, lone.content_bytes) == (made[1], None)
     assert found[made[2].path].attributes is None
     assert "cannot be read" in (found[made[2].path].fault or "")
+    assert "cannot be read" in (found["2026/deep"].fault or "")
     assert "are those of" in (found["2026/stolen"].fault or "")
     with pytest.raises(DamagedFile):
         await element.attributes(made[2].path)
@@ -124,10 +126,38 @@ async def test_each_mode_allows_what_it_says_and_refuses_the_rest(home: Home) ->
         await content_of(element, made.path)
     with pytest.raises(ModeRefused):
         await element.quarantine(made.path, reason="none")
+    with pytest.raises(ModeRefused):
+        await element.verify(made.path)
     assert await element.attributes(made.path) == made
     assert len(await walked(element)) == 1
     await element.acknowledge([made.file_id])
     await element.close()
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+async def test_content_is_read_to_be_restored_in_every_mode(home: Home, mode: Mode) -> None:
+    element = home.make()
+    await element.start()
+    made = [await element.write(draft(f"f{number}"), pieces(content)) for number, content in enumerate((b"", LARGE))]
+    lone = await element.write(draft("lone"), pieces(b"tea"))
+    await element.close()
+    await home.remove(lone.path)
+    element = home.make(mode=Mode.RW if mode is Mode.RO else mode)
+    await element.start()
+    if mode is Mode.RO:
+        await element.lower_mode(Mode.RO)
+    assert (await element.condition()).mode is mode
+    assert [await cold_content_of(element, one.path) for one in made] == [b"", LARGE]
+    with pytest.raises(FileNotThere):
+        await cold_content_of(element, "2026/never/there")
+    with pytest.raises(DamagedFile):
+        await cold_content_of(element, lone.path)
+    for path in ("../one", ".element/state.json"):
+        with pytest.raises(PathRefused):
+            await cold_content_of(element, path)
+    await element.close()
+    with pytest.raises(ElementUnavailable):
+        await cold_content_of(element, made[0].path)
 
 
 async def test_a_lowered_mode_outlives_restarts_until_configuration_lifts_it(home: Home) -> None:

@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import http.client
+import json
+import urllib.parse
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +21,7 @@ from samovar.kernel.tracing import TRACE, Trace
 from samovar.ports.element_calls import OfDraft, error_of
 from samovar.ports.element_frames import Kind, frame
 from samovar.ports.elements import Attributes, Draft, ElementUnavailable, FileNotThere, Mode, OffsetDiffers
-from tests.contract.elements.drafts import content_of, draft, pieces, walked
+from tests.contract.elements.drafts import cold_content_of, content_of, draft, pieces, walked
 from tests.contract.elements.homes import LARGE, on_disk, visible
 from tests.contract.elements.reached import PERMISSIONS, QUICK, a_role, a_token, served
 from tests.support.clock import ManualClock
@@ -240,6 +243,38 @@ async def test_who_is_no_role_or_may_not_is_refused(disk: DiskElement, changed: 
     assert await walked(disk) == []
 
 
+async def test_who_only_reads_is_not_given_what_is_cold(disk: DiskElement) -> None:
+    async def verify(token: str) -> Principal:
+        return msgspec.structs.replace(await a_role(token), permissions=frozenset({"files:read"}))
+
+    made = await disk.write(draft("one"), pieces(b"tea"))
+    async with served(disk, verify=verify) as url, reaching(url) as element:
+        assert await content_of(element, made.path) == b"tea"
+        with pytest.raises(ElementUnavailable, match="files:write"):
+            await cold_content_of(element, made.path)
+
+
+async def test_arguments_that_are_nested_too_deeply_are_malformed(disk: DiskElement) -> None:
+    deep = b'{"draft": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    unknown = b'{"path": "a", "more": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    async with served(disk) as url:
+        for operation, arguments in (("begin", deep), ("attributes", unknown)):
+            body = frame(Kind.DATA, arguments) + frame(Kind.END)
+            status, document = await asyncio.to_thread(_posted, f"{url}/storage/v1/se-1/{operation}", body)
+            assert (status, document["code"]) == (400, "malformed_request")
+
+
+def _posted(url: str, body: bytes) -> tuple[int, Any]:
+    at = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(at.netloc, timeout=10)
+    try:
+        connection.request("POST", at.path, body, {"Authorization": "Bearer a.b.c"})
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
 async def test_an_element_that_the_process_has_not_is_away(disk: DiskElement) -> None:
     async with served(disk) as url:
         element = RemoteElement(url, element_id="se-2", token=a_token, clock=SystemClock(), bounds=QUICK)
@@ -248,7 +283,11 @@ async def test_an_element_that_the_process_has_not_is_away(disk: DiskElement) ->
 
 
 @pytest.mark.parametrize(
-    "document", [b"", b"<html>", b"{}", b'{"code": 3}', b'{"code": "teapot", "detail": "x"}', b"\xff"]
+    "document",
+    [
+        *(b"", b"<html>", b"{}", b'{"code": 3}', b'{"code": "teapot", "detail": "x"}', b"\xff"),
+        b'{"code": "conflict", "more": ' + b"[" * 100_000,
+    ],
 )
 def test_what_a_proxy_says_in_between_is_no_answer_of_the_element(document: bytes) -> None:
     assert type(error_of(document, element_id="se-1")) is ElementUnavailable

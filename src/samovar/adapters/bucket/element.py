@@ -246,9 +246,16 @@ class BucketElement:
                     raise StaleRevision(current=stands.revision) from None
             return attributes
 
-    async def read(self, path: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
+    def read(self, path: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         """See the port."""
-        await self._allow(Operation.READ)
+        return self._pieces(Operation.READ, path, start, end)
+
+    def read_cold(self, path: str) -> AsyncGenerator[bytes, None]:
+        """See the port. What the bucket itself has frozen must be thawed there first."""
+        return self._pieces(Operation.RESTORE, path, 0, None)
+
+    async def _pieces(self, what: Operation, path: str, start: int, end: int | None) -> AsyncGenerator[bytes, None]:
+        await self._allow(what)
         attributes = await self._attributes(check_path(path))
         last = attributes.size_bytes if end is None else min(end, attributes.size_bytes)
         async with aclosing(self._objects.stream(path, start=start, end=last)) as pieces:

@@ -23,6 +23,8 @@ _LIST_AT_ONCE: Final = 1000
 _RETRY_S: Final = 60.0
 _REQUEST_S: Final = 300.0
 _ADDRESS: Final = re.compile(r"\w+://\S+")
+# S3's code of a GET for an object in Glacier (API reference, GetObject, errors).
+_FROZEN: Final = "<Code>InvalidObjectState</Code>"
 
 _log = structlog.get_logger("samovar.files")
 
@@ -183,6 +185,11 @@ class Objects:
         except (AlreadyExistsError, PreconditionError) as error:
             raise Changed(name) from error
         except (BaseError, OSError, ValueError) as error:
+            if _FROZEN in str(error):
+                raise ElementUnavailable(
+                    f"The bucket of {self._element_id} has {name} in a storage class that it reads from only after a restore"
+                    " request (RestoreObject): order one of the bucket, and ask again when it is done."
+                ) from error
             # Its first line: what follows is meant for those who work on obstore. Where the bucket is, is no caller's business.
             words = str(error).strip().split("\n", 1)[0]
             _log.warning("a bucket does not do what it should", element=self._element_id, object=name, reason=words)

@@ -184,14 +184,13 @@ class DiskElement:
             return stands
 
     async def _arriving(self, file_id: str, offset_bytes: int) -> Arriving:
-        uploads = self._parts.uploads
-        begun = self._threads.begin(uploads.arrive, file_id, offset_bytes=offset_bytes)
+        begun = self._threads.begin(self._parts.uploads.arrive, file_id, offset_bytes=offset_bytes)
         try:
             with self._translated():
                 return await ended(begun)
         except asyncio.CancelledError:
             if begun.exception() is None:
-                await self._write(uploads.drop, begun.result())
+                await self._write(self._parts.uploads.drop, begun.result())
             raise
 
     async def _arrived(self, arriving: Arriving, batches: Batches, *, all_or_nothing: bool) -> int:
@@ -267,9 +266,16 @@ class DiskElement:
         async with self._parts.under_way.only(check_path(attributes.path)):
             return await self._write(self._parts.commits.amend, attributes)
 
-    async def read(self, path: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
+    def read(self, path: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         """See the port."""
-        self._allow(Operation.READ)
+        return self._pieces(Operation.READ, path, start, end)
+
+    def read_cold(self, path: str) -> AsyncGenerator[bytes, None]:
+        """See the port."""
+        return self._pieces(Operation.RESTORE, path, 0, None)
+
+    async def _pieces(self, what: Operation, path: str, start: int, end: int | None) -> AsyncGenerator[bytes, None]:
+        self._allow(what)
         descriptor = await self._opened(path)
         try:
             at = start
@@ -357,7 +363,7 @@ class DiskElement:
     def _allow(self, operation: Operation) -> None:
         self._check_started()
         check_mode(self._mode, operation, element_id=self.element_id)
-        if operation is not Operation.READ:
+        if operation not in (Operation.READ, Operation.RESTORE):
             self._parts.durability.check()
 
     def _check_started(self) -> None:

@@ -129,12 +129,19 @@ class RemoteElement:
         encoded(attributes)
         return await self._once("amend", calls.OfAttributes(attributes=attributes), _ATTRIBUTES)
 
-    async def read(self, path: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
+    def read(self, path: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         """See the port."""
-        arguments = msgspec.json.encode(calls.OfRange(path=check_path(path), start=start, end=end))
+        return self._content("read", calls.OfRange(path=check_path(path), start=start, end=end))
+
+    def read_cold(self, path: str) -> AsyncGenerator[bytes, None]:
+        """See the port."""
+        return self._content("read-cold", calls.OfPath(path=check_path(path)))
+
+    async def _content(self, operation: str, arguments: calls.Arguments) -> AsyncGenerator[bytes, None]:
+        told = msgspec.json.encode(arguments)
         async for attempt in self._attempts():
             try:
-                async with self._started().asking("read", arguments) as answer, aclosing(answer.pieces()) as pieces:
+                async with self._started().asking(operation, told) as answer, aclosing(answer.pieces()) as pieces:
                     async for piece in pieces:
                         if piece.data:
                             attempt.is_last = True
@@ -293,5 +300,5 @@ async def _only(answer: Answer, decoder: msgspec.json.Decoder[T], element_id: st
     try:
         [thing] = things
         return decoder.decode(thing)
-    except (ValueError, msgspec.DecodeError) as error:
+    except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise ElementUnavailable(f"The storage element {element_id} answers with what cannot be read.") from error

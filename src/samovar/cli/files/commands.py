@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from samovar.cli.files.progress import Bars
     from samovar.cli.files.working import Failed
 
-app = typer.Typer(no_args_is_help=True, help="Files: put, fetched, found, removed, finalized, verified.")
+app = typer.Typer(no_args_is_help=True, help="Files: put, fetched, found, removed, finalized, restored, verified.")
 
 _T = TypeVar("_T")
 _PATH = "/api/files"
@@ -167,6 +167,34 @@ def finalize(
     else:
         note(f"Finalized {len(found)} of {len(file_ids)}.")
     _end(failed)
+
+
+@app.command("restore")
+def restore(
+    file_ids: Ids,
+    wait: Annotated[float, typer.Option(min=0, max=86_400, help="Wait so many seconds until they are back.")] = 0,
+    parallel: Parallel = 4,
+    as_json: AsJson = False,
+    url: Url = None,
+    admin_token: AdminToken = None,
+    key: Key = None,
+) -> None:
+    """Bring contents back from an archive. With --wait the exit status is 1 where one was not back in time."""
+    from samovar.cli.files import working
+
+    async def work(api: "Api") -> "tuple[list[Any], list[Failed]]":
+        return await working.each(
+            file_ids, lambda file_id: working.restored(api, quote(file_id, safe=""), wait_s=wait), parallel=parallel
+        )
+
+    found, failed = _reached(work, url, admin_token, key, also_jobs=("files-restore",))
+    if as_json:
+        say_json(found)
+    else:
+        back = sum(one["is_back"] for one in found)
+        note(f"Back: {back} of {len(file_ids)}; on their way: {len(found) - back}.")
+    late = [one["file_id"] for one in found if wait and not one["is_back"]]
+    _end([*failed, *[working.Failed(file_id, "it is not back yet: ask again") for file_id in late]])
 
 
 @app.command("verify")

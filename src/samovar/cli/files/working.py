@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -12,6 +13,8 @@ from samovar.cli.output import CannotDo, complain, harmless
 FILES: Final = "/api/files"
 PIECE_BYTES: Final = 8 * 1024 * 1024
 """So much of a file is in memory at once."""
+
+_LOOK_EVERY_S: Final = 1.0
 
 _T = TypeVar("_T")
 
@@ -55,6 +58,24 @@ def complain_of(failed: Sequence[Failed]) -> None:
 async def about(api: Api, file_id: str) -> Any:
     """What the store says of a file. Raises :class:`CannotDo`."""
     return await ask(api, "GET", f"{FILES}/{file_id}")
+
+
+async def restored(api: Api, file_id: str, *, wait_s: float) -> Any:
+    """A file whose content was asked back from an archive, and whether it is. Raises :class:`CannotDo`."""
+    file = await _asked_back(api, file_id)
+    if wait_s:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                while not file["is_back"]:
+                    await asyncio.sleep(_LOOK_EVERY_S)
+                    file = await _asked_back(api, file_id)
+    return file
+
+
+async def _asked_back(api: Api, file_id: str) -> Any:
+    path = f"{FILES}/{file_id}/restore"
+    status, body = await api.exchange("POST", path, b"")
+    return {**answer_of("POST", path, status, body), "is_back": status != 202}
 
 
 async def pieces_of(api: Api, file: Any, *, start: int = 0) -> AsyncIterator[bytes]:

@@ -107,10 +107,25 @@ class ContentAway(Unavailable):
 
 
 class ContentCold(Conflict):
-    """The element is an archive: attributes are served, the content is not."""
+    """The element is an archive: attributes are served, the content is not. ``restore`` is the route that brings it back."""
 
     code = "content_cold"
     title = "The content is in the archive"
+
+    def __init__(self, file_id: str) -> None:
+        path = f"/api/files/{file_id}/restore"
+        super().__init__(
+            f"Ask for it with POST {path}: it is copied to where it is read.",
+            headers={"Link": f'<{path}>; rel="restore"'},
+            hints={"restore": f"POST {path}"},
+        )
+
+
+class ContentDamaged(Conflict):
+    """No copy of the content is what it was when it was written; the row says so."""
+
+    code = "content_damaged"
+    title = "The content is damaged"
 
 
 class RangeBeyond(SamovarError):

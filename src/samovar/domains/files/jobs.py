@@ -6,6 +6,7 @@ from typing import Any, Final
 from samovar.domains.files.model.rounds import Extent, RoundKind
 from samovar.domains.files.service.care import FileCare
 from samovar.domains.files.service.replicas import REPLICATE_JOB
+from samovar.domains.files.service.restoring import RESTORE_JOB
 from samovar.domains.files.service.retention import COLLECT_JOB, FINALIZE_JOB, ORPHANS_JOB
 from samovar.domains.files.service.rounds import JOB_OF
 from samovar.domains.files.service.scrubbing import SCRUB_ALL_JOB
@@ -34,6 +35,7 @@ def _work(care: Care) -> Iterator[tuple[str, Callable[[Any], Awaitable[object]]]
         lambda wanted: care().checker.run(wanted["element_id"], reads_contents=wanted["reads_contents"]),
     )
     yield FINALIZE_JOB, lambda wanted: care().retention.move(wanted["team_id"], wanted["file_id"])
+    yield RESTORE_JOB, lambda wanted: care().restoring.bring_back(wanted["team_id"], wanted["file_id"])
     yield REPLICATE_JOB, lambda wanted: care().replicas.tend(wanted["team_id"], wanted["file_id"])
     yield JOB_OF[RoundKind.SCRUB], lambda wanted: care().scrubber.run(wanted["element_id"])
     yield SCRUB_ALL_JOB, lambda _: care().scrubber.order_all()

@@ -110,6 +110,10 @@ _OPERATIONS: Final[Mapping[str, _Operation]] = MappingProxyType(
             listed=lambda a: a.element.read(a.arguments.path, start=a.arguments.start, end=a.arguments.end),
             is_raw=True,
         ),
+        # For who copies it elsewhere, which is a change: whoever only reads is not served from an archive.
+        "read-cold": _Operation(
+            calls.OfPath, _WRITE, listed=lambda a: a.element.read_cold(a.arguments.path), is_raw=True
+        ),
         "delete": _Operation(calls.OfPath, Permission.FILES_DELETE, lambda a: a.element.delete(a.arguments.path)),
         "verify": _Operation(calls.OfPath, _READ, lambda a: a.element.verify(a.arguments.path)),
         "quarantine": _Operation(
@@ -179,7 +183,7 @@ class _Endpoint:
         element = await self._door.elements(element_id)
         try:
             arguments = msgspec.json.decode(await incoming.arguments(), type=operation.takes)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Malformed(f"The arguments of {name} are not as they should be: {error}") from error
         if not operation.has_content:
             await incoming.nothing_more()

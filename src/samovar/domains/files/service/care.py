@@ -7,6 +7,7 @@ from samovar.domains.files.service.copying import Copier
 from samovar.domains.files.service.files import FileService
 from samovar.domains.files.service.rebuilding import Rebuilder
 from samovar.domains.files.service.replicas import FileReplicas
+from samovar.domains.files.service.restoring import FileRestoring
 from samovar.domains.files.service.retention import FileRetention
 from samovar.domains.files.service.rounds import ElementRounds
 from samovar.domains.files.service.scrubbing import Scrubber
@@ -44,6 +45,14 @@ class FileCare:
             copier=self.copier,
             jobs=jobs,
             clock=clock,
+        )
+        self.restoring = FileRestoring(
+            database=database,
+            registry=files.registry,
+            changes=files.changes,
+            copier=self.copier,
+            jobs=jobs,
+            tally=files.tally,
         )
         self.rounds = ElementRounds(database=database, registry=files.registry, jobs=jobs, clock=clock)
         self.rebuilder = Rebuilder(

@@ -1,5 +1,6 @@
 """Copies of files on other elements: made, verified, and kept saying what their original says."""
 
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import msgspec
@@ -70,6 +71,13 @@ class Copier:
             except (ContentDiffers, DamagedFile, FileNotThere, ElementUnavailable, ModeRefused) as error:
                 refusal = error
         raise refusal
+
+    async def write_from(
+        self, content: AsyncIterator[bytes], attributes: Attributes, target_id: str, *, replica_of: str | None
+    ) -> Attributes:
+        """The same of a ``content`` that the caller found. Raises ``ContentDiffers`` too, and what ``content`` does."""
+        target = self._registry.serving(target_id)
+        return await self._settled(target, await target.write(_draft(attributes, replica_of=replica_of), content))
 
     async def _settled(self, target: StorageElement, made: Attributes) -> Attributes:
         wrong = await target.verify(made.path)

@@ -111,6 +111,11 @@ class FileService:
             tally=self._tally,
         )
 
+    @property
+    def tally(self) -> FileTally:
+        """What is counted."""
+        return self._tally
+
     def figures(self) -> FileFigures:
         """For metrics."""
         return FileFigures(operations=dict(self._tally.counts), used_bytes=self.registry.used_bytes)

@@ -120,10 +120,8 @@ class FileReads:
             try:
                 pieces = self._registry.serving(copy.element_id).read(copy.path, start=start, end=end)
                 return await anext(pieces), pieces
-            except ModeRefused as error:
-                refusal = ContentCold(
-                    f"{error.detail} Whoever runs the installation can lift the element out of it, by configuration and restart."
-                )
+            except ModeRefused:
+                refusal = ContentCold(file.attributes.file_id)
             except DamagedFile as error:
                 refusal = refusal or error
             except (ElementUnavailable, FileNotThere, StopAsyncIteration, Unavailable):

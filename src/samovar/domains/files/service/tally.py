@@ -18,6 +18,7 @@ class Operation(StrEnum):
     DOWNLOAD = "download"
     AMEND = "amend"
     DELETE = "delete"
+    RESTORE = "restore"
 
 
 class Result(StrEnum):
