@@ -76,6 +76,7 @@ ACTS: Final = (
     Act("POST", "/api/files/{file_id}/links", "file-link:create", "file:{file_id}", ("ttl_s", "disposition")),
     Act("DELETE", "/api/files/{file_id}/links/{link_id}", "file-link:revoke", "file:{file_id}/link:{link_id}"),
     Act("PUT", "/api/files/owners/{owner}", "file-owner:bound", "file-owner:{owner}", ("max_files", "max_bytes")),
+    Act("POST", "/api/transactions/{transaction_id}/cancel", "file-transaction:cancel", "file:{transaction_id}"),
     Act("POST", "/api/storage-elements", "storage-element:create", "storage-element:{id}", _ELEMENT_FACTS),
     Act("PATCH", "/api/storage-elements/{element_id}", "storage-element:change", _ELEMENT, _ELEMENT_FACTS),
     Act("POST", "/api/storage-elements/{element_id}/rebuild", "storage-element:rebuild", _ELEMENT, ("extent",)),

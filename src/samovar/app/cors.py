@@ -15,7 +15,8 @@ _EXPOSED: Final = (
     b" x-ratelimit-reset, x-cache, idempotent-replayed, x-samovar-call-id, x-samovar-model, x-samovar-provider,"
     b" x-samovar-route, x-samovar-attempts, x-samovar-budget, x-samovar-cost-credits, x-samovar-overhead-ms,"
     b" location, tus-resumable, tus-version, tus-extension, tus-max-size, tus-checksum-algorithm, upload-offset,"
-    b" upload-length, upload-defer-length, upload-metadata, upload-expires, x-file-id"
+    b" upload-length, upload-defer-length, upload-metadata, upload-expires, x-file-id,"
+    b" x-transaction-id"
 )
 _MAX_AGE_S: Final = b"600"
 _MAX_REQUESTED_BYTES: Final = 4096

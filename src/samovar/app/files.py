@@ -23,10 +23,12 @@ from samovar.domains.files.errors import BadElement
 from samovar.domains.files.http.restoring import router as restoring_router
 from samovar.domains.files.http.retention import router as retention_router
 from samovar.domains.files.http.rounds import router as rounds_router
+from samovar.domains.files.http.transactions import router as transactions_router
 from samovar.domains.files.model.choosing import Element
 from samovar.domains.files.model.records import FileEvent
 from samovar.domains.files.service import CareRules, FileCare, FileFigures, FileService, IngestRules, Thumbnails
 from samovar.domains.files.service.resumable import UploadRules
+from samovar.domains.files.service.transactions import TransactionRules
 from samovar.domains.gateway import http as gateway_http
 from samovar.domains.gateway.model.idempotency import Recorded
 from samovar.domains.identity.model import Audience
@@ -72,8 +74,13 @@ class FileDesk:
             ),
             notify=self._notify,
             remember=settings.data_dir / "storage-elements.json",
-            publishes=Part.REGISTRY in self._parts,
+            is_admin=Part.REGISTRY in self._parts,
             upload_rules=UploadRules(ttl_s=settings.file_upload_ttl_s, max_bytes=settings.file_max_bytes),
+            transaction_rules=TransactionRules(
+                lease_s=settings.file_transaction_lease_s,
+                keep_days=settings.file_transaction_days,
+                round_s=settings.file_transaction_round_s,
+            ),
         )
 
     @cached_property
@@ -179,6 +186,7 @@ class FileDesk:
         if Part.REGISTRY in self._parts:
             yield files_http.registry_router(files=self.service, authenticate=authenticate)
             yield rounds_router(rounds=self.care.rounds, authenticate=authenticate)
+            yield transactions_router(desk=self.service.desk, authenticate=authenticate)
 
     @cached_property
     def _reaching(self) -> adapters.Reach:

@@ -96,7 +96,7 @@ async def start(
             folders = more.pop("folders", tmp_path / "files")
             open_element = more.pop("open_element", None) or _on_disk(clock)
             files = FileService(
-                database=database,
+                database=more.pop("database", database),
                 clock=clock,
                 ids=ids,
                 bus=bus,

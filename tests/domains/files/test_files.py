@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ from samovar.domains.files.model.query import FileQuery
 from samovar.domains.files.model.records import FileEvent, FileHappened
 from samovar.domains.files.model.rules import Intent
 from samovar.domains.files.service import Amendment, FileService, IngestRules
-from samovar.domains.files.store import rows
+from samovar.domains.files.store import owners, rows
 from samovar.kernel.errors import Forbidden, StaleRevision
 from samovar.ports.database import Database
 from samovar.ports.elements import (
@@ -255,10 +256,15 @@ async def test_a_refused_upload_gives_its_room_back(start: Start) -> None:
         await put(files)
 
 
-async def test_room_held_by_a_process_that_died_is_given_back_in_a_day(start: Start, clock: ManualClock) -> None:
+async def test_room_that_nobody_gave_back_is_free_in_a_day(
+    start: Start, clock: ManualClock, database: Database
+) -> None:
     files: FileService = await start(rules=IngestRules(max_files=1))
-    held = files.ingest.room(files.ingest.draft(ANN, Intent(filename="a")), 1)
-    await held.__aenter__()
+    until = clock.now() + timedelta(days=1)
+    async with database.transaction() as tx:
+        assert await owners.hold(
+            tx, ANN.team_id, ANN.id, hold_id="hold_1", size_bytes=1, limits=(1, 0), expires_at=until
+        )
     with pytest.raises(QuotaReached):
         await put(files)
     clock.advance(86_401)

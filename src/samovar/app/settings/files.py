@@ -74,6 +74,17 @@ class Keeping(Serving):
     file_upload_ttl_s: int = Field(
         24 * 3600, ge=1, le=6 * 24 * 3600, description="How long an upload in pieces waits for its next one."
     )
+    file_transaction_lease_s: float = Field(
+        120.0,
+        ge=2,
+        le=3600,
+        description="How long a process leads an upload without saying that it still does; then an admin process ends it. Longer"
+        " than SAMOVAR_FILE_IDLE_S, after which an element gives up a silent sender.",
+    )
+    file_transaction_round_s: float = Field(
+        5.0, gt=0, le=300, description="How often an admin process looks for uploads without a leader."
+    )
+    file_transaction_days: int = Field(7, ge=1, le=365, description="How long it is told how an upload ended.")
     file_collect_schedule: Schedule = Field(
         "23 * * * *", description="When files that are over are taken away: five fields of cron, or off."
     )

@@ -54,7 +54,12 @@ FILES: Final[Mapping[tuple[str, str], Described]] = {
         body={"multipart/form-data": {"schema": _FORM}, "application/octet-stream": _BYTES},
         query=_FIELDS,
         tag=_TAG,
-        headers={**_HEADERS, "location": "The file.", "etag": "Its revision."},
+        headers={
+            **_HEADERS,
+            "location": "The file.",
+            "etag": "Its revision.",
+            "x-transaction-id": "Of one file: where its upload is told step by step, `/api/transactions/{id}`.",
+        },
         also=(Uploaded, FilePage),
         is_ours=True,
         statuses=(400, 401, 403, 408, 409, 413, 422, 429, 503, 507),

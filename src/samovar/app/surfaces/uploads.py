@@ -46,6 +46,7 @@ _STANDS: Final[Mapping[str, str]] = {
     "upload-defer-length": "`1` until then.",
     "upload-expires": "Until then it waits for its next piece.",
     "x-file-id": "The file that it has become.",
+    "x-transaction-id": "Where it is told step by step: `/api/transactions/{id}`.",
 }
 _DOES: Final[Mapping[str, str]] = {
     **_SPOKEN,

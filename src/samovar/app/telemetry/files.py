@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from samovar.domains.files.model.rounds import Fault, Outcome
-from samovar.domains.files.service.tally import FileFigures, Operation, Result
+from samovar.domains.files.service.tally import Course, FileFigures, Operation, Result
 
 
 class FileMetrics:
@@ -34,6 +34,20 @@ class FileMetrics:
             ("fault", "outcome"),
             registry=registry,
         )
+        self._courses = Counter(
+            "file_transactions_total",
+            "Uploads as transactions: begun, done, rolled_back, in_doubt (left for an admin process), cancelled, resumed_forward,"
+            " resumed_back.",
+            ("course",),
+            registry=registry,
+        )
+        self._unfinished = Gauge(
+            "file_transactions_unfinished",
+            "Uploads that are not over, as an admin process last counted them.",
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+        self._courses_before: Mapping[Course, int] = {}
         self._scrubbed_before, self._findings_before = 0, dict[tuple[Fault, Outcome], int]()
 
     def refresh(self, figures: FileFigures) -> None:
@@ -45,5 +59,10 @@ class FileMetrics:
         for found, count in figures.scrub_findings.items():
             self._findings.labels(found[0].value, found[1].value).inc(count - self._findings_before.get(found, 0))
         self._scrubbed_before, self._findings_before = figures.scrubbed_bytes, dict(figures.scrub_findings)
+        for course, count in figures.courses.items():
+            self._courses.labels(course.value).inc(count - self._courses_before.get(course, 0))
+        self._courses_before = dict(figures.courses)
+        if figures.unfinished is not None:
+            self._unfinished.set(figures.unfinished)
         for element_id, size in figures.used_bytes.items():
             self._used.labels(element_id).set(size)

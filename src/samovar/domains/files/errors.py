@@ -179,3 +179,24 @@ class WrongProtocol(SamovarError):
     code = "tus_version"
     status = 412
     title = "Another version of the protocol"
+
+
+class TransactionUnknown(NotFound):
+    """No such transaction, or none that this caller may see."""
+
+    code = "transaction_not_found"
+    title = "No such transaction"
+
+
+class TransactionCancelled(Conflict):
+    """Somebody took the upload back while it was under way; nothing of it stays."""
+
+    code = "transaction_cancelled"
+    title = "The upload was cancelled"
+
+
+class TransactionLost(Unavailable):
+    """The process that led the upload could not say in time that it still does: another one ends it."""
+
+    code = "transaction_lost"
+    title = "The upload is led by another process"

@@ -214,6 +214,7 @@ def _telling(stands: UploadStands, asked: Asked) -> Headers:
         _SPOKEN,
         _NO_STORE,
         (b"upload-offset", b"%d" % stands.offset_bytes),
+        (b"x-transaction-id", upload.file_id.encode()),
         (b"upload-defer-length", b"1")
         if upload.length_bytes is None
         else (b"upload-length", b"%d" % upload.length_bytes),

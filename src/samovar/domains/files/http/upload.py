@@ -166,5 +166,8 @@ async def _told(found: list[FileAnswer], asked: Asked, send: Send) -> int:
         (b"location", f"{PREFIX}/{first.file_id}".encode()),
         (b"etag", etag(first.revision).encode()),
     ]
+    if len(found) == 1:
+        # Of several each one's is its file's id: in a header they could be too many.
+        headers.append((b"x-transaction-id", first.file_id.encode()))
     await send_whole(send, 201, headers, body)
     return 201

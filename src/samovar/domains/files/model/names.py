@@ -36,6 +36,12 @@ def file_id_of(ulid_hex: str) -> str:
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
+def first_id_at(at: datetime) -> str:
+    """No id of a file that was born at or after ``at`` is below it."""
+    text = f"{max(int(at.timestamp() * 1000), 0):012x}"
+    return f"{text[:8]}-{text[8:]}-7000-8000-000000000000"
+
+
 def is_file_id(text: str) -> bool:
     """Whether this could be one of ours."""
     return _FILE_ID.fullmatch(text) is not None

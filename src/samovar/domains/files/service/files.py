@@ -20,8 +20,11 @@ from samovar.domains.files.service.projecting import Projector
 from samovar.domains.files.service.query import FileReads
 from samovar.domains.files.service.registry import Open, Registry
 from samovar.domains.files.service.resumable import Resumable, UploadRules
+from samovar.domains.files.service.resuming import Resumer
 from samovar.domains.files.service.tally import FileFigures, FileTally
 from samovar.domains.files.service.telling import Notify, Teller
+from samovar.domains.files.service.transacted import TransactionDesk
+from samovar.domains.files.service.transactions import TransactionRules, Transactions
 from samovar.domains.files.store import links, owners
 from samovar.kernel.errors import Unavailable
 from samovar.kernel.tasks import background
@@ -57,37 +60,37 @@ class FileService:
         rules: IngestRules,
         notify: Notify,
         upload_rules: UploadRules | None = None,
+        transaction_rules: TransactionRules | None = None,
         remember: Path | None = None,
-        publishes: bool = True,
+        is_admin: bool = True,
     ) -> None:
-        """``publishes`` and ``remember`` (a file): see :class:`Discovery`."""
+        """``is_admin``: this process publishes the elements (``remember``, a file: see :class:`Discovery`), and resumes uploads
+        whose leader died."""
         self._database = database
         self._clock = clock
+        self._ids = ids
+        self._is_admin = is_admin
         self._log = structlog.get_logger("samovar.files")
         self.memory = FileMemory(cache=cache, monotonic=clock.monotonic)
         self._tally = FileTally()
         self.registry = Registry(
             database=database, clock=clock, bus=bus, configured=configured, open_element=open_element
         )
-        self.discovery = Discovery(registry=self.registry, bus=bus, file=remember, publishes=publishes)
+        self.discovery = Discovery(registry=self.registry, bus=bus, file=remember, publishes=is_admin)
         self.projector = Projector(database=database, registry=self.registry, clock=clock)
         self.teller = Teller(
             database=database, memory=self.memory, bus=bus, clock=clock, news=self.projector.told, notify=notify
         )
-        self.ingest = Ingest(
-            database=database,
-            registry=self.registry,
-            projector=self.projector,
-            memory=self.memory,
-            clock=clock,
-            ids=ids,
-            rules=rules,
-            tally=self._tally,
+        transaction_rules = transaction_rules or TransactionRules()
+        self.transactions = Transactions(
+            database=database, clock=clock, ids=ids, bus=bus, rules=transaction_rules, tally=self._tally
         )
+        self.ingest = self._make_ingest(rules)
         self.uploads = Resumable(
             database=database,
             registry=self.registry,
             ingest=self.ingest,
+            transactions=self.transactions,
             clock=clock,
             ids=ids,
             owner_rules=rules,
@@ -96,8 +99,37 @@ class FileService:
         )
         self.reads = FileReads(database=database, registry=self.registry, memory=self.memory, tally=self._tally)
         self.changes = self._make_changes()
+        self.resumer = self._make_resumer(transaction_rules)
+        self.desk = TransactionDesk(
+            database=database, registry=self.registry, uploads=self.uploads, changes=self.changes, bus=bus
+        )
         self.links = FileLinks(database=database, reads=self.reads, box=box, clock=clock, ids=ids)
         self.elements = ElementAdmin(registry=self.registry, clock=clock)
+
+    def _make_ingest(self, rules: IngestRules) -> Ingest:
+        return Ingest(
+            database=self._database,
+            registry=self.registry,
+            projector=self.projector,
+            transactions=self.transactions,
+            memory=self.memory,
+            clock=self._clock,
+            ids=self._ids,
+            rules=rules,
+            tally=self._tally,
+        )
+
+    def _make_resumer(self, rules: TransactionRules) -> Resumer:
+        return Resumer(
+            database=self._database,
+            registry=self.registry,
+            projector=self.projector,
+            changes=self.changes,
+            clock=self._clock,
+            ids=self._ids,
+            rules=rules,
+            tally=self._tally,
+        )
 
     def _make_changes(self) -> FileChanges:
         return FileChanges(
@@ -129,15 +161,20 @@ class FileService:
                 await self.projector.catch_up()
             except Unavailable as error:
                 self._log.warning("rows are behind their files", reason=error.detail)
-            async with background(
+            loops = [
                 keep("files' rows", self.projector.run),
                 keep("news of files", self.teller.run),
                 keep("files' upkeep", self.sweep_for_ever),
                 keep("storage elements", self.discovery.run),
-            ):
+                keep("files' transactions", self.transactions.run),
+            ]
+            if self._is_admin:
+                loops.append(keep("files without a leader", self.resumer.run))
+            async with background(*loops):
                 try:
                     yield
                 finally:
+                    await self.transactions.close()
                     await self.projector.close()
                     await self.teller.stop()
 

@@ -1,7 +1,11 @@
-"""Taking files in: a stream of bytes becomes a file, then a row, then news."""
+"""Taking files in: a stream of bytes becomes a file, then a row, then news.
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+Each is a transaction (``transactions.py``): written down before the element takes anything, closed with the row. What fails on
+this side of the commit point is undone backwards: the element drops what it has, then the room is given back and the
+transaction closed, in one. Where nobody here can tell on which side it is, it is left to whoever resumes it.
+"""
+
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -9,6 +13,7 @@ import msgspec
 import structlog
 
 from samovar.domains.files.errors import NoElement, QuotaReached
+from samovar.domains.files.model.choosing import Standing
 from samovar.domains.files.model.names import file_id_of, stored_path
 from samovar.domains.files.model.records import Copy, FileAnswer, StoredFile, owner_of, told
 from samovar.domains.files.model.rules import Intent, checked, retention_of
@@ -16,9 +21,10 @@ from samovar.domains.files.service.memory import FileMemory
 from samovar.domains.files.service.projecting import Projector
 from samovar.domains.files.service.registry import Registry
 from samovar.domains.files.service.tally import FileTally, Operation
+from samovar.domains.files.service.transactions import Leading, Transactions
 from samovar.domains.files.store import owners
 from samovar.domains.identity.model import Permission, require
-from samovar.kernel.errors import SamovarError, Unavailable
+from samovar.kernel.errors import Invalid, SamovarError, Unavailable
 from samovar.kernel.ids import hex_of_ulid
 from samovar.kernel.principal import Principal
 from samovar.ports.clock import Clock, Ids
@@ -57,6 +63,7 @@ class Ingest:
         database: Database,
         registry: Registry,
         projector: Projector,
+        transactions: Transactions,
         memory: FileMemory,
         clock: Clock,
         ids: Ids,
@@ -66,6 +73,7 @@ class Ingest:
         self._database = database
         self._registry = registry
         self._projector = projector
+        self._transactions = transactions
         self._memory = memory
         self._clock = clock
         self._ids = ids
@@ -106,38 +114,34 @@ class Ingest:
             return await self._taken(self.draft(principal, intent), content)
 
     async def _taken(self, draft: Draft, content: AsyncIterator[bytes]) -> FileAnswer:
-        async with self.room(draft, draft.expected_bytes) as held:
-            attributes = await self._written(draft, held.around(content))
-            await self.settle(attributes, held)
-        return told(attributes)
-
-    async def settle(self, attributes: Attributes, held: "Held | None" = None) -> None:
-        """What an element has committed is known from now on."""
-        try:
-            await self._projector.project(attributes, hold_id=None if held is None else held.hold_id)
-        except Unavailable as error:
-            # Durable is durable: the element tells of it again until the row stands.
-            self._log.warning("a file waits for its row", file_id=attributes.file_id, reason=error.detail)
-        else:
-            if held is not None:
-                held.is_settled = True
-        copy = Copy(element_id=attributes.storage_element_id, path=attributes.path)
-        self._memory.replace(StoredFile(attributes=attributes, copies=(copy,)))
-
-    @asynccontextmanager
-    async def room(self, draft: Draft, size_bytes: int | None) -> AsyncIterator["Held"]:
-        """Hold what the owner's quota must have left for a file of so many bytes; where nobody knows how many (``None``), they
-        are held as they come in. Raises :class:`QuotaReached`."""
+        candidates = await self._registry.candidates(draft.retention.kind, draft.expected_bytes)
         held = Held(self, draft.team_id)
         if await self._is_bounded():
             held.hold_id = self._ids.new("hold")
-            held.room_bytes = size_bytes or 0
-            await self._hold(draft, held.hold_id, held.room_bytes)
+        leading = await self._transactions.begin(draft, element_id=candidates[0].element.id, hold_id=held.hold_id)
+        flow = Noted(content, held, leading)
         try:
-            yield held
-        finally:
-            if held.hold_id is not None and not held.is_settled:
-                await self._release(held.hold_id)
+            async with leading.window():
+                if held.hold_id is not None:
+                    held.room_bytes = draft.expected_bytes or 0
+                    await self._hold(draft, held.hold_id, held.room_bytes)
+                attributes = await self._written(draft, flow, candidates, leading)
+        except BaseException as error:
+            await self._transactions.failed(leading, error, is_in_doubt=flow.has_ended and _may_stand(error))
+            raise
+        await self.settle(attributes, held)
+        self._transactions.settled(leading)
+        return told(attributes)
+
+    async def settle(self, attributes: Attributes, held: "Held") -> None:
+        """What an element has committed is known from now on."""
+        try:
+            await self._projector.project(attributes, hold_id=held.hold_id)
+        except Unavailable as error:
+            # Durable is durable: the element tells of it again until the row stands.
+            self._log.warning("a file waits for its row", file_id=attributes.file_id, reason=error.detail)
+        copy = Copy(element_id=attributes.storage_element_id, path=attributes.path)
+        self._memory.replace(StoredFile(attributes=attributes, copies=(copy,)))
 
     async def widen(self, team_id: str, hold_id: str, size_bytes: int) -> int:
         """Hold so many bytes more for an upload without a length, and a good deal beyond where there is room for it; how many.
@@ -148,10 +152,14 @@ class Ingest:
                     return wanted
         raise _full()
 
-    async def _written(self, draft: Draft, content: "Noted") -> Attributes:
+    async def _written(
+        self, draft: Draft, content: "Noted", candidates: Sequence[Standing], leading: Leading
+    ) -> Attributes:
         """Into the best element that takes it: another is asked only while nothing of the content was taken."""
         refusal: SamovarError | None = None
-        for standing in await self._registry.candidates(draft.retention.kind, draft.expected_bytes):
+        for number, standing in enumerate(candidates):
+            if number:
+                await self._transactions.move(leading, standing.element.id)
             try:
                 return await self._registry.serving(standing.element.id).write(draft, content)
             except (ElementUnavailable, ElementFull, ModeRefused) as error:
@@ -185,14 +193,6 @@ class Ingest:
             ):
                 raise _full()
 
-    async def _release(self, hold_id: str) -> None:
-        try:
-            async with self._database.transaction() as tx:
-                await owners.release(tx, [hold_id])
-        except Unavailable as error:
-            # It ends by itself within a day.
-            self._log.warning("an owner's room stays held for a while", reason=error.detail)
-
 
 class Held:
     """Room for one upload. ``hold_id`` is ``None`` where nothing bounds its owner."""
@@ -202,7 +202,6 @@ class Held:
         self._team_id = team_id
         self.hold_id: str | None = None
         self.room_bytes = 0
-        self.is_settled = False
 
     def around(self, content: AsyncIterator[bytes]) -> "Noted":
         """The content, within the room."""
@@ -218,21 +217,34 @@ class Held:
 
 
 class Noted:
-    """A content of which is known whether anybody took of it."""
+    """A content of which is known whether anybody took of it, and whether that was all: no element commits before. It ends with
+    an error where it is not led here any more."""
 
-    def __init__(self, content: AsyncIterator[bytes], held: Held) -> None:
+    def __init__(self, content: AsyncIterator[bytes], held: Held, leading: Leading | None = None) -> None:
         self._content = content
         self._held = held
+        self._leading = leading
         self.is_touched = False
+        self.has_ended = False
 
     def __aiter__(self) -> "Noted":
         return self
 
     async def __anext__(self) -> bytes:
         self.is_touched = True
-        piece = await anext(self._content)
+        piece = await anext(self._content, None)
+        if self._leading is not None:
+            self._leading.check()
+        if piece is None:
+            self.has_ended = True
+            raise StopAsyncIteration
         await self._held.take(len(piece))
         return piece
+
+
+def _may_stand(error: BaseException) -> bool:
+    """Whether a file may stand although its write failed like this after all of its content was sent."""
+    return not isinstance(error, Invalid | ModeRefused)
 
 
 def _check_length(draft: Draft) -> None:

@@ -13,7 +13,7 @@ import structlog
 
 from samovar.domains.files.model.records import FileEvent, FileHappened
 from samovar.domains.files.service.registry import Registry
-from samovar.domains.files.store import outbox, owners, rows
+from samovar.domains.files.store import outbox, owners, rows, transactions
 from samovar.kernel.errors import SamovarError
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database
@@ -66,6 +66,10 @@ class Projector:
                 self._log.warning("rows are behind their files", element=element.element_id, reason=error.detail)
         return count
 
+    async def make_up(self, element: StorageElement, attributes: Attributes, *, hold_id: str | None) -> None:
+        """Take one file the rest of the way, as whoever wrote it would have. Raises ``ElementUnavailable``, ``Unavailable``."""
+        await self._made_up(element, [attributes], hold_ids=() if hold_id is None else (hold_id,))
+
     async def run(self) -> None:
         """Catch up again and again, until cancelled."""
         while True:
@@ -86,10 +90,10 @@ class Projector:
                 batch = []
         return count + await self._made_up(element, batch)
 
-    async def _made_up(self, element: StorageElement, batch: list[Attributes]) -> int:
+    async def _made_up(self, element: StorageElement, batch: list[Attributes], *, hold_ids: Sequence[str] = ()) -> int:
         if not batch:
             return 0
-        await self._write(batch, hold_ids=(), happened={})
+        await self._write(batch, hold_ids=hold_ids, happened={})
         for attributes in batch:
             # It may have been deleted between the element's word and our row.
             try:
@@ -156,6 +160,7 @@ class Projector:
                 for one in news
             ]
             await outbox.add(tx, events)
+            await transactions.done(tx, sorted(one.file_id for one in told if one.replica_of is None), now=now)
             if released := [*hold_ids]:
                 await owners.release(tx, released)
         self.told.set()

@@ -15,13 +15,16 @@ from samovar.domains.files.errors import NoElement, QuotaReached, UploadGone, Up
 from samovar.domains.files.model.names import is_file_id
 from samovar.domains.files.model.records import may_change
 from samovar.domains.files.model.rules import Intent
+from samovar.domains.files.model.transactions import TransactionKind
 from samovar.domains.files.model.uploads import PieceChecksum, Upload, UploadStands, UploadState
 from samovar.domains.files.service.arrivals import Arrivals
 from samovar.domains.files.service.ingest import Held, Ingest, IngestRules
 from samovar.domains.files.service.portions import Portions, checked
 from samovar.domains.files.service.registry import Registry
 from samovar.domains.files.service.tally import FileTally, Operation
+from samovar.domains.files.service.transactions import Transactions
 from samovar.domains.files.store import owners, rows, uploads
+from samovar.domains.files.store import transactions as transaction_store
 from samovar.domains.identity.model import Permission, require
 from samovar.kernel.errors import BodyTooLarge, Malformed, SamovarError, Unavailable
 from samovar.kernel.principal import Principal
@@ -69,6 +72,7 @@ class Resumable:
         database: Database,
         registry: Registry,
         ingest: Ingest,
+        transactions: Transactions,
         clock: Clock,
         ids: Ids,
         owner_rules: IngestRules,
@@ -78,6 +82,7 @@ class Resumable:
         self._database = database
         self._registry = registry
         self._ingest = ingest
+        self._transactions = transactions
         self._clock = clock
         self._ids = ids
         self._owner_rules = owner_rules
@@ -138,6 +143,7 @@ class Resumable:
         await self._arrivals.end(file_id)
         async with self._database.transaction() as tx:
             await uploads.give_up(tx, upload)
+            await transaction_store.ask_to_cancel(tx, upload.team_id, upload.file_id)
         await self._drop(upload)
 
     async def sweep(self) -> int:
@@ -152,7 +158,7 @@ class Resumable:
     async def _drop(self, upload: Upload) -> None:
         try:
             await self._registry.serving(upload.element_id).abandon(upload.file_id)
-            await self._forget(upload)
+            await self._forget(upload, "upload_gone")
         except SamovarError as error:
             # It is given up, and ended by the next sweep.
             self._log.warning("an upload waits for its end", file_id=upload.file_id, reason=error.detail)
@@ -171,11 +177,11 @@ class Resumable:
     async def _begun(self, upload: Upload, draft: Draft) -> Upload:
         refusal: SamovarError | None = None
         for standing in await self._registry.candidates(draft.retention.kind, draft.expected_bytes):
-            placed = await self._added(msgspec.structs.replace(upload, element_id=standing.element.id))
+            placed = await self._added(msgspec.structs.replace(upload, element_id=standing.element.id), draft)
             try:
                 await self._registry.serving(placed.element_id).begin(draft)
             except SamovarError as error:
-                await self._forget(placed)
+                await self._forget(placed, error.code)
                 if not isinstance(error, ElementUnavailable | ElementFull | ModeRefused):
                     raise
                 self._registry.forget_standings()
@@ -184,13 +190,17 @@ class Resumable:
                 return placed
         raise refusal or NoElement("No storage element takes the file.")
 
-    async def _added(self, upload: Upload) -> Upload:
+    async def _added(self, upload: Upload, draft: Draft) -> Upload:
         limits = (self._owner_rules.max_files, self._owner_rules.max_bytes)
         async with self._database.transaction() as tx:
             if any(limits) or await owners.any_bound(tx):
                 upload = msgspec.structs.replace(upload, hold_id=self._ids.new("hold"))
                 await self._hold(tx, upload, limits)
             await uploads.add(tx, upload)
+            begun = self._transactions.made(
+                draft, TransactionKind.RESUMABLE, element_id=upload.element_id, hold_id=upload.hold_id
+            )
+            await transaction_store.place(tx, begun)
         return upload
 
     async def _hold(self, tx: Tx, upload: Upload, limits: tuple[int, int]) -> None:
@@ -267,14 +277,14 @@ class Resumable:
         try:
             with self._tally.of(Operation.UPLOAD):
                 attributes = await self._registry.serving(upload.element_id).finish(upload.file_id)
-        except ContentDiffers:
-            await self._forget(upload)
+        except ContentDiffers as error:
+            await self._forget(upload, error.code)
             raise
         except FileNotThere as error:
             async with self._database.reading() as tx:
                 stands = await rows.one(tx, upload.team_id, upload.file_id)
             if stands is None:
-                await self._forget(upload)
+                await self._forget(upload, error.code)
                 raise UploadUnknown("There is no such upload any more.") from error
             attributes = stands.attributes
         else:
@@ -288,9 +298,10 @@ class Resumable:
         done = msgspec.structs.replace(upload, state=UploadState.FINISHED, length_bytes=attributes.size_bytes)
         return UploadStands(done, attributes.size_bytes)
 
-    async def _forget(self, upload: Upload) -> None:
+    async def _forget(self, upload: Upload, error_code: str) -> None:
         async with self._database.transaction() as tx:
             await uploads.remove(tx, upload)
+            await transaction_store.close(tx, [upload.file_id], error_code=error_code, now=self._clock.now())
             if upload.hold_id is not None:
                 await owners.release(tx, [upload.hold_id])
 

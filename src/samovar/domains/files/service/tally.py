@@ -31,13 +31,29 @@ class Result(StrEnum):
     BROKEN = "broken"
 
 
+class Course(StrEnum):
+    """What becomes of an upload as a transaction, where this process had a hand in it: it led it to its end, left it ``in_doubt``
+    for others, or took it over from one that died and went ``resumed_forward`` or ``resumed_back``."""
+
+    BEGUN = "begun"
+    DONE = "done"
+    ROLLED_BACK = "rolled_back"
+    IN_DOUBT = "in_doubt"
+    RESUMED_FORWARD = "resumed_forward"
+    RESUMED_BACK = "resumed_back"
+    CANCELLED = "cancelled"
+
+
 class FileFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """Since the process began; and the bytes on each element, by the rows. ``scrub_*`` are what scrubbing read and found."""
+    """Since the process began; and the bytes on each element, by the rows. ``scrub_*`` are what scrubbing read and found;
+    ``unfinished`` is how many transactions were open when an admin process last looked, ``None`` where this one does not."""
 
     operations: Mapping[tuple[Operation, Result], int]
     used_bytes: Mapping[str, int]
     scrubbed_bytes: int = 0
     scrub_findings: Mapping[tuple[Fault, Outcome], int] = {}
+    courses: Mapping[Course, int] = {}
+    unfinished: int | None = None
 
 
 class FileTally:
@@ -45,6 +61,8 @@ class FileTally:
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[Operation, Result]] = Counter()
+        self.courses: Counter[Course] = Counter()
+        self.unfinished: int | None = None
 
     @contextmanager
     def of_refusals(self, operation: Operation) -> Iterator[None]:

@@ -13,6 +13,7 @@ from samovar.domains.files.store import (
     rows,
     search,
     tables,
+    transactions,
     ways,
 )
 
@@ -28,5 +29,6 @@ __all__ = [
     "rows",
     "search",
     "tables",
+    "transactions",
     "ways",
 ]

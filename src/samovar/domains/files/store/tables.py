@@ -6,7 +6,7 @@ engine keeps by itself (see ``search.py``). ``number`` sorts by birth and carrie
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, text
 
 from samovar.ports.database import Instant, Json, metadata
 
@@ -149,6 +149,32 @@ uploads: Final = Table(
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
     Index(None, "element_id", "expires_at"),
+)
+
+UNFINISHED_ROWS: Final = text("state IN ('open', 'cancelling')")
+"""In these words an engine knows that its index serves."""
+
+transactions: Final = Table(
+    "file_transactions",
+    metadata,
+    Column("file_id", _plain(36), primary_key=True, comment="of the file to be; sorts by birth"),
+    Column("team_id", String(64), nullable=False),
+    Column("owner", _plain(128), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("element_id", String(63), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=True, comment="that were announced"),
+    Column("hold_id", String(40), nullable=True),
+    Column("coordinator", String(40), nullable=False, comment="the process that leads it"),
+    Column("due_at", Instant, nullable=True, comment="then another takes it over"),
+    Column("resumes", Integer, nullable=False),
+    Column("error_code", String(64), nullable=True),
+    Column("started_at", Instant, nullable=False),
+    Column("finished_at", Instant, nullable=True),
+    Index(None, "team_id", "file_id"),
+    # Only what is not over is ever looked for by its time: an index of those alone costs an upload next to nothing.
+    Index("ix_file_transactions_due_at", "due_at", sqlite_where=UNFINISHED_ROWS, postgresql_where=UNFINISHED_ROWS),
 )
 
 links: Final = Table(
