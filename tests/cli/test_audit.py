@@ -1,14 +1,38 @@
 """``samovar audit``: export, tail, and a verifier that needs nothing but the file."""
 
+import asyncio
 import json
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
 
 import pytest
 
+from samovar.app.services import Services
+from samovar.app.settings import Settings
+from samovar.app.upkeep import migrated
 from tests.cli.conftest import Terminal
 from tests.e2e.conftest import ADMIN_TOKEN, Samovar
+from tests.support.clock import ManualClock
+
+
+class LongAgo(Services):
+    """An installation of 2020."""
+
+    @cached_property
+    def clock(self) -> ManualClock:  # type: ignore[override]
+        return ManualClock(datetime(2020, 1, 1, tzinfo=UTC))
+
+
+async def record_long_ago(data_dir: Path, count: int) -> None:
+    services = LongAgo(Settings(_env_file=None, data_dir=data_dir))
+    await migrated(services.settings)
+    for _ in range(count):
+        await services.audit.note("wallet:create", "wallet:old")
+    await services.database.close()
 
 
 @pytest.fixture
@@ -87,3 +111,24 @@ def test_a_server_is_asked_for_its_chain(server: Samovar, terminal: Terminal) ->
     refused = terminal.type("audit", "export", "no.jsonl", settings={**at, "ADMIN_TOKEN": "wrong-token"})
     assert refused.status == 1
     assert not (terminal.folder / "no.jsonl").exists()
+
+
+def test_old_records_are_pruned_and_the_verifier_says_so(terminal: Terminal) -> None:
+    asyncio.run(record_long_ago(terminal.folder / "data", 3))
+    assert terminal.type("wallets", "create", "new").status == 0
+    for_ever = terminal.type("audit", "prune")
+    assert (for_ever.status, "kept for ever" in for_ever.err) == (1, True)
+    copies = {"SAMOVAR_AUDIT_COPY_URL": (terminal.folder / "copies").as_uri(), "SAMOVAR_AUDIT_RETENTION_DAYS": "365"}
+    done = terminal.type("audit", "prune", settings=copies)
+    assert (done.status, done.out) == (0, "Pruned records 1 to 3.\n"), done.err
+    again = json.loads(terminal.type("audit", "prune", "--keep-days", "365", "--json").out)
+    assert again == {"pruned": False, "first": None, "last": None}
+    assert terminal.type("audit", "export", "audit.jsonl").status == 0
+    good = terminal.type("audit", "verify", "audit.jsonl", "--checkpoint", "copies")
+    assert (good.status, good.out[:20]) == (0, "Good: records 4 to 6"), good.out
+    assert "A signed anchor says that records up to 3 were pruned" in good.out
+    assert len(list((terminal.folder / "copies").rglob("*.jsonl"))) == 3
+    assert terminal.type("audit", "export", "part.jsonl", "--from", "5").status == 0
+    assert terminal.type("audit", "verify", "part.jsonl").status == 1
+    part = terminal.type("audit", "verify", "part.jsonl", "--part")
+    assert (part.status, "nothing is said of the records before 5" in part.out) == (0, True)

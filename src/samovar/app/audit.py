@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,7 @@ class AuditDesk:
                 checkpoint_records=settings.audit_checkpoint_records,
                 checkpoint_s=settings.audit_checkpoint_s,
                 with_records=settings.audit_copy_records,
+                retention=timedelta(days=settings.audit_retention_days) if settings.audit_retention_days else None,
             ),
             blobs=self._blobs if settings.audit_copy_url else None,
         )

@@ -16,8 +16,9 @@ from samovar.adapters.jobs.worker import Worker, WorkerSettings
 from samovar.app.background import forever
 from samovar.app.settings import Settings
 from samovar.app.telemetry.redaction import redact_text
+from samovar.domains.audit.jobs import prune_cron, prune_kind
 from samovar.domains.files.jobs import file_crons, file_kinds
-from samovar.domains.identity.model import DEFAULT_TEAM_ID
+from samovar.domains.identity.model import DEFAULT_TEAM_ID, administrator
 from samovar.domains.operations.jobs import backup_cron, backup_kind
 from samovar.domains.operations.service.jobs import JobsService
 from samovar.kernel.tasks import background
@@ -33,7 +34,11 @@ if TYPE_CHECKING:
 def job_kinds(services: "Services") -> tuple[JobKind, ...]:
     """The table of kinds. A handler reaches for its service when it runs (``lambda job, context: services.x.y(job)``), for
     that service may need the job table itself."""
-    return (backup_kind(lambda: services.backups.service), *file_kinds(lambda: services.files.care))
+    return (
+        backup_kind(lambda: services.backups.service),
+        prune_kind(lambda: services.audit.service, actor=administrator()),
+        *file_kinds(lambda: services.files.care),
+    )
 
 
 def cron_jobs(settings: Settings) -> tuple[CronJob, ...]:
@@ -43,7 +48,7 @@ def cron_jobs(settings: Settings) -> tuple[CronJob, ...]:
         orphans=settings.file_orphans_schedule,
         scrub=settings.file_scrub_schedule,
     )
-    return (backup_cron(settings.backup_schedule), *files)
+    return (backup_cron(settings.backup_schedule), prune_cron(settings.audit_prune_schedule), *files)
 
 
 class JobDesk:

@@ -105,7 +105,7 @@ async def test_each_checkpoint_is_copied_once_and_nothing_is_written_over(
     assert [one.sequence for one, _ in known] == [2, 4]
     assert verify_lines(await chain.export(), trusted=[key for _, key in known if key], known=known).is_good
     files = [path.read_bytes().splitlines(keepends=True) for path in sorted(place.rglob("*.jsonl"))]
-    parts = [verify_lines(lines, known=[one]) for lines, one in zip(files, known, strict=True)]
+    parts = [verify_lines(lines, known=[one], is_part=True) for lines, one in zip(files, known, strict=True)]
     assert [(part.why, part.first, part.last) for part in parts] == [(None, 1, 2), (None, 3, 4)]
 
 

@@ -92,8 +92,11 @@ def test_an_export_that_nobody_touched_is_good() -> None:
 
 
 def test_a_part_of_the_chain_is_verified_from_where_it_begins() -> None:
-    report = verify_lines(export(records(RECORDS), signing_key(), first=6))
+    part = export(records(RECORDS), signing_key(), first=6)
+    report = verify_lines(part, is_part=True)
     assert (report.is_good, report.first, report.last, report.records) == (True, 6, RECORDS, 5)
+    taken_for_whole = verify_lines(part)
+    assert (taken_for_whole.sequence, "The beginning is missing" in str(taken_for_whole.why)) == (1, True)
 
 
 def test_not_even_a_space_is_added_unseen() -> None:

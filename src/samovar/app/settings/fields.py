@@ -111,6 +111,10 @@ class Settings(Keeping):
         "", description="Where checkpoints are copied, as SAMOVAR_BACKUP_URL; empty is nowhere."
     )
     audit_copy_records: bool = Field(False, description="Copy the records as well.")
+    audit_retention_days: int = Field(
+        0, ge=0, le=36_500, description="How long audit records are kept here at least; 0 is for ever."
+    )
+    audit_prune_schedule: Schedule = Field("30 4 * * *", description="When older ones are pruned; off never does.")
 
     token_issuer: str = Field(
         "samovar", pattern=r"^[!-~]{1,200}$", description="The `iss` of access tokens: who made them, who takes them."

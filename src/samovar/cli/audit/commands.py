@@ -29,6 +29,10 @@ def verify(
             help="The only key that counts, base64 or a file of keys; repeatable. Without it, the export's own."
         ),
     ] = None,
+    part: Annotated[
+        bool,
+        typer.Option(help="It is a part: let it begin later than the chain, which says nothing of what was before."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Verify an export. Needs no server, no database and no network.
@@ -37,7 +41,7 @@ def verify(
     """
     from samovar.cli.audit.verifying import verified
 
-    report = verified(file, checkpoints=checkpoint or (), keys=public_key or ())
+    report = verified(file, checkpoints=checkpoint or (), keys=public_key or (), is_part=part)
     if as_json:
         say_json({"good": report.is_good, **{name: getattr(report, name) for name in report.__struct_fields__}})
     elif report.is_good:
@@ -45,6 +49,12 @@ def verify(
             f"Good: records {report.first} to {report.last} of the chain {harmless(report.chain)}, {report.checkpoints} signed"
             f" checkpoints; {report.unsealed} records are younger than the last of them."
         )
+        if report.pruned_at is not None:
+            say(
+                f"A signed anchor says that records up to {report.first - 1} were pruned, last at {harmless(report.pruned_at)}."
+            )
+        elif report.first > 1:
+            say(f"It is a part: nothing is said of the records before {report.first}.")
         if not public_key:
             note("The keys were the export's own. To be sure whose it is, give --public-key (docs/audit.md).")
     else:
@@ -56,7 +66,9 @@ def verify(
 @app.command("export")
 def export(
     output: Annotated[Path, typer.Argument(help="The file; - is standard output.")] = _DASH,
-    first: Annotated[int, typer.Option("--from", min=1, help="The first record's number.")] = 1,
+    first: Annotated[
+        int | None, typer.Option("--from", min=1, help="The first record's number; without it, the first that is kept.")
+    ] = None,
     last: Annotated[int | None, typer.Option("--to", min=0, help="The last one's; without it, all.")] = None,
     url: Url = None,
     admin_token: AdminToken = None,
@@ -69,6 +81,27 @@ def export(
     )
     if output != _DASH:
         note(f"{output}: {size_bytes:,} bytes. `samovar audit verify {output}` reads it.")
+
+
+@app.command("prune")
+def prune(
+    keep_days: Annotated[
+        int | None, typer.Option(min=1, help="Keep so many days; without it, SAMOVAR_AUDIT_RETENTION_DAYS.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete records of this installation that are older than they must be kept.
+
+    The chain is verified first, and copied where SAMOVAR_AUDIT_COPY_URL says; what stays begins with a signed anchor.
+    """
+    from samovar.cli.audit.pruning import pruned
+
+    found = pruned(keep_days)
+    if as_json:
+        return say_json({"pruned": found is not None, "first": found and found.first, "last": found and found.last})
+    if found is None:
+        return say("Nothing is old enough, sealed and copied: nothing was pruned.")
+    return say(f"Pruned records {found.first} to {found.last}.")
 
 
 @app.command("tail")

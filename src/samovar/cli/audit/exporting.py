@@ -8,6 +8,7 @@ from contextlib import aclosing, contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
+from urllib.parse import urlencode
 
 from samovar.app.settings import load
 from samovar.cli.api import Credential, remote_answer
@@ -15,7 +16,7 @@ from samovar.cli.output import CannotDo
 
 
 def exported(
-    output: Path | None, *, first: int, last: int | None, url: str | None, credential: Credential | None
+    output: Path | None, *, first: int | None, last: int | None, url: str | None, credential: Credential | None
 ) -> int:
     """How many bytes were written to ``output``, which is whole or not there; ``None`` is standard output. Raises
     :class:`CannotDo`, ``SamovarError``, ``SettingsInvalid``, ``OSError``."""
@@ -29,7 +30,7 @@ def exported(
     return asyncio.run(run())
 
 
-async def _here(settings: Any, first: int, last: int | None) -> AsyncGenerator[bytes, None]:
+async def _here(settings: Any, first: int | None, last: int | None) -> AsyncGenerator[bytes, None]:
     from samovar.app.services import Services
     from samovar.app.upkeep import migrated
     from samovar.domains.identity.model import administrator
@@ -48,10 +49,11 @@ async def _here(settings: Any, first: int, last: int | None) -> AsyncGenerator[b
 
 
 async def _there(
-    settings: Any, url: str, credential: Credential | None, first: int, last: int | None
+    settings: Any, url: str, credential: Credential | None, first: int | None, last: int | None
 ) -> AsyncGenerator[bytes, None]:
-    until = "" if last is None else f"&to={last}"
-    async with remote_answer(settings, url, credential, f"/api/audit/export?from={first}{until}") as blocks:
+    bounds = {"from": first, "to": last}
+    query = urlencode({name: number for name, number in bounds.items() if number is not None})
+    async with remote_answer(settings, url, credential, f"/api/audit/export?{query}") as blocks:
         async for block in blocks:
             yield block
 

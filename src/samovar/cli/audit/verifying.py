@@ -14,14 +14,14 @@ _STANDARD_INPUT: Final = Path("-")
 _CHECKPOINTS: Final = ("*.json", "*/*.json")
 
 
-def verified(file: Path, *, checkpoints: Sequence[Path], keys: Sequence[str]) -> Report:
+def verified(file: Path, *, checkpoints: Sequence[Path], keys: Sequence[str], is_part: bool = False) -> Report:
     """What is found. Raises :class:`CannotDo` for keys and checkpoints that are none, and ``OSError``."""
     known = [pair for path in checkpoints for pair in _checkpoints(path)]
     trusted = [key for text in keys for key in _keys(text)]
     if file == _STANDARD_INPUT:
-        return verify_lines(_lines(sys.stdin.buffer), trusted=trusted, known=known)
+        return verify_lines(_lines(sys.stdin.buffer), trusted=trusted, known=known, is_part=is_part)
     with file.open("rb") as stream:
-        return verify_lines(_lines(stream), trusted=trusted, known=known)
+        return verify_lines(_lines(stream), trusted=trusted, known=known, is_part=is_part)
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes]:

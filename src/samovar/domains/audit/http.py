@@ -30,7 +30,10 @@ Resource = Annotated[
 Ended = Annotated[Result | None, Query(description="Only what ended so.")]
 From = Annotated[AwareDatetime | None, Query(alias="from", description="RFC 3339 with a zone: not before this.")]
 To = Annotated[AwareDatetime | None, Query(alias="to", description="RFC 3339 with a zone: before this.")]
-First = Annotated[int, Query(alias="from", ge=1, le=2**53, description="The first record's number.")]
+First = Annotated[
+    int | None,
+    Query(alias="from", ge=1, le=2**53, description="The first record's number; none: the first that is kept."),
+]
 Last = Annotated[int | None, Query(alias="to", ge=0, le=2**53, description="The last record's number; none: all.")]
 
 _JSONL: Final = "application/jsonl"
@@ -108,10 +111,13 @@ class SigningKeyList(BaseModel):
 
 
 class ChainVerdict(BaseModel):
-    """``why`` is the first fault, ``sequence`` the record it is about. ``unsealed`` records at the end have no checkpoint yet."""
+    """``why`` is the first fault, ``sequence`` the record it is about. ``unsealed`` records at the end have no checkpoint yet.
+    What was before ``first`` was pruned, as a signed anchor says."""
 
     good: bool
     chain: str
+    first: int
+    pruned_at: Annotated[str | None, Field(description="When records were pruned last; null: never.")]
     records: int
     checkpoints: int
     unsealed: int
@@ -170,7 +176,7 @@ def _proof(routes: APIRouter, service: AuditService, authenticate: Authenticate)
         response_class=Response,
         responses=_refusals() | dict(_DOWNLOAD),
     )
-    async def export(principal: caller, first: First = 1, last: Last = None) -> Response:
+    async def export(principal: caller, first: First = None, last: Last = None) -> Response:
         """For `samovar audit verify`. Where it reaches to the end, a checkpoint is put there first."""
         pieces = await service.reading.export(principal, first=first, last=last)
         try:
@@ -246,6 +252,8 @@ def _verdict(report: Report) -> ChainVerdict:
     return ChainVerdict(
         good=report.is_good,
         chain=report.chain,
+        first=report.first,
+        pruned_at=report.pruned_at,
         records=report.records,
         checkpoints=report.checkpoints,
         unsealed=report.unsealed,

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Row,
     String,
     Table,
+    delete,
     func,
     insert,
     select,
@@ -23,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from samovar.domains.audit.errors import RecordRefused
-from samovar.domains.audit.model import Checkpoint, Entry, PublicKey, Record, Result
+from samovar.domains.audit.model import Anchor, Checkpoint, Entry, PublicKey, Record, Result
 from samovar.domains.audit.model.records import instant_text
 from samovar.ports.database import Instant, Json, Tx, insert_new, metadata
 
@@ -72,6 +73,18 @@ _checkpoints = Table(
     Column("chain", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
     Column("count", BigInteger, nullable=False, comment="records since the one before"),
+    Column("at", Instant, nullable=False),
+    Column("key_id", String(32), nullable=False),
+    Column("signature", String(88), nullable=False),
+)
+
+_anchors = Table(
+    "audit_anchors",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False, comment="of the last record that was pruned"),
+    Column("chain", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("count", BigInteger, nullable=False, comment="records pruned since the one before"),
     Column("at", Instant, nullable=False),
     Column("key_id", String(32), nullable=False),
     Column("signature", String(88), nullable=False),
@@ -185,6 +198,47 @@ async def checkpoints_before(tx: Tx, *, before: int | None, limit: int) -> list[
     if before is not None:
         query = query.where(_checkpoints.c.sequence < before)
     return [_as_checkpoint(row) for row in await tx.execute(query)]
+
+
+async def last_checkpoint_before(tx: Tx, at: datetime, *, up_to: int) -> Checkpoint | None:
+    """The last that was made before ``at``, of those up to this record."""
+    query = select(*_checkpoints.c).where(_checkpoints.c.at < at, _checkpoints.c.sequence <= up_to)
+    row = (await tx.execute(query.order_by(_checkpoints.c.sequence.desc()).limit(1))).first()
+    return None if row is None else _as_checkpoint(row)
+
+
+async def add_anchor(tx: Tx, anchor: Anchor, *, at: datetime) -> None:
+    """Under :func:`lock_head`."""
+    row = {name: getattr(anchor, name) for name in ("sequence", "chain", "hash", "count", "key_id", "signature")}
+    await tx.execute(insert(_anchors).values(**row, at=at))
+
+
+async def anchor(tx: Tx) -> Anchor | None:
+    """After what the chain begins; ``None`` where nothing was ever pruned."""
+    row = (await tx.execute(select(*_anchors.c).order_by(_anchors.c.sequence.desc()).limit(1))).first()
+    if row is None:
+        return None
+    return Anchor(
+        chain=row.chain,
+        sequence=row.sequence,
+        hash=row.hash,
+        count=row._mapping["count"],
+        time=instant_text(row.at),
+        key_id=row.key_id,
+        signature=row.signature,
+    )
+
+
+async def prune_records(tx: Tx, *, up_to: int, limit: int) -> int:
+    """Delete at most ``limit`` records up to this one; how many."""
+    some = select(_records.c.sequence).where(_records.c.sequence <= up_to).order_by(_records.c.sequence).limit(limit)
+    return (await tx.execute(delete(_records).where(_records.c.sequence.in_(some)))).rowcount
+
+
+async def prune_checkpoints(tx: Tx, *, before: int, limit: int) -> int:
+    """Delete at most ``limit`` checkpoints of records before this one; how many."""
+    some = select(_checkpoints.c.sequence).where(_checkpoints.c.sequence < before).limit(limit)
+    return (await tx.execute(delete(_checkpoints).where(_checkpoints.c.sequence.in_(some)))).rowcount
 
 
 async def add_key(tx: Tx, key: SealedKey) -> None:

@@ -22,6 +22,7 @@ _ID_CHARS: Final = 32
 _PURPOSE: Final = "purpose"
 CHECKPOINT: Final = "samovar audit checkpoint v1"
 EXPORT: Final = "samovar audit export v1"
+ANCHOR: Final = "samovar audit anchor v1"
 
 
 class PublicKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +57,23 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
+class Anchor(msgspec.Struct, frozen=True, kw_only=True):
+    """Records up to ``sequence`` were pruned at ``time``, by who has the signing key, and the last had this ``hash``: the chain
+    begins after it. ``count`` of them are gone since the anchor before. ``signature`` is base64."""
+
+    chain: str
+    sequence: int
+    hash: str
+    count: int
+    time: str
+    key_id: str
+    signature: str
+
+    def statement(self) -> dict[str, Any]:
+        """What is signed."""
+        return {name: getattr(self, name) for name in self.__struct_fields__ if name != "signature"}
+
+
 class SigningKey:
     """An Ed25519 key from its 32 secret bytes."""
 
@@ -80,6 +98,19 @@ class SigningKey:
             signature="",
         )
         return msgspec.structs.replace(draft, signature=self.sign(CHECKPOINT, draft.statement()))
+
+    def anchor(self, *, chain: str, sequence: int, hash: str, count: int, at: datetime) -> Anchor:
+        """An anchor, signed."""
+        draft = Anchor(
+            chain=chain,
+            sequence=sequence,
+            hash=hash,
+            count=count,
+            time=instant_text(at),
+            key_id=self.public.id,
+            signature="",
+        )
+        return msgspec.structs.replace(draft, signature=self.sign(ANCHOR, draft.statement()))
 
 
 def key_id(raw: bytes) -> str:

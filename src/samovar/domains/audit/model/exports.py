@@ -1,7 +1,7 @@
 """The file of an export, both ways: JSON Lines (docs/audit.md). Pure.
 
-A header, the public keys, then records with each checkpoint right after the record that it speaks of, and an end that is
-signed over the hash of every byte before it.
+A header, the public keys, the anchor where the chain's beginning was pruned, then records with each checkpoint right after the
+record that it speaks of, and an end that is signed over the hash of every byte before it.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ import msgspec
 from samovar.domains.audit.errors import ChainBroken
 from samovar.domains.audit.model.checkpoints import (
     EXPORT,
+    Anchor,
     Checkpoint,
     PublicKey,
     SigningKey,
@@ -31,7 +32,8 @@ _KIND: Final = "kind"
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What a verification found. ``why`` is the first fault, ``None`` where all is well; ``sequence`` the record it is about.
-    ``unsealed`` records at the end are younger than the last checkpoint. ``keys`` are the ids of those that signed."""
+    ``unsealed`` records at the end are younger than the last checkpoint. ``keys`` are the ids of those that signed. What was
+    before ``first`` was pruned where ``pruned_at`` says when; else, where that is not 1, it is another part's."""
 
     chain: str
     first: int
@@ -40,6 +42,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     checkpoints: int
     unsealed: int
     keys: tuple[str, ...]
+    pruned_at: str | None = None
     sequence: int | None = None
     why: str | None = None
 
@@ -59,8 +62,8 @@ class Writing:
         self._digest = hashlib.sha256()
         self._records = self._checkpoints = 0
 
-    def head(self, keys: Iterable[PublicKey]) -> bytes:
-        """The first lines."""
+    def head(self, keys: Iterable[PublicKey], anchor: Anchor | None = None) -> bytes:
+        """The first lines. ``anchor`` is that of the record before the first."""
         first = {
             _KIND: "header",
             "format": FORMAT,
@@ -68,7 +71,8 @@ class Writing:
             "from": self._start.sequence + 1,
             "previous": self._start.hash,
         }
-        return self._lines([first, *(key_document(key) for key in keys)])
+        anchors = () if anchor is None else (anchor_document(anchor),)
+        return self._lines([first, *(key_document(key) for key in keys), *anchors])
 
     def body(self, records: Sequence[Record], checkpoints: Iterable[Checkpoint]) -> bytes:
         """Some records, and the checkpoints that speak of them."""
@@ -108,6 +112,11 @@ def key_document(key: PublicKey) -> dict[str, Any]:
     """A public key as a line."""
     created = None if key.created_at is None else instant_text(key.created_at)
     return {_KIND: "key", "key_id": key.id, "public_key": key.text, "created_at": created}
+
+
+def anchor_document(anchor: Anchor) -> dict[str, Any]:
+    """An anchor as a line."""
+    return {_KIND: "anchor", **anchor.statement(), "signature": anchor.signature}
 
 
 def checkpoint_document(checkpoint: Checkpoint, key: PublicKey | None = None) -> dict[str, Any]:
@@ -152,11 +161,13 @@ def verify_lines(
     *,
     trusted: Sequence[PublicKey] = (),
     known: Sequence[tuple[Checkpoint, PublicKey | None]] = (),
+    is_part: bool = False,
 ) -> Report:
     """Verify an export. ``trusted`` are the keys that count; without them the file's own do, which finds whatever was changed by
     somebody who has not the signing key. ``known`` are checkpoints that were kept elsewhere: only they show that a whole export
-    is an old one. Never raises :class:`ChainBroken`: the report holds it."""
-    reading = _Reading(trusted, known)
+    is an old one. One that begins later than the chain must have the anchor of what was pruned, but for ``is_part``. Never
+    raises :class:`ChainBroken`: the report holds it."""
+    reading = _Reading(trusted, known, is_part)
     try:
         for line in lines:
             reading.take(line)
@@ -169,9 +180,13 @@ def verify_lines(
 class _Reading:
     """The state of one verification."""
 
-    def __init__(self, trusted: Sequence[PublicKey], known: Sequence[tuple[Checkpoint, PublicKey | None]]) -> None:
+    def __init__(
+        self, trusted: Sequence[PublicKey], known: Sequence[tuple[Checkpoint, PublicKey | None]], is_part: bool
+    ) -> None:
         self._trusted = {key.id: key for key in trusted}
         self._known = known
+        self._is_part = is_part
+        self._anchor: Anchor | None = None
         self._keys: dict[str, PublicKey] = {}
         self._digest = hashlib.sha256()
         self._header: dict[str, Any] | None = None
@@ -196,6 +211,9 @@ class _Reading:
         elif kind == "key" and self._walk is None:
             key = _key(document)
             self._keys[key.id] = key
+        elif kind == "anchor" and self._walk is None and self._anchor is None:
+            self._anchor = _anchor(document)
+            self._signers.add(self._anchor.key_id)
         elif kind == "record":
             self._record(document)
         elif kind == "checkpoint":
@@ -232,6 +250,7 @@ class _Reading:
             checkpoints=walk.checkpoints if walk else 0,
             unsealed=walk.unsealed if walk else 0,
             keys=tuple(sorted(self._signers)),
+            pruned_at=self._anchor.time if self._anchor else None,
             sequence=fault.sequence if fault else None,
             why=fault.detail if fault else None,
         )
@@ -287,6 +306,8 @@ class _Reading:
                 start=Place(header["from"] - 1, header["previous"]),
                 keys=keys,
                 known=[checkpoint for checkpoint, _ in self._known],
+                anchor=self._anchor,
+                is_part=self._is_part,
             )
         return self._walk
 
@@ -331,6 +352,18 @@ def _checkpoint(document: Mapping[str, Any]) -> Checkpoint:
         return msgspec.convert({name: document[name] for name in document if name != _KIND}, _StrictCheckpoint).plain()
     except msgspec.ValidationError as error:
         raise ChainBroken(f"A checkpoint was changed: {error}.") from error
+
+
+def _anchor(document: Mapping[str, Any]) -> Anchor:
+    try:
+        return msgspec.convert(document, _StrictAnchor).plain()
+    except msgspec.ValidationError as error:
+        raise ChainBroken(f"The anchor was changed: {error}.") from error
+
+
+class _StrictAnchor(Anchor, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    def plain(self) -> Anchor:
+        return Anchor(**msgspec.structs.asdict(self))
 
 
 class _StrictCheckpoint(Checkpoint, frozen=True, kw_only=True, forbid_unknown_fields=True):

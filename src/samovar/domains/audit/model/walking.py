@@ -3,23 +3,31 @@
 from collections.abc import Iterable, Mapping
 
 from samovar.domains.audit.errors import ChainBroken
-from samovar.domains.audit.model.checkpoints import CHECKPOINT, Checkpoint, PublicKey, is_signed
+from samovar.domains.audit.model.checkpoints import ANCHOR, CHECKPOINT, Anchor, Checkpoint, PublicKey, is_signed
 from samovar.domains.audit.model.records import Place, chained, genesis
 
 
 class Walk:
     """Give it records and checkpoints in their order; each method raises :class:`ChainBroken` at the first fault.
 
-    ``start`` is what the first record follows. ``keys`` are those whose signatures count. ``known`` are checkpoints that were
-    kept elsewhere: the chain must go through each, and may not end before it.
+    ``start`` is what the first record follows: the chain's beginning, or what ``anchor`` says was pruned last, or with
+    ``is_part`` any record. ``keys`` are those whose signatures count. ``known`` are checkpoints that were kept elsewhere: the
+    chain must go through each that lies after its start, and may not end before it.
     """
 
     def __init__(
-        self, *, chain: str, start: Place, keys: Mapping[str, PublicKey], known: Iterable[Checkpoint] = ()
+        self,
+        *,
+        chain: str,
+        start: Place,
+        keys: Mapping[str, PublicKey],
+        known: Iterable[Checkpoint] = (),
+        anchor: Anchor | None = None,
+        is_part: bool = False,
     ) -> None:
         self._chain = chain
         self._keys = keys
-        self._start = start
+        self._is_whole = start.sequence == 0 or anchor is not None
         # Two that speak of one record differently were both signed: histories that forked. The chain can go through one of them.
         self._known: dict[int, list[Checkpoint]] = {}
         for checkpoint in known:
@@ -31,6 +39,14 @@ class Walk:
         self.checkpoints = 0
         if start.sequence == 0 and start.hash != genesis(chain):
             raise ChainBroken(f"The file does not begin where the chain {chain[:64]} begins.")
+        if anchor is not None:
+            self._check_anchor(anchor)
+        elif start.sequence and not is_part:
+            raise ChainBroken(
+                f"The beginning is missing: the first record is {start.sequence + 1}, and no signed anchor says that what was"
+                " before it was pruned.",
+                sequence=1,
+            )
         self._meet()
 
     @property
@@ -70,7 +86,7 @@ class Walk:
         self._agree(checkpoint)
         before = sequence - checkpoint.count
         # The first one of a range may count records before it.
-        if before != self._sealed and (self.checkpoints or self._start.sequence == 0 or before > self._sealed):
+        if before != self._sealed and (self.checkpoints or self._is_whole or before > self._sealed):
             raise ChainBroken(
                 f"A checkpoint is missing: that of record {sequence} follows one of record {before}, not {self._sealed}.",
                 sequence=sequence,
@@ -98,6 +114,24 @@ class Walk:
                 f"Record {checkpoint.sequence} or one before it was changed and hashed anew: the signed checkpoint of record"
                 f" {checkpoint.sequence} knows another.",
                 sequence=checkpoint.sequence,
+            )
+
+    def _check_anchor(self, anchor: Anchor) -> None:
+        sequence, key = anchor.sequence, self._keys.get(anchor.key_id)
+        if anchor.chain != self._chain or Place(sequence, anchor.hash) != self.place:
+            raise ChainBroken(
+                f"The anchor of record {sequence} is not that of record {self.place.sequence}, after which this chain begins.",
+                sequence=self.place.sequence + 1,
+            )
+        if key is None:
+            raise ChainBroken(
+                f"The anchor of record {sequence} is signed with the key {anchor.key_id[:64]}, which is none of those that"
+                " count.",
+                sequence=sequence,
+            )
+        if not is_signed(key, ANCHOR, anchor.statement(), anchor.signature):
+            raise ChainBroken(
+                f"The anchor of record {sequence} was changed: its signature is not good.", sequence=sequence
             )
 
     def _check_signature(self, checkpoint: Checkpoint) -> None:

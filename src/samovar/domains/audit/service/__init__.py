@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Final
 
 import msgspec
@@ -9,27 +10,31 @@ import msgspec
 from samovar.domains.audit.model import Entry, Result, entry_of
 from samovar.domains.audit.service.appending import AppendBounds, Appender
 from samovar.domains.audit.service.copying import Copies
+from samovar.domains.audit.service.pruning import Pruned, Pruning
 from samovar.domains.audit.service.reading import READ, Reading
 from samovar.domains.audit.service.sealing import CHECKPOINT_RECORDS, CHECKPOINT_S, Report, Sealing
 from samovar.domains.audit.store import Wanted
 from samovar.kernel.errors import SamovarError, Unavailable
+from samovar.kernel.principal import Principal
 from samovar.ports.blobs import Blobs
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database
 from samovar.ports.secrets import SecretBox
 
-__all__ = ["READ", "AppendBounds", "AuditFigures", "AuditService", "AuditSettings", "Wanted"]
+__all__ = ["READ", "AppendBounds", "AuditFigures", "AuditService", "AuditSettings", "Pruned", "Wanted"]
 
 
 _FAREWELL_S: Final = 5.0
 
 
 class AuditSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``with_records`` copies the records between two checkpoints beside the later one."""
+    """``with_records`` copies the records between two checkpoints beside the later one. ``retention`` is how long
+    records are kept at least, ``None`` for ever."""
 
     checkpoint_records: int = CHECKPOINT_RECORDS
     checkpoint_s: float = CHECKPOINT_S
     with_records: bool = False
+    retention: timedelta | None = None
 
 
 class AuditFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +91,10 @@ class AuditService:
             report=report,
             every_s=settings.checkpoint_s,
         )
+        self._retention = settings.retention
+        self._pruning = Pruning(
+            database=database, clock=clock, reading=self.reading, sealing=self._sealing, copies=self.copies
+        )
 
     def entry(
         self,
@@ -124,6 +133,25 @@ class AuditService:
     async def seal(self) -> None:
         """A checkpoint now, if there is anything new. Raises ``Unavailable``."""
         await self._sealing.seal()
+
+    async def prune(self, actor: Principal, *, service: str, keep: timedelta | None = None) -> Pruned | None:
+        """Let the chain begin later: with the records that are younger than ``keep``, by default the retention, or that no older
+        checkpoint has sealed. It is recorded first as done by ``actor`` in ``service``; what was pruned. Raises as
+        :meth:`Pruning.prune`, and ``AuditUnwritten``."""
+
+        async def say(pruned: Pruned) -> None:
+            entry = self.entry(
+                service=service,
+                action="audit:prune",
+                user_id=actor.id,
+                resource="audit",
+                result=Result.SUCCESS,
+                metadata={"by": actor.kind.value, "first": pruned.first, "last": pruned.last},
+                team_id=actor.team_id,
+            )
+            await self.record(entry)
+
+        return await self._pruning.prune(keep=keep or self._retention, say=say)
 
     async def run(self) -> None:
         """Append what is recorded, until cancelled."""

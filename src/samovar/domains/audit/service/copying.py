@@ -62,20 +62,37 @@ class Copies:
                 after, end = head.copied_sequence, head.sequence
                 found = await store.checkpoints(tx, after=after, up_to=end, limit=_AT_ONCE)
                 keys = {key.public.id: key.public for key in await store.keys(tx)}
+                anchor = await store.anchor(tx)
+            pruned = 0 if anchor is None else anchor.sequence
             self.waiting = len(found)
             for checkpoint in found:
-                await self._copy(checkpoint, keys[checkpoint.key_id])
+                await self._copy(checkpoint, keys[checkpoint.key_id], pruned)
                 self.waiting -= 1
                 done += 1
             if len(found) < _AT_ONCE:
                 return done
 
-    async def _copy(self, checkpoint: Checkpoint, key: PublicKey) -> None:
+    async def keep_records(self, *, after: int, up_to: int) -> None:
+        """Copy the records of these checkpoints, where they are not yet. Raises as :meth:`copy`."""
+        while after < up_to:
+            async with self._database.reading() as tx:
+                found = await store.checkpoints(tx, after=after, up_to=up_to, limit=_AT_ONCE)
+            for checkpoint in found:
+                await self._copy_records(checkpoint)
+                after = checkpoint.sequence
+            if not found:
+                return
+
+    async def _copy_records(self, checkpoint: Checkpoint) -> None:
+        first = checkpoint.sequence - checkpoint.count + 1
+        lines = self._reading.lines(checkpoint.chain, first=first, last=checkpoint.sequence)
+        await self._put(f"{name_of(checkpoint)}.jsonl", lines)
+
+    async def _copy(self, checkpoint: Checkpoint, key: PublicKey, pruned: int) -> None:
         name = name_of(checkpoint)
-        if self._with_records:
-            first = checkpoint.sequence - checkpoint.count + 1
-            lines = self._reading.lines(checkpoint.chain, first=first, last=checkpoint.sequence)
-            await self._put(f"{name}.jsonl", lines)
+        # Pruned before there was a place for copies: only the checkpoint is left of them.
+        if self._with_records and checkpoint.sequence > pruned:
+            await self._copy_records(checkpoint)
         # The checkpoint last: where it is, its records are.
         await self._put(f"{name}.json", _one(canonical(checkpoint_document(checkpoint, key)) + b"\n"))
         async with self._database.transaction() as tx:

@@ -8,7 +8,7 @@ import msgspec
 
 from samovar.domains.audit import store
 from samovar.domains.audit.errors import ChainBroken
-from samovar.domains.audit.model import Checkpoint, Place, PublicKey, Record, Report, Writing
+from samovar.domains.audit.model import Anchor, Checkpoint, Place, PublicKey, Record, Report, Writing
 from samovar.domains.audit.model.records import canonical, document, genesis
 from samovar.domains.audit.model.walking import Walk
 from samovar.domains.audit.service.sealing import Sealing
@@ -76,15 +76,23 @@ class Reading:
         return await self._keys()
 
     async def export(
-        self, principal: Principal, *, first: int = 1, last: int | None = None
+        self, principal: Principal, *, first: int | None = None, last: int | None = None
     ) -> AsyncGenerator[bytes, None]:
-        """The file (docs/audit.md) of the records ``first`` to ``last``, made while it is read; where it reaches to the end, a
-        new checkpoint is put there first. Raises ``Forbidden``, ``Invalid``, before the first piece."""
+        """The file (docs/audit.md) of the records ``first`` (else the first that is kept) to ``last``, made while it is read;
+        where it reaches to the end, a new checkpoint is put there first. Raises ``Forbidden``, ``Invalid``, before the first
+        piece."""
         self._require_all(principal)
         if last is None:
             await self._sealing.seal()
-        head = await self._head()
+        head, anchor = await self._head(), await self._anchor()
+        pruned = 0 if anchor is None else anchor.sequence
+        first = pruned + 1 if first is None else first
         up_to = head.sequence if last is None else min(last, head.sequence)
+        if 1 <= first <= pruned:
+            raise Invalid(
+                f"Records up to {pruned} were pruned. The chain begins with {pruned + 1}.",
+                flaws=[Flaw("from", f"must be at least {pruned + 1}")],
+            )
         if not 1 <= first <= up_to + 1:
             raise Invalid(
                 f"There are no such records: the chain has {head.sequence}.",
@@ -94,20 +102,26 @@ class Reading:
 
     async def lines(self, chain: str, *, first: int, last: int) -> AsyncGenerator[bytes, None]:
         """The file's pieces. Raises :class:`ChainBroken` where the record before ``first`` is not there."""
+        anchor = await self._anchor()
+        if anchor is not None and anchor.sequence != first - 1:
+            anchor = None
         async with self._database.reading() as tx:
             previous = genesis(chain) if first == 1 else await store.hash_of(tx, first - 1)
+        if anchor is not None:
+            previous = anchor.hash
         if previous is None:
             raise ChainBroken(f"Record {first - 1} is missing in the database.", sequence=first - 1)
         async with self._database.transaction() as tx:
             # Also makes the key where nothing was ever signed: the file's head must have it.
             key = await self._sealing.key(tx)
         writing = Writing(chain=chain, start=Place(first - 1, previous))
-        yield writing.head(await self._keys())
+        yield writing.head(await self._keys(), anchor)
         done = first - 1
         while done < last:
             records, checkpoints = await self._some(done, last)
             if not records:
                 break
+            await self._require_unpruned(done, records[0].sequence)
             yield await asyncio.to_thread(writing.body, records, checkpoints)
             done = records[-1].sequence
         yield writing.end(key, self._clock.now())
@@ -115,18 +129,44 @@ class Reading:
     async def verify(self, principal: Principal) -> Report:
         """Go along the chain in the database, all of it. Raises ``Forbidden``; what is wrong stands in the report."""
         self._require_all(principal)
+        anchor = await self._anchor()
+        while True:
+            report = await self._verified(anchor)
+            now = await self._anchor()
+            if report.is_good or now == anchor:
+                return report
+            # What was not found may have been pruned meanwhile.
+            anchor = now
+
+    async def require_anchor(self, anchor: Anchor) -> None:
+        """Raises :class:`ChainBroken` where nobody who has the signing key said so."""
+        keys = {key.id: key for key in await self._keys()}
+        Walk(chain=anchor.chain, start=Place(anchor.sequence, anchor.hash), keys=keys, anchor=anchor)
+
+    async def require_good(self, *, up_to: Checkpoint) -> None:
+        """Raises :class:`ChainBroken` where the chain is not good from where it begins to this checkpoint."""
+        anchor = await self._anchor()
+        start = Place(0, genesis(up_to.chain)) if anchor is None else Place(anchor.sequence, anchor.hash)
+        keys = {key.id: key for key in await self._keys()}
+        walk = Walk(chain=up_to.chain, start=start, keys=keys, anchor=anchor, known=[up_to])
+        await self._go(walk, up_to.sequence)
+        walk.end()
+
+    async def _verified(self, anchor: Anchor | None) -> Report:
         head = await self._head()
         keys = {key.id: key for key in await self._keys()}
+        start = Place(0, genesis(head.chain)) if anchor is None else Place(anchor.sequence, anchor.hash)
         walk: Walk | None = None
         fault: ChainBroken | None = None
         try:
-            walk = Walk(chain=head.chain, start=Place(0, genesis(head.chain)), keys=keys)
+            walk = Walk(chain=head.chain, start=start, keys=keys, anchor=anchor)
             await self._walk(walk, head)
         except ChainBroken as broken:
             fault = broken
         return Report(
             chain=head.chain,
-            first=1,
+            first=start.sequence + 1,
+            pruned_at=anchor.time if anchor else None,
             last=walk.place.sequence if walk else 0,
             records=walk.records if walk else 0,
             checkpoints=walk.checkpoints if walk else 0,
@@ -136,11 +176,11 @@ class Reading:
             why=fault.detail if fault else None,
         )
 
-    async def _walk(self, walk: Walk, head: Head) -> None:
-        while walk.place.sequence < head.sequence:
+    async def _go(self, walk: Walk, last: int) -> None:
+        while walk.place.sequence < last:
             after = walk.place.sequence
             try:
-                records, checkpoints = await self._some(after, head.sequence)
+                records, checkpoints = await self._some(after, last)
                 await asyncio.to_thread(_step, walk, records, checkpoints)
             except (ValueError, TypeError, OverflowError, msgspec.DecodeError) as error:
                 # A value that no record of ours can hold.
@@ -151,8 +191,11 @@ class Reading:
             if not records:
                 missing = walk.place.sequence + 1
                 raise ChainBroken(
-                    f"Record {missing} is missing: the head says that there are {head.sequence}.", sequence=missing
+                    f"Record {missing} is missing: the head says that there are {last}.", sequence=missing
                 )
+
+    async def _walk(self, walk: Walk, head: Head) -> None:
+        await self._go(walk, head.sequence)
         if walk.place.hash != head.hash:
             raise ChainBroken(
                 f"The head was changed: it does not know record {head.sequence} as it is.", sequence=head.sequence
@@ -185,6 +228,20 @@ class Reading:
             async with self._database.transaction() as tx:
                 found = await self._sealing.lock(tx)
         return found
+
+    async def _anchor(self) -> Anchor | None:
+        async with self._database.reading() as tx:
+            return await store.anchor(tx)
+
+    async def _require_unpruned(self, done: int, found: int) -> None:
+        """A gap that pruning made under a reader is no gap in the chain."""
+        if found == done + 1:
+            return
+        anchor = await self._anchor()
+        if anchor is not None and anchor.sequence > done:
+            raise ChainBroken(
+                f"Records up to {anchor.sequence} were pruned meanwhile: export again.", sequence=done + 1
+            )
 
     async def _keys(self) -> list[PublicKey]:
         async with self._database.reading() as tx:

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from samovar.domains.audit import store
-from samovar.domains.audit.model import PublicKey, SigningKey
+from samovar.domains.audit.model import Checkpoint, PublicKey, SigningKey
 from samovar.domains.audit.model.checkpoints import SEED_BYTES
 from samovar.domains.audit.model.records import Place, genesis
 from samovar.domains.audit.store import Head, SealedKey
@@ -71,6 +71,27 @@ class Sealing:
             head = await self.lock(tx)
             if head.sequence > head.sealed_sequence:
                 await self._seal(tx, head, Place(head.sequence, head.hash), self._clock.now())
+
+    async def anchor(self, checkpoint: Checkpoint) -> bool:
+        """Let the chain begin after the record of ``checkpoint``, which was verified; false where it does so already. Raises
+        ``Unavailable``."""
+        async with self._database.transaction() as tx:
+            await self.lock(tx)
+            before = await store.anchor(tx)
+            pruned = 0 if before is None else before.sequence
+            if checkpoint.sequence <= pruned:
+                return False
+            now = self._clock.now()
+            key = await self.key(tx)
+            anchor = key.anchor(
+                chain=checkpoint.chain,
+                sequence=checkpoint.sequence,
+                hash=checkpoint.hash,
+                count=checkpoint.sequence - pruned,
+                at=now,
+            )
+            await store.add_anchor(tx, anchor, at=now)
+        return True
 
     async def run(self) -> None:
         """Put the checkpoints that are due by time, until cancelled."""
