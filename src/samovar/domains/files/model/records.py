@@ -85,11 +85,12 @@ class Usage(NamedTuple):
 
 
 class FileHappened(StrEnum):
-    """What news tells."""
+    """What news tells. ``DELETING`` is no news but a note to whoever goes through it: a deletion was begun."""
 
     STORED = "file.stored"
     AMENDED = "file.amended"
     DELETED = "file.deleted"
+    DELETING = "file.deleting"
 
 
 class FileEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,12 +1,13 @@
 """Changing what is said of a file, and deleting it."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 
 import msgspec
 import structlog
 
-from samovar.domains.files.errors import BadFile, FileUnknown
+from samovar.domains.files.errors import BadFile, ElementLost, FileUnknown
 from samovar.domains.files.model.names import plain_filename
 from samovar.domains.files.model.records import (
     FileAnswer,
@@ -28,11 +29,22 @@ from samovar.domains.files.store import outbox, owners, rows
 from samovar.domains.identity.model import Permission, require
 from samovar.kernel.errors import Forbidden, StaleRevision, Unavailable
 from samovar.kernel.principal import Principal
+from samovar.ports import element_rules
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database
-from samovar.ports.elements import Attributes, Custom, Provenance, Retention
+from samovar.ports.elements import (
+    Attributes,
+    Custom,
+    DamagedFile,
+    ElementUnavailable,
+    FileNotThere,
+    Provenance,
+    Retention,
+)
 
 _TRIES: Final = 5
+_DELETING: Final = timedelta(seconds=60)
+_DELETING_AT_MOST: Final = timedelta(hours=1)
 
 
 class Amendment(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +82,7 @@ class FileChanges:
         self._tally = tally
         self._clock = clock
         self._log = structlog.get_logger("samovar.files")
+        teller.on_deleting(self.settle_deletion)
 
     async def amend(
         self, principal: Principal, file_id: str, amendment: Amendment, *, expected: int | None
@@ -105,15 +118,58 @@ class FileChanges:
         return told(amended)
 
     async def delete(self, principal: Principal, file_id: str) -> None:
-        """Take it away for good, all its copies. Raises ``ModeRefused`` where an element does not delete."""
+        """Take it away for good, all its copies. Raises ``ModeRefused`` where an element does not delete, and then nothing has
+        changed."""
         with self._tally.of(Operation.DELETE):
             require(principal, Permission.FILES_DELETE)
             file = await self.owned(principal, file_id)
+            await self._check_deletable(file)
+            await self._note_deletion(file.attributes)
             # The original last: until it is gone there is a file, and the same can be asked again.
             for copy in reversed(file.copies):
                 if not self._registry.is_lost(copy.element_id):
                     await self._registry.serving(copy.element_id).delete(copy.path)
             await self.forget(file.attributes)
+
+    async def settle_deletion(self, begun: FileEvent) -> bool:
+        """Where a deletion that was begun took all copies away and did not live to take the row away: take it away. Nothing else
+        is deleted here. Whether nobody has to look again. Raises ``Unavailable``."""
+        async with self._database.reading() as tx:
+            file = await rows.one(tx, begun.team_id, begun.file_id)
+        if file is None:
+            return True
+        if not await self._is_gone(file):
+            return self._clock.now() - begun.at >= _DELETING_AT_MOST
+        self._log.warning("a file that was deleted had a row", file_id=begun.file_id)
+        await self.forget(file.attributes)
+        return True
+
+    async def _check_deletable(self, file: StoredFile) -> None:
+        """Asked of all elements before the first loses anything. Each has the last word of its own."""
+        for copy in file.copies:
+            if self._registry.is_lost(copy.element_id):
+                continue
+            condition = await self._registry.condition(copy.element_id)
+            if condition is None:
+                raise ElementUnavailable(f"The storage element {copy.element_id} does not answer: nothing was deleted.")
+            element_rules.check_mode(condition.mode, element_rules.Operation.DELETE, element_id=copy.element_id)
+
+    async def _note_deletion(self, attributes: Attributes) -> None:
+        """So that it is looked after, should this process die in it."""
+        until = self._clock.now() + _DELETING
+        async with self._database.transaction() as tx:
+            await outbox.add(tx, [self._event(FileHappened.DELETING, attributes)], not_before=until)
+
+    async def _is_gone(self, file: StoredFile) -> bool:
+        for copy in file.copies:
+            try:
+                await self._registry.serving(copy.element_id).attributes(copy.path)
+                return False
+            except (FileNotThere, ElementLost):
+                continue
+            except DamagedFile:
+                return False
+        return True
 
     async def forget(self, attributes: Attributes) -> None:
         """A file is gone: so is its row, and all hear of it."""

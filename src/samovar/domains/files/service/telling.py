@@ -31,6 +31,8 @@ _FAREWELL_S: Final = 5.0
 
 Notify = Callable[[FileEvent], Awaitable[None]]
 """Takes news upward. What it raises is logged, and the news told again later."""
+Settle = Callable[[FileEvent], Awaitable[bool]]
+"""Looks after a deletion that was begun; whether it has not to be looked at again. Raises ``Unavailable``."""
 
 
 class FileNews(msgspec.Struct, frozen=True, array_like=True):
@@ -54,10 +56,15 @@ class Teller:
         self._clock = clock
         self._news = news
         self._notify = notify
+        self._settle: Settle | None = None
         self._turn = asyncio.Lock()
         self._log = structlog.get_logger("samovar.files")
         bus.subscribe(FILES_CHANGED, self.on_changed)
         bus.on_gap(self.on_gap)
+
+    def on_deleting(self, settle: Settle) -> None:
+        """Who looks after deletions; it needs the teller itself."""
+        self._settle = settle
 
     async def run(self) -> None:
         """Tell what there is, until cancelled."""
@@ -115,6 +122,8 @@ class Teller:
 
     async def _tell(self, event: FileEvent) -> bool:
         try:
+            if event.happened is FileHappened.DELETING:
+                return self._settle is not None and await self._settle(event)
             async with self._database.reading() as tx:
                 stands = await rows.one(tx, event.team_id, event.file_id)
             await self._memory.publish(event.team_id, event.file_id, stands)

@@ -11,11 +11,16 @@ from samovar.domains.files.store.tables import outbox
 from samovar.ports.database import Tx
 
 
-async def add(tx: Tx, events: Sequence[FileEvent]) -> None:
-    """To be told after the commit."""
+async def add(tx: Tx, events: Sequence[FileEvent], *, not_before: datetime | None = None) -> None:
+    """To be told after the commit, and ``not_before`` then."""
     if events:
         rows = [
-            {"team_id": event.team_id, "file_id": event.file_id, "event": msgspec.to_builtins(event)}
+            {
+                "team_id": event.team_id,
+                "file_id": event.file_id,
+                "event": msgspec.to_builtins(event),
+                "leased_until": not_before,
+            }
             for event in events
         ]
         await tx.execute(insert(outbox), rows)

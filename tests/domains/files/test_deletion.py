@@ -1,0 +1,137 @@
+"""Deleting a file: all of it or nothing, and to its end though the process dies in it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from samovar.adapters.disk import DiskElement
+from samovar.domains.files.errors import ContentAway, FileUnknown
+from samovar.domains.files.model.choosing import Element
+from samovar.domains.files.model.records import FileEvent, FileHappened
+from samovar.domains.files.service import FileService
+from samovar.ports.database import Database
+from samovar.ports.elements import ElementUnavailable, Mode, ModeRefused, RetentionKind, StorageElement
+from tests.domains.files.caring import Care
+from tests.domains.files.conftest import ANN, Start, element, put, read_whole, told_all
+from tests.support.clock import ManualClock
+
+
+class Dying(Exception):
+    """As if the process had been killed here."""
+
+
+class Mortal(DiskElement):
+    """An element on a disk whose process dies in deletions: before it, or after."""
+
+    dies = ""
+
+    async def delete(self, path: str) -> None:
+        if self.dies == "before":
+            raise Dying
+        await super().delete(path)
+        if self.dies == "after":
+            raise Dying
+
+
+@pytest.fixture
+def mortal(clock: ManualClock) -> Callable[[Element], StorageElement]:
+    """Opens such elements."""
+
+    def opened(one: Element) -> StorageElement:
+        return Mortal(Path(one.url.removeprefix("file://")), element_id=one.id, mode=one.mode, clock=clock)
+
+    return opened
+
+
+async def _died(files: FileService, file_id: str, when: str) -> None:
+    dying: Any = files.registry.serving("edit")
+    dying.dies = when
+    with pytest.raises(Dying):
+        await files.changes.delete(ANN, file_id)
+    dying.dies = ""
+
+
+async def _waiting(database: Database) -> int:
+    async with database.reading() as tx:
+        return int((await tx.exec_driver_sql("SELECT count(*) FROM file_outbox")).scalar_one())
+
+
+async def test_a_deletion_that_died_before_its_row_went_is_brought_to_its_end(
+    start: Start, clock: ManualClock, database: Database, told: list[FileEvent], mortal: Any
+) -> None:
+    files: FileService = await start(open_element=mortal)
+    made, other = await put(files), await put(files, ANN, b"other")
+    await _died(files, made.file_id, "after")
+    with pytest.raises(ContentAway):
+        await read_whole(files, ANN, made.file_id)
+    await told_all(files)
+    assert (await files.reads.find(ANN, made.file_id)).file.attributes.file_id == made.file_id
+    clock.advance(61)
+    await told_all(files)
+    with pytest.raises(FileUnknown):
+        await files.reads.find(ANN, made.file_id)
+    assert (await files.reads.usage(ANN, "person_ann"))[:2] == (1, 5)
+    assert [one.happened for one in told if one.file_id == made.file_id][-1:] == [FileHappened.DELETED]
+    assert FileHappened.DELETING not in {one.happened for one in told}
+    assert await read_whole(files, ANN, other.file_id) == b"other"
+    assert await _waiting(database) == 0
+
+
+async def test_a_deletion_that_died_before_the_file_went_leaves_the_file(
+    start: Start, clock: ManualClock, database: Database, mortal: Any
+) -> None:
+    files: FileService = await start(open_element=mortal)
+    made = await put(files)
+    await _died(files, made.file_id, "before")
+    for _ in range(61):
+        clock.advance(60)
+        await told_all(files)
+        assert await read_whole(files, ANN, made.file_id) == b"hello"
+    assert await _waiting(database) == 0
+
+
+async def test_a_deletion_whose_element_is_away_when_it_is_looked_after_waits_for_it(
+    start: Start, clock: ManualClock, mortal: Any
+) -> None:
+    files: FileService = await start(open_element=mortal)
+    made = await put(files)
+    await _died(files, made.file_id, "after")
+    away: Any = files.registry.serving("edit")
+    away._started = False
+    clock.advance(61)
+    await told_all(files)
+    assert (await files.reads.find(ANN, made.file_id)).file.attributes.file_id == made.file_id
+    away._started = True
+    clock.advance(61)
+    await told_all(files)
+    with pytest.raises(FileUnknown):
+        await files.reads.find(ANN, made.file_id)
+
+
+async def test_what_one_element_refuses_takes_nothing_from_the_others(files: FileService, care: Care) -> None:
+    made = await put(files, ANN, b"twice", retention=RetentionKind.PERMANENT, replicas=2)
+    file = await care(files).replicas.tend("default", made.file_id)
+    assert file is not None
+    assert [copy.element_id for copy in file.copies] == ["rw", "edit"]
+    with pytest.raises(ModeRefused, match="rw"):
+        await files.changes.delete(ANN, made.file_id)
+    for copy in file.copies:
+        assert (await files.registry.serving(copy.element_id).attributes(copy.path)).file_id == made.file_id
+    assert await read_whole(files, ANN, made.file_id) == b"twice"
+
+
+async def test_what_one_element_cannot_be_asked_takes_nothing_from_the_others(
+    start: Start, care: Care, clock: ManualClock, tmp_path: Path
+) -> None:
+    configured = [element(tmp_path, Mode.EDIT, clock, id=name, url=(tmp_path / name).as_uri()) for name in "ab"]
+    files: FileService = await start(configured=configured)
+    made = await put(files, ANN, b"twice", retention=RetentionKind.PERMANENT, replicas=2)
+    file = await care(files).replicas.tend("default", made.file_id)
+    assert file is not None
+    original, replica = (copy.element_id for copy in file.copies)
+    await files.registry.serving(original).close()
+    with pytest.raises(ElementUnavailable, match="nothing was deleted"):
+        await files.changes.delete(ANN, made.file_id)
+    assert (await files.registry.serving(replica).attributes(file.attributes.path)).replica_of == original
