@@ -10,6 +10,7 @@ from threading import Thread
 from typing import Any
 
 from tests.cli.conftest import Terminal
+from tests.support.seaweed import ACCESS_KEY, BUCKET, SECRET_KEY, SeaweedS3
 from tests.support.sockets import closed_port
 
 
@@ -132,3 +133,23 @@ def test_workers_that_would_share_a_folder_are_remarked(terminal: Terminal) -> N
     assert findings(terminal, two)[1]["files, workers"][0] == "ok"
     assert "files, workers" not in findings(terminal, {**two, "SAMOVAR_BLOB_URL": "s3://bucket/files"})[1]
     assert "files, workers" not in findings(terminal, {})[1]
+
+
+def test_the_bucket_of_audit_copies_is_asked_and_nothing_written(terminal: Terminal, seaweed: SeaweedS3) -> None:
+    own = {
+        "SAMOVAR_AUDIT_COPY_URL": f"s3://{BUCKET}/doctor",
+        "SAMOVAR_AUDIT_COPY_ENDPOINT": seaweed.access.endpoint,
+        "SAMOVAR_AUDIT_COPY_REGION": seaweed.access.region,
+        "SAMOVAR_AUDIT_COPY_ACCESS_KEY_ID": ACCESS_KEY,
+        "SAMOVAR_AUDIT_COPY_SECRET_ACCESS_KEY": SECRET_KEY,
+    }
+    assert findings(terminal, own)[1]["audit copies"][:2] == ["ok", f"s3://{BUCKET}/doctor answers"]
+    wrong = findings(terminal, {**own, "SAMOVAR_AUDIT_COPY_SECRET_ACCESS_KEY": "another"})
+    assert (wrong[0], wrong[1]["audit copies"][0]) == (1, "fail")
+    away = findings(terminal, {**own, "SAMOVAR_AUDIT_COPY_ENDPOINT": f"http://127.0.0.1:{closed_port()}"})
+    assert (away[0], away[1]["audit copies"][0]) == (1, "fail")
+    shared = {"SAMOVAR_BACKUP_ACCESS_KEY_ID": ACCESS_KEY, "SAMOVAR_BACKUP_SECRET_ACCESS_KEY": SECRET_KEY}
+    told = findings(terminal, {**own, **shared})
+    assert (told[0], told[1]["audit copies"][0]) == (0, "warn")
+    assert "also deletes old backups" in told[1]["audit copies"][1]
+    assert findings(terminal, {})[1]["audit copies"][0] == "ok"

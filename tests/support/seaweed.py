@@ -14,6 +14,9 @@ from tests.support.servers import missing
 ACCESS_KEY = "samovar-tests"
 SECRET_KEY = "not-a-secret-of-anybody"
 BUCKET = "samovar-tests"
+COPIER_KEY = "samovar-copier"
+COPIES_BUCKET = "samovar-copies"
+"""A bucket of its own, into which the copier may put, look and list, and nothing else."""
 _START_S = 60.0
 _PORTS = (
     "master.port",
@@ -53,7 +56,14 @@ class SeaweedS3:
         if not program.exists():
             missing("SeaweedFS", FileNotFoundError(program))
         key = {"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}
-        who = {"identities": [{"name": "tests", "credentials": [key], "actions": ["Admin", "Read", "Write", "List"]}]}
+        copier = {"accessKey": COPIER_KEY, "secretKey": SECRET_KEY}
+        may = [f"{action}:{COPIES_BUCKET}" for action in ("Read", "Write", "List")]
+        who = {
+            "identities": [
+                {"name": "tests", "credentials": [key], "actions": ["Admin", "Read", "Write", "List"]},
+                {"name": "copier", "credentials": [copier], "actions": may},
+            ]
+        }
         config = self._folder / "s3.json"
         config.write_text(json.dumps(who))
         words = [

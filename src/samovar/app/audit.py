@@ -7,8 +7,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import structlog
+from msgspec.structs import replace
 
 from samovar.app.background import forever
+from samovar.app.settings import Settings
 from samovar.app.strangers import Strangers
 from samovar.app.witness import Witness
 from samovar.domains.audit.errors import AuditUnwritten
@@ -19,6 +21,7 @@ from samovar.kernel.tasks import background
 from samovar.ports.blobs import Blobs
 
 if TYPE_CHECKING:
+    from samovar.adapters.objects import S3Access
     from samovar.app.services import Services
 
 log = structlog.get_logger("samovar.audit")
@@ -97,11 +100,25 @@ class AuditDesk:
         await service.close()
 
     def _blobs(self) -> Blobs:
-        """The place for copies; obstore is imported when it is first used. S3 is reached as for backups."""
+        """The place for copies; obstore is imported when it is first used."""
         from samovar.adapters.objects import ObjectBlobs
-        from samovar.app.backups import s3_access
 
-        return ObjectBlobs(self._settings.audit_copy_url, s3=s3_access(self._settings))
+        return ObjectBlobs(self._settings.audit_copy_url, s3=copy_access(self._settings))
+
+
+def copy_access(settings: Settings) -> "S3Access":
+    """How the bucket for copies is reached: as that of backups, but for what it has of its own. Id and secret are one."""
+    from samovar.app.backups import s3_access
+
+    access, secret = s3_access(settings), settings.audit_copy_secret_access_key
+    if secret is not None:
+        key_id = settings.audit_copy_access_key_id
+        access = replace(access, access_key_id=key_id, secret_access_key=secret.get_secret_value())
+    return replace(
+        access,
+        endpoint=settings.audit_copy_endpoint or access.endpoint,
+        region=settings.audit_copy_region or access.region,
+    )
 
 
 def _report(error: BaseException, what: str) -> None:

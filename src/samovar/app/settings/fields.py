@@ -110,6 +110,14 @@ class Settings(Keeping):
     audit_copy_url: Place = Field(
         "", description="Where checkpoints are copied, as SAMOVAR_BACKUP_URL; empty is nowhere."
     )
+    audit_copy_endpoint: Endpoint = Field(
+        "", description="The address of the service that speaks S3 there; empty is SAMOVAR_BACKUP_ENDPOINT."
+    )
+    audit_copy_region: str = Field("", description="Its region; empty is SAMOVAR_BACKUP_REGION.")
+    audit_copy_access_key_id: str = Field(
+        "", description="Who we are to it; empty is who we are to the backups' place."
+    )
+    audit_copy_secret_access_key: SecretStr | None = Field(None, description="The secret that belongs to that id.")
     audit_copy_records: bool = Field(False, description="Copy the records as well.")
     audit_retention_days: int = Field(
         0, ge=0, le=36_500, description="How long audit records are kept here at least; 0 is for ever."
@@ -247,6 +255,12 @@ class Settings(Keeping):
                 " in the memory of one"
             )
         yield from self.storage_contradictions()
+        if bool(self.audit_copy_access_key_id) != (self.audit_copy_secret_access_key is not None):
+            # Half of it would be made whole with half of the backups'.
+            yield (
+                "SAMOVAR_AUDIT_COPY_ACCESS_KEY_ID and SAMOVAR_AUDIT_COPY_SECRET_ACCESS_KEY belong together: set both, or"
+                " neither"
+            )
         has_servers = self.redis_url and self.database_url.startswith("postgres")
         if self.profile is Profile.SCALED and not has_servers and not self.is_storage_alone:
             yield "SAMOVAR_PROFILE=scaled needs SAMOVAR_DATABASE_URL=postgresql://... and SAMOVAR_REDIS_URL"

@@ -13,7 +13,7 @@ from samovar.app.settings import Settings, SettingsInvalid, load
 from samovar.cli.doctor.finding import Finding, Level
 from samovar.cli.doctor.installation import check_installation
 from samovar.cli.doctor.machine import check_machine, check_start
-from samovar.cli.doctor.network import check_port, check_providers, check_redis
+from samovar.cli.doctor.network import check_copies, check_port, check_providers, check_redis
 from samovar.cli.output import harmless, say_json
 
 _COLOURS: Final = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
@@ -48,6 +48,7 @@ async def _check_parts(settings: Settings) -> list[Finding]:
     logs.configure(json=False, level="error")
     findings, providers = await check_installation(settings)
     findings += await check_redis(settings)
+    findings += await check_copies(settings)
     findings += await check_port(settings)
     findings += await check_providers(settings, providers)
     return findings

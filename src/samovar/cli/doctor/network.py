@@ -1,4 +1,5 @@
-"""What must be asked over the network, each within 5 s: Redis, our own port, and the providers that are configured."""
+"""What must be asked over the network, each within 5 s: Redis, our own port, the audit chain's copies, and the providers that
+are configured."""
 
 import asyncio
 import errno
@@ -15,7 +16,7 @@ from samovar.app.services import Services
 from samovar.app.settings import Settings
 from samovar.cli.doctor.finding import Finding
 from samovar.domains.catalog.model import ProviderInfo, ProviderSource
-from samovar.kernel.errors import Unavailable
+from samovar.kernel.errors import SamovarError, Unavailable
 from samovar.ports.transport import ConnectFailed, HttpRequest, Timeouts, Transport, TransportFailure
 from samovar.providers.vendors import VENDORS
 
@@ -38,6 +39,32 @@ async def check_redis(settings: Settings) -> list[Finding]:
     finally:
         await parts.close()
     return [Finding.ok("redis", "answers")]
+
+
+async def check_copies(settings: Settings) -> list[Finding]:
+    """Whether the bucket for the audit chain's copies lets us in, where there is one. Nothing is written: it would stay."""
+    check, url = "audit copies", settings.audit_copy_url
+    if not url:
+        return [Finding.ok(check, "none; only copies elsewhere show that a chain was cut off (SAMOVAR_AUDIT_COPY_URL)")]
+    if url.startswith("file:"):
+        return [Finding.ok(check, f"in {url}")]
+    from samovar.adapters.objects import ObjectBlobs
+    from samovar.app.audit import copy_access
+
+    access = copy_access(settings)
+    try:
+        async with asyncio.timeout(_BOUND_S):
+            # HEAD of what is not there would say the same of a bucket that is not.
+            async for _ in ObjectBlobs(url, s3=access).list():
+                break
+    except (SamovarError, TimeoutError) as error:
+        why = error.detail if isinstance(error, SamovarError) else f"does not answer within {_BOUND_S:g} s"
+        remedy = "Mend SAMOVAR_AUDIT_COPY_URL, and SAMOVAR_AUDIT_COPY_ENDPOINT, _REGION, _ACCESS_KEY_ID and _SECRET_ACCESS_KEY."
+        return [Finding.fail(check, f"{url}: {why}", remedy)]
+    if settings.backup_access_key_id and access.access_key_id == settings.backup_access_key_id:
+        remedy = "Give the copies SAMOVAR_AUDIT_COPY_ACCESS_KEY_ID and its secret: an account that may put and list, not delete."
+        return [Finding.warn(check, f"{url} answers, to the account that also deletes old backups", remedy)]
+    return [Finding.ok(check, f"{url} answers")]
 
 
 async def check_port(settings: Settings) -> list[Finding]:
