@@ -75,6 +75,27 @@ async def test_what_raises_is_rolled_back(db: Database) -> None:
     assert db.connections_active == 0
 
 
+async def test_what_is_only_visible_is_seen_by_all_at_once_and_rolled_back_where_it_raises(db: Database) -> None:
+    async with db.visible() as tx:
+        await tx.execute(POTS.insert().values(id="a", cups=1))
+    assert await cups(db) == 1
+    with pytest.raises(RuntimeError, match="spilt"):
+        async with db.visible() as tx:
+            await tx.execute(POTS.update().values(cups=2))
+            raise RuntimeError("spilt")
+    assert await cups(db) == 1
+
+
+async def test_only_what_is_visible_is_not_synced_by_itself(db: Database) -> None:
+    asked, synced = {
+        "sqlite": ("PRAGMA synchronous", (1, 2)),
+        "postgresql": ("SHOW synchronous_commit", ("off", "on")),
+    }[db.engine]
+    for begin, expected in ((db.visible, synced[0]), (db.transaction, synced[1])):
+        async with begin() as tx:
+            assert (await tx.exec_driver_sql(asked)).scalar_one() == expected
+
+
 async def test_a_cancelled_transaction_is_rolled_back_and_frees_its_lock(db: Database) -> None:
     entered = asyncio.Event()
 

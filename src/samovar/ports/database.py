@@ -68,6 +68,12 @@ class Database(Protocol):
         from its start (``BEGIN IMMEDIATE``), so a read followed by a write cannot fail half-way."""
         ...
 
+    def visible(self) -> AbstractAsyncContextManager[Tx]:
+        """As :meth:`transaction`, for what may be made again: once committed all see it, and a process that dies loses nothing of
+        it; but it is not synced by itself, so a power cut may take the last second. What is committed behind it by
+        :meth:`transaction` is never there without it."""
+        ...
+
     def reading(self) -> AbstractAsyncContextManager[Tx]:
         """Read only, without the write lock."""
         ...

@@ -30,6 +30,9 @@ class Mortal:
     def transaction(self) -> AbstractAsyncContextManager[Tx]:
         return self._while_alive(self._database.transaction)
 
+    def visible(self) -> AbstractAsyncContextManager[Tx]:
+        return self._while_alive(self._database.visible)
+
     def reading(self) -> AbstractAsyncContextManager[Tx]:
         return self._while_alive(self._database.reading)
 

@@ -5,6 +5,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
 
 from samovar.adapters.disk import DiskElement
 from samovar.adapters.memory import MemoryBus
@@ -307,3 +310,70 @@ async def test_what_is_long_over_is_forgotten_and_what_is_open_is_not(files: Fil
         await files.desk.find(ANN, over.file_id)
     assert (await files.desk.find(ADMIN, stands.upload.file_id)).state is OPEN
     assert await read_whole(files, ANN, over.file_id) == b"hello"
+
+
+# --- anything, in any order
+
+POINTS = (*BEFORE, *BEHIND)
+HAPPENINGS = st.lists(
+    st.tuples(st.sampled_from(["answered", "killed", "woken too late", "cancelled"]), st.sampled_from(POINTS)),
+    min_size=1,
+    max_size=5,
+)
+
+
+async def _happens(roles: Roles, happening: str, at: str, whole: bytes) -> str:
+    """The id of the upload it happened to."""
+    roles.halts.reached, roles.halts.go_on = asyncio.Event(), asyncio.Event()
+    async with roles.stopped(at, whole) as upload:
+        one = (await roles.admin.desk.page(ANN, state=None, cursor=None, limit=1)).items[0]
+        if happening == "killed":
+            await roles.kill(upload)
+        elif happening == "cancelled":
+            await roles.admin.desk.cancel(ANN, one.id)
+        elif happening == "woken too late":
+            roles.clock.advance(LEASE_S)
+            await roles.admin.resumer.round()
+        roles.halts.go_on.set()
+        await asyncio.wait([upload])
+        if not upload.cancelled() and upload.exception() is None and happening != "cancelled":
+            assert upload.result().file_id == one.id
+            assert (await roles.admin.desk.find(ANN, one.id)).state is DONE
+        elif happening == "answered":
+            pytest.fail("nobody hindered it")
+    roles.mortal.is_dead = False
+    return one.id
+
+
+@given(happenings=HAPPENINGS)
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_whatever_happens_to_uploads_each_is_whole_with_its_row_or_nothing_is_left_of_it(
+    apart: Apart, happenings: list[tuple[str, str]]
+) -> None:
+    roles = await apart(rules=IngestRules(max_files=1_000))
+    told = {}
+    for number, (happening, at) in enumerate(happenings):
+        content = number.to_bytes(4, "big") * 1_500_000
+        told[await _happens(roles, happening, at, content)] = (content, happening, at)
+        if number % 2:
+            roles.clock.advance(LEASE_S)
+            await roles.admin.resumer.round()
+    roles.clock.advance(LEASE_S)
+    await roles.admin.resumer.round()
+    for file_id, (content, happening, at) in told.items():
+        one = await roles.admin.desk.find(ANN, file_id)
+        stays = at in BEHIND and happening != "cancelled"
+        gone = CANCELLED if happening == "cancelled" else ROLLED_BACK
+        assert one.state is (DONE if stays or happening == "answered" else gone)
+        if one.state is DONE:
+            assert await read_whole(roles.admin, ANN, file_id) == content
+            await roles.admin.changes.delete(ANN, file_id)
+        else:
+            with pytest.raises(FileUnknown):
+                await roles.admin.reads.find(ANN, file_id)
+    usage = await roles.admin.reads.usage(ANN, "person_ann")
+    assert (usage.files, usage.size_bytes, roles.left()) == (0, 0, [])
+    async with roles.mortal.reading() as tx:
+        assert (await tx.execute(text("SELECT held_files, held_bytes FROM file_owners"))).all() == [(0, 0)]
+        assert (await tx.execute(text("SELECT count(*) FROM file_holds"))).scalar_one() == 0
+    await roles.disk.close()

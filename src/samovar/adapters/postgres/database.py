@@ -72,6 +72,14 @@ class PostgresDatabase:
             await tx.commit()
 
     @asynccontextmanager
+    async def visible(self) -> AsyncIterator[Tx]:
+        """See the port."""
+        async with self._connected() as tx:
+            await tx.exec_driver_sql("SET LOCAL synchronous_commit TO off")
+            yield tx
+            await tx.commit()
+
+    @asynccontextmanager
     async def reading(self) -> AsyncIterator[Tx]:
         """See the port. Each statement sees what was committed when it began; a write is refused by the server."""
         async with self._connected() as tx:

@@ -1,4 +1,4 @@
-"""Two pools on one file: a writer of one connection, and readers whose connections refuse to write."""
+"""Pools on one file: two writers of one connection each, who write one at a time, and readers whose connections refuse to."""
 
 import asyncio
 import sqlite3
@@ -97,6 +97,7 @@ class SqliteDatabase:
             "PRAGMA foreign_keys = ON",
         )
         self._writer = self._pool(pragmas, size=1, overflow=0, recycle_s=recycle_s)
+        self._unsynced = self._pool((*pragmas, "PRAGMA synchronous = NORMAL"), size=1, overflow=0, recycle_s=recycle_s)
         self._readers = self._pool(
             (*pragmas, "PRAGMA query_only = ON"), size=pool_size, overflow=max_overflow, recycle_s=recycle_s
         )
@@ -104,11 +105,24 @@ class SqliteDatabase:
     @property
     def connections_active(self) -> int:
         """Connections in use now, by readers and the writer."""
-        return sum(cast(QueuePool, engine.pool).checkedout() for engine in (self._writer, self._readers))
+        return sum(
+            cast(QueuePool, engine.pool).checkedout() for engine in (self._writer, self._unsynced, self._readers)
+        )
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
         """See the port. Raises ``Unavailable`` when the write lock is not had in time."""
+        async with self._writing(self._writer) as tx:
+            yield tx
+
+    @asynccontextmanager
+    async def visible(self) -> AsyncIterator[Tx]:
+        """See the port. The log is synced by the next commit of :meth:`transaction`, or at a checkpoint."""
+        async with self._writing(self._unsynced) as tx:
+            yield tx
+
+    @asynccontextmanager
+    async def _writing(self, engine: AsyncEngine) -> AsyncIterator[Tx]:
         try:
             async with asyncio.timeout(self._wait_s):
                 await self._write_lock.acquire()
@@ -118,7 +132,7 @@ class SqliteDatabase:
                 headers={"Retry-After": "1"},
             ) from error
         try:
-            async with self._connected(self._writer) as tx:
+            async with self._connected(engine) as tx:
                 await tx.exec_driver_sql("BEGIN IMMEDIATE")
                 yield tx
                 await tx.commit()
@@ -144,6 +158,7 @@ class SqliteDatabase:
     async def close(self) -> None:
         """See the port."""
         await self._readers.dispose()
+        await self._unsynced.dispose()
         # The writer last: SQLite folds the log into the file when its last connection closes, which a reader may not.
         await self._writer.dispose()
         # Who still holds a connection has its thread, too: there is nothing to wait for.

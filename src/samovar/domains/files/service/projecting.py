@@ -160,7 +160,7 @@ class Projector:
                 for one in news
             ]
             await outbox.add(tx, events)
-            await transactions.done(tx, sorted(one.file_id for one in told if one.replica_of is None), now=now)
+            await transactions.done(tx, told, now=now)
             if released := [*hold_ids]:
                 await owners.release(tx, released)
         self.told.set()

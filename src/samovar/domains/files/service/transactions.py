@@ -226,11 +226,14 @@ class Transactions:
 
     async def _write(self, some: Sequence[_Change]) -> None:
         try:
-            async with self._database.transaction() as tx:
-                await store.add(tx, [one.begun for one in some if one.begun is not None])
-                for one in some:
-                    if one.closed is not None:
-                        await self._close(tx, one.closed, one)
+            if begun := [one.begun for one in some if one.begun is not None]:
+                # A power cut that takes this row takes the upload with it, or the element tells of the file, and it is made anew.
+                async with self._database.visible() as tx:
+                    await store.add(tx, begun)
+            if closed := [one for one in some if one.closed is not None]:
+                async with self._database.transaction() as tx:
+                    for one in closed:
+                        await self._close(tx, one)
         except Exception as error:  # noqa: BLE001 - handed to each who waits
             for one in some:
                 if not one.done.done():
@@ -240,8 +243,10 @@ class Transactions:
             if not one.done.done():
                 one.done.set_result(None)
 
-    async def _close(self, tx: Tx, one: Transaction, change: _Change) -> None:
-        now = self._clock.now()
+    async def _close(self, tx: Tx, change: _Change) -> None:
+        one, now = change.closed, self._clock.now()
+        if one is None:
+            return
         if change.is_in_doubt:
             await store.postpone(
                 tx, one.file_id, coordinator=self.coordinator, error_code=change.error_code, due_at=now

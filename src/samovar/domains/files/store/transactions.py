@@ -13,7 +13,8 @@ from samovar.domains.files.model.transactions import (
     TransactionState,
 )
 from samovar.domains.files.store.tables import UNFINISHED_ROWS, outbox, transactions
-from samovar.ports.database import Instant, Tx, among, upsert
+from samovar.ports.database import Instant, Tx, among, insert_new, upsert
+from samovar.ports.elements import Attributes
 
 _OPEN, _CANCELLING = TransactionState.OPEN.value, TransactionState.CANCELLING.value
 _UNFINISHED = [state.value for state in UNFINISHED]
@@ -48,13 +49,18 @@ async def renew(tx: Tx, file_ids: Sequence[str], *, coordinator: str, due_at: da
     return {*(await tx.scalars(own)).all()}
 
 
-async def done(tx: Tx, file_ids: Sequence[str], *, now: datetime) -> None:
+async def done(tx: Tx, told: Sequence[Attributes], *, now: datetime) -> None:
     """Their files stand, and have their rows: that is the truth, whoever took them for lost. Those that are being cancelled are
-    for the canceller, at once."""
-    if not file_ids:
-        return
+    for the canceller, at once. What a power cut took of transactions is made again."""
+    file_ids = sorted(one.file_id for one in told if one.replica_of is None)
+    if file_ids and await _done(tx, file_ids, now) < len(file_ids):
+        first = [one for one in told if one.replica_of is None and one.revision == 1]
+        await insert_new(tx, transactions, [_remade(one, now) for one in first], keys=("file_id",))
+
+
+async def _done(tx: Tx, file_ids: Sequence[str], now: datetime) -> int:
     is_cancelling, at = transactions.c.state == _CANCELLING, literal(now, Instant())
-    await tx.execute(
+    closed = (
         update(transactions)
         .where(among(tx, transactions.c.file_id, file_ids), transactions.c.state.in_([*_UNFINISHED, _ROLLED_BACK]))
         .values(
@@ -64,6 +70,7 @@ async def done(tx: Tx, file_ids: Sequence[str], *, now: datetime) -> None:
             finished_at=case((is_cancelling, None), else_=at),
         )
     )
+    return (await tx.execute(closed)).rowcount
 
 
 async def close(tx: Tx, file_ids: Sequence[str], *, error_code: str, now: datetime) -> int:
@@ -197,6 +204,28 @@ async def prune(tx: Tx, *, before: str, limit: int) -> int:
 
 def _led_by(coordinator: str) -> tuple[Any, Any]:
     return transactions.c.coordinator == coordinator, transactions.c.state == _OPEN
+
+
+def _remade(one: Attributes, now: datetime) -> dict[str, Any]:
+    return _values(
+        Transaction(
+            file_id=one.file_id,
+            team_id=one.team_id,
+            owner=one.owner,
+            kind=TransactionKind.UPLOAD,
+            state=TransactionState.DONE,
+            element_id=one.storage_element_id,
+            path=one.path,
+            size_bytes=one.size_bytes,
+            hold_id=None,
+            coordinator="",
+            due_at=None,
+            resumes=0,
+            error_code=None,
+            started_at=one.created_at,
+            finished_at=now,
+        )
+    )
 
 
 def _values(one: Transaction) -> dict[str, Any]:
