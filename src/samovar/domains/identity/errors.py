@@ -120,10 +120,10 @@ class KeyNotActive(Conflict):
 
 
 class BeyondOwnRights(Forbidden):
-    """The new key would be able to do what its maker may not."""
+    """A key or service account can do, or would be able to do, what who makes or changes it may not."""
 
     code = "beyond_own_rights"
-    title = "A key cannot be given more than its maker has"
+    title = "Nobody gives away, or takes away, more than they have themselves"
 
 
 class BadTokenRequest(SamovarError):

@@ -116,6 +116,15 @@ def secret_hint(secret: str) -> str:
     return secret[: len(SECRET_PREFIX) + _HINT_CHARS] + "…"
 
 
+def check_may_manage(actor: Principal, account: ServiceAccount) -> None:
+    """Nobody changes, switches off or deletes an account that can do more than they can. Raises :class:`BeyondOwnRights`."""
+    missing = sorted(permissions_of([account.role]) - actor.permissions)
+    if missing:
+        raise BeyondOwnRights(
+            f"The account has the role {account.role.value}, which includes {', '.join(missing)}, and you do not have that."
+        )
+
+
 def check_may_empower(maker: Principal, role: ServiceRole) -> None:
     """Nobody makes an account, or gets the secret of one, that can do more than they can. Raises :class:`BeyondOwnRights`."""
     missing = sorted(permissions_of([role]) - maker.permissions)

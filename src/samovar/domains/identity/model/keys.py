@@ -185,6 +185,15 @@ def _within(name_or_pattern: str, pattern: str) -> bool:
     return name_or_pattern == pattern
 
 
+def check_may_manage_key(actor: Principal, key: Key) -> None:
+    """Nobody changes or revokes a key that can do more than they can, or that is for another project or person than their own
+    key is for. Raises :class:`BeyondOwnRights`."""
+    missing = sorted(permissions_of(key.scopes) - actor.permissions)
+    if missing:
+        raise BeyondOwnRights(f"The key's scopes include {', '.join(missing)}, which you do not have.")
+    _check_owners_within(actor, key)
+
+
 def check_within_rights(maker: Principal, key: Key) -> None:
     """Nobody makes or renews a key that can do more than they can. Raises :class:`BeyondOwnRights`."""
     missing = sorted(permissions_of(key.scopes) - maker.permissions)

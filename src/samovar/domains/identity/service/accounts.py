@@ -20,6 +20,7 @@ from samovar.domains.identity.model import (
     ServiceAccount,
     ServiceRole,
     check_may_empower,
+    check_may_manage,
     is_client_id,
     require,
     secret_hint,
@@ -132,6 +133,7 @@ class ServiceAccounts:
             _check_name(change.name)
         async with self._database.transaction() as tx:
             old = await self._mine(tx, principal, account_id)
+            check_may_manage(principal, old)
             if expected is not None and expected != old.revision:
                 raise StaleRevision(current=old.revision)
             new = self._changed(old, change)
@@ -143,10 +145,10 @@ class ServiceAccounts:
         return new
 
     async def delete(self, principal: Principal, account_id: str) -> None:
-        """For good. Raises ``Forbidden``, ``AccountNotFound``."""
+        """For good. Raises ``Forbidden``, ``BeyondOwnRights``, ``AccountNotFound``."""
         require(principal, Permission.KEYS_WRITE)
         async with self._database.transaction() as tx:
-            await self._mine(tx, principal, account_id)
+            check_may_manage(principal, await self._mine(tx, principal, account_id))
             await store.delete_account(tx, principal.team_id, account_id)
         await self._news.changed(account_id)
 

@@ -20,6 +20,7 @@ from samovar.domains.identity.model import (
     KeyState,
     Permission,
     Scope,
+    check_may_manage_key,
     check_within_rights,
     digest_of,
     is_model_pattern,
@@ -148,6 +149,7 @@ class Keys:
         require(principal, Permission.KEYS_WRITE)
         async with self._database.transaction() as tx:
             old = await self._mine(tx, principal, key_id)
+            check_may_manage_key(principal, old)
             if old.state(self._clock.now()) is not KeyState.ACTIVE:
                 raise _not_active(old.state(self._clock.now()), "changed")
             if expected is not None and expected != old.revision:
@@ -160,10 +162,10 @@ class Keys:
         return new
 
     async def revoke(self, principal: Principal, key_id: str) -> None:
-        """Stop a key for good; again is harmless. Raises ``Forbidden``, ``KeyNotFound``."""
+        """Stop a key for good; again is harmless. Raises ``Forbidden``, ``BeyondOwnRights``, ``KeyNotFound``."""
         require(principal, Permission.KEYS_WRITE)
         async with self._database.transaction() as tx:
-            await self._mine(tx, principal, key_id)
+            check_may_manage_key(principal, await self._mine(tx, principal, key_id))
             await store.revoke(tx, principal.team_id, key_id, at=self._clock.now())
         await self._news.changed(key_id)
 
