@@ -215,6 +215,14 @@ class SimulatedDisk(Syscalls):
                 raise BlockingIOError(errno.EWOULDBLOCK, "Resource temporarily unavailable")
             self._locked.add(descriptor)
 
+    def is_at(self, descriptor: int, path: str) -> bool:
+        with self._lock:
+            self._step("is_at", path)
+            try:
+                return self._node(path) is self._open[descriptor][0]
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+
     def space(self, path: str) -> tuple[int, int]:
         with self._lock:
             self._step("space", path)

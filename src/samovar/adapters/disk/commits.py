@@ -53,7 +53,8 @@ class Taking:
 
 class Commits:
     """Writes, amends and deletes, each as one step that happens or does not. ``allowed`` raises where the mode, or a sync that
-    failed, forbids to go on: it is asked before the commit point once more."""
+    failed, forbids to go on: it is asked before the commit point once more. ``check_held`` raises where the element's folder is
+    another one by now."""
 
     def __init__(
         self,
@@ -65,6 +66,7 @@ class Commits:
         journal: Journal,
         waiting: Waiting,
         allowed: Callable[[], None],
+        check_held: Callable[[], None],
     ) -> None:
         self._element_id = element_id
         self._place = place
@@ -73,6 +75,7 @@ class Commits:
         self._journal = journal
         self._waiting = waiting
         self._allowed = allowed
+        self.check_held = check_held
 
     def whole(self, draft: Draft, pieces: Sequence[bytes]) -> Attributes:
         """A file that is all there already, in one go."""
@@ -127,6 +130,8 @@ class Commits:
         self._close(taking)
         self._move_in(taking)
         self._put_attributes(attributes, taking)
+        # All of it was synced, but where? Only what is on the element's own disk may be said to be kept.
+        self.check_held()
         taking.committed = True
         self._waiting.committed(taking.intent)
         return attributes
@@ -190,6 +195,7 @@ class Commits:
         try:
             raw = read_all(self._calls, self._place.attributes(path), limit_bytes=ATTRIBUTES_BYTES)
         except (FileNotFoundError, NotADirectoryError) as error:
+            self.check_held()
             raise FileNotThere(f"There is no {path} in {self._element_id}.") from error
         return decoded(raw, path=path)
 
@@ -197,10 +203,12 @@ class Commits:
         """A descriptor of the content; the caller closes it. Raises ``FileNotThere`` (content without attributes is nobody's),
         ``DamagedFile`` (attributes without content)."""
         if not self.stands(self._place.attributes(path)):
+            self.check_held()
             raise FileNotThere(f"There is no {path} in {self._element_id}.")
         try:
             return self._calls.open(self._place.content(path), os.O_RDONLY)
         except FileNotFoundError as error:
+            self.check_held()
             if not self.stands(self._place.attributes(path)):
                 # It was deleted between the two looks.
                 raise FileNotThere(f"There is no {path} in {self._element_id}.") from error
@@ -217,6 +225,7 @@ class Commits:
         taking = Amending(intent)
         try:
             self._put_attributes(attributes, taking)
+            self.check_held()
         except BaseException:
             if not taking.in_doubt:
                 with suppress(OSError, ElementUnavailable):
@@ -228,6 +237,7 @@ class Commits:
 
     def delete(self, path: str) -> None:
         """Attributes, then bytes; what is not there is no error."""
+        self.check_held()
         if not (self.stands(self._place.attributes(path)) or self.stands(self._place.content(path))):
             return
         intent = self._journal.begin(Kind.DELETE, file_id="", path=path)

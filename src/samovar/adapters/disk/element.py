@@ -344,7 +344,7 @@ class DiskElement:
 
     async def condition(self) -> Condition:
         """See the port."""
-        capacity_bytes, free_bytes = await self._read(self._parts.calls.space, self._parts.place.root)
+        capacity_bytes, free_bytes = await self._read(self._parts.room)
         return Condition(
             element_id=self.element_id,
             mode=self._mode,
@@ -371,7 +371,7 @@ class DiskElement:
             raise ElementUnavailable(f"The storage element {self.element_id} is not started.")
 
     async def _check_room(self, draft: Draft) -> None:
-        _, free_bytes = await self._read(self._parts.calls.space, self._parts.place.root)
+        _, free_bytes = await self._read(self._parts.room)
         if (draft.expected_bytes or 0) > free_bytes:
             raise ElementFull(
                 f"{draft.expected_bytes} bytes were announced; the storage element {self.element_id} has {free_bytes} left."

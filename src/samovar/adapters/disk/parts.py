@@ -54,6 +54,7 @@ class Parts:
             journal=journal,
             waiting=waiting,
             allowed=allowed,
+            check_held=self.state.check_held,
         )
         self.uploads = uploads = Uploads(
             place=place, calls=calls, durability=durability, journal=journal, commits=commits
@@ -86,6 +87,11 @@ class Parts:
                 self.state.let_go()
             raise
         return mode
+
+    def room(self) -> tuple[int, int]:
+        """Capacity and what is free, in bytes. Raises ``OSError``, and ``ElementUnavailable`` where the disk is not there."""
+        self.state.check_held()
+        return self.calls.space(self.place.root)
 
     def stop(self) -> None:
         """Write what waits in the journal, and let go of the folder."""

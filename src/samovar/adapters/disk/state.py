@@ -49,6 +49,15 @@ class State:
         if lock >= 0:
             self._calls.close(lock)
 
+    def check_held(self) -> None:
+        """Raises ``ElementUnavailable`` where the folder is not the one that is held: its disk was taken away, and what stands
+        there now, if anything, is what the disk was mounted over. Nothing may be written there, or be said of it."""
+        if self._lock >= 0 and not self._calls.is_at(self._lock, self._place.lock):
+            raise ElementUnavailable(
+                f"The storage element {self._element_id} has another folder than it was started with: is its disk mounted? It"
+                " serves again when it is back, or when it is started anew."
+            )
+
     def mode(self) -> Mode:
         """The mode to start in, remembered. Raises ``ElementUnavailable`` where the folder is another element's."""
         kept = self._kept()

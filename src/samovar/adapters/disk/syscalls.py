@@ -109,6 +109,15 @@ class Syscalls:
         """Hold it against other processes until it is closed. Raises ``BlockingIOError`` where another has it."""
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
+    def is_at(self, descriptor: int, path: str) -> bool:
+        """Whether ``path`` still leads to what was opened: else somebody put another thing there, or another disk."""
+        held = os.fstat(descriptor)
+        try:
+            found = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return (held.st_dev, held.st_ino) == (found.st_dev, found.st_ino)
+
     def space(self, path: str) -> tuple[int, int]:
         """Capacity and what is free for us, in bytes."""
         found = os.statvfs(path)

@@ -125,6 +125,7 @@ class Uploads:
             if arriving.size_bytes != arriving.started_bytes:
                 self._durability.content(arriving.descriptor, self._place.upload_content(draft.file_id))
                 self._note(draft.file_id, arriving.size_bytes)
+                self._commits.check_held()
         finally:
             self._calls.close(arriving.descriptor)
         if arriving.digest is not None:
@@ -192,6 +193,7 @@ class Uploads:
         try:
             raw = read_all(self._calls, self._place.upload_draft(file_id), limit_bytes=_DRAFT_BYTES)
         except FileNotFoundError as error:
+            self._commits.check_held()
             raise FileNotThere(f"No upload is open as {file_id}.") from error
         try:
             return msgspec.json.decode(raw, type=Draft)

@@ -27,6 +27,7 @@ class Walk:
 
     def batches(self, *, after: str) -> Iterator[list[Found]]:
         """What is there, some at a time."""
+        self._commits.check_held()
         batch: list[Found] = []
         for path in self._paths("", after):
             if (found := self._found(path)) is not None:
@@ -34,6 +35,8 @@ class Walk:
             if len(batch) >= _AT_ONCE:
                 yield batch
                 batch = []
+        # Whoever was told that this is all there is takes the rest for lost.
+        self._commits.check_held()
         if batch:
             yield batch
 
