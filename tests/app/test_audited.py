@@ -1,5 +1,6 @@
 """Each route that changes something is in the audit table, or says why not; and what stands in a record of one."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -128,6 +129,39 @@ async def test_a_file_that_is_taken_in_is_recorded_with_its_id(served: Served) -
     await say(served, "DELETE", "/api/keys/key_nobody")
     (record,) = await records(served, "?action=file:upload")
     assert (record["resource"], record["user_id"]) == (f"file:{answer.json['file_id']}", "admin")
+
+
+async def test_of_several_files_each_is_recorded_though_the_last_is_refused(served: Served) -> None:
+    head = b'--edge\r\nContent-Disposition: form-data; name="%b"%b\r\n\r\n%b\r\n'
+    parts = [head % (b"file", b'; filename="%d.txt"' % number, b"tea") for number in range(2)]
+    headers = {**ADMIN, "Content-Type": "multipart/form-data; boundary=edge"}
+    whole = await served.ask("POST", "/api/files/upload", body=b"".join(parts) + b"--edge--\r\n", headers=headers)
+    wanted = {f"file:{one['file_id']}" for one in whole.json["items"]}
+    parts.append(parts[0])
+    parts.append(head % (b"checksum", b"", b"0" * 64))
+    parts.append(head % (b"file", b'; filename="wrong.txt"', b"water"))
+    half = await served.ask("POST", "/api/files/upload", body=b"".join(parts) + b"--edge--\r\n", headers=headers)
+    assert half.status == 400
+    stored = {f"file:{one['what'].rsplit(' ', 1)[1]}" for one in half.json["errors"]}
+    assert (len(wanted), len(stored)) == (2, 2)
+    await say(served, "DELETE", "/api/keys/key_nobody")
+    found = [(one["resource"], one["result"]) for one in await records(served, "?action=file:upload")]
+    assert sorted(found) == sorted([("file", "failure"), *((one, "success") for one in wanted | stored)])
+
+
+async def test_a_file_that_ends_by_itself_is_recorded_with_the_reason(served: Served) -> None:
+    headers = {**ADMIN, "X-Filename": "tea.txt"}
+    made = await served.ask("POST", "/api/files/upload?ttl_days=1", body=b"tea", headers=headers)
+    files = served.services.files.service
+    file = await files.reads.stored("default", made.json["file_id"])
+    assert file is not None
+    await files.changes.forget(file.attributes, because="expired")
+    async with asyncio.timeout(10):
+        while not (found := await records(served, "?action=file:end")):  # noqa: ASYNC110 - told by the outbox's own loop
+            await asyncio.sleep(0.02)
+    (record,) = found
+    assert (record["resource"], record["user_id"]) == (f"file:{made.json['file_id']}", "samovar")
+    assert record["metadata"] == {"because": "expired", "owner": "admin", "size_bytes": 3}
 
 
 async def test_wrong_credentials_are_recorded_once_a_minute_and_counted(served: Served) -> None:

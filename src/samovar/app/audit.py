@@ -99,6 +99,22 @@ class AuditDesk:
                 _report(error, f"{action} of {resource} is not known to be in the audit chain")
         await service.close()
 
+    def tell(self, action: str, resource: str, *, team_id: str, **facts: object) -> None:
+        """What this process did by itself, beside :meth:`running`. Nobody waits for it."""
+        entry = self.service.entry(
+            service="upkeep",
+            action=action,
+            user_id="samovar",
+            resource=resource,
+            result=Result.SUCCESS,
+            metadata=facts,
+            team_id=team_id,
+        )
+        try:
+            self.service.submit(entry)
+        except AuditUnwritten as error:
+            _report(error, f"{action} of {resource} is not known to be in the audit chain")
+
     def _blobs(self) -> Blobs:
         """The place for copies; obstore is imported when it is first used."""
         from samovar.adapters.objects import ObjectBlobs

@@ -99,6 +99,11 @@ class FileDesk:
 
     async def _notify(self, event: FileEvent) -> None:
         await on_file_event(event)
+        if (because := event.details.get("because")) is not None:
+            # Nobody asked for it at that moment: who looks for a file that is gone finds why.
+            self._services.audit.tell(
+                "file:end", f"file:{event.file_id}", team_id=event.team_id, because=because, **_facts_of(event)
+            )
         await self.care.replicas.heard(event)
 
     @cached_property
@@ -235,6 +240,10 @@ class FileDesk:
         if isinstance(found, Recorded):
             return partial(gateway_http.replay, found)
         return gateway_http.Recorder(found)
+
+
+def _facts_of(event: FileEvent) -> dict[str, object]:
+    return {name: event.details[name] for name in ("owner", "size_bytes") if name in event.details}
 
 
 def bucket_access(settings: Settings) -> S3Access:

@@ -14,7 +14,7 @@ from samovar.domains.audit.errors import AuditUnwritten
 from samovar.domains.audit.model import Entry, Result
 from samovar.domains.audit.service import AuditService
 from samovar.kernel.principal import Principal
-from samovar.ports.asgi import CALLER, REQUEST_ID, Message, Receive, Route, Scope, Send
+from samovar.ports.asgi import CALLER, MADE, REQUEST_ID, Message, Receive, Route, Scope, Send
 
 log = structlog.get_logger("samovar.audit")
 
@@ -146,6 +146,8 @@ class Watch:
         self._is_done = True
         act = self._act()
         if act is not None:
+            for one in self._scope.get(MADE, ()):
+                self._tell_of(act, one, {})
             self._witness.submit(
                 self._witness.entry(
                     act, self._scope, result=Result.FAILURE, answer={}, outcome="unknown: the caller left"
@@ -168,11 +170,20 @@ class Watch:
             # The answer of an earlier request once more: nothing was done this time.
             facts["replayed"] = True
         result = Result.SUCCESS if status < 400 else Result.DENIED if status in _DENIED else Result.FAILURE
+        made = self._scope.get(MADE, ())
+        for one in made:
+            self._tell_of(act, one, facts)
+        if made and result is Result.SUCCESS:
+            return
         entry = self._witness.entry(act, self._scope, result=result, answer=answer if status < 400 else {}, **facts)
         if act.waits:
             await self._witness.record(entry)
         else:
             self._witness.submit(entry)
+
+    def _tell_of(self, act: Act, one: Mapping[str, Any], facts: Mapping[str, object]) -> None:
+        """One of several things that a request made. It stands, however the request ends."""
+        self._witness.submit(self._witness.entry(act, self._scope, result=Result.SUCCESS, answer=one, **facts))
 
 
 @cache

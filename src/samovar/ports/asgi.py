@@ -127,6 +127,11 @@ def sane_request_id(value: bytes) -> str | None:
     return value.decode("ascii")
 
 
+MADE: Final = "samovar.made"
+"""Stands in the scope of a request that makes several things: what its record would name, of each that stands, in the order
+in which they came to be. A list of dictionaries; whatever becomes of the request itself, those stand."""
+
+
 class AnswersWhole:
     """Whose ``send`` it is, where a whole answer need not be put into messages. A ``send`` that somebody wrapped, to add to an
     answer or to note it, is a function of theirs and gets the messages."""

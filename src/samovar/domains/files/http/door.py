@@ -13,6 +13,7 @@ from samovar.kernel.principal import Principal
 from samovar.kernel.tracing import traced
 from samovar.ports.asgi import (
     CALLER,
+    MADE,
     REFUSAL,
     REQUEST_ID,
     SIGNED_IN,
@@ -84,6 +85,12 @@ class Asked:
     def has_credential(self) -> bool:
         """Whether the caller says who it is."""
         return b"authorization" in self.headers or b"x-admin-token" in self.headers
+
+    @property
+    def made(self) -> list[dict[str, str]]:
+        """What the request has made so far, for the record of it."""
+        made: list[dict[str, str]] = self.scope.setdefault(MADE, [])
+        return made
 
     def check_admitted(self) -> None:
         """Raises what the edge says of an address that is shut out."""

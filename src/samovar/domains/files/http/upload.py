@@ -79,7 +79,7 @@ class Upload:
         try:
             fields = Fields(_parameters(asked))
             if is_form:
-                found = await self._of_form(principal, fields, kind, body)
+                found = await self._of_form(principal, fields, Form(kind, body.pieces()), made=asked.made)
             else:
                 found = [await self._of_body(principal, fields, asked, body)]
         except SamovarError as error:
@@ -106,12 +106,14 @@ class Upload:
         )
         return await self._files.ingest.upload(principal, intent, body.pieces())
 
-    async def _of_form(self, principal: Principal, fields: Fields, kind: bytes, body: Body) -> list[FileAnswer]:
-        form = Form(kind, body.pieces())
+    async def _of_form(
+        self, principal: Principal, fields: Fields, form: Form, *, made: list[dict[str, str]]
+    ) -> list[FileAnswer]:
         found: list[FileAnswer] = []
         try:
             while (part := await form.next_file(fields)) is not None:
                 found.append(await self._of_part(principal, fields, form, part))
+                made.append({"file_id": found[-1].file_id})
         except SamovarError as error:
             # Files of a form are taken one by one: who hears that the third was refused wants to know of the first two.
             error.flaws += tuple(Flaw(f"file[{at}]", f"was stored as {one.file_id}") for at, one in enumerate(found))

@@ -171,9 +171,11 @@ class FileChanges:
                 return False
         return True
 
-    async def forget(self, attributes: Attributes) -> None:
-        """A file is gone: so is its row, and all hear of it."""
+    async def forget(self, attributes: Attributes, *, because: str | None = None) -> None:
+        """A file is gone: so is its row, and all hear of it, and ``because`` of what where nobody asked for it."""
         event = self._event(FileHappened.DELETED, attributes)
+        if because is not None:
+            event = msgspec.structs.replace(event, details={**event.details, "because": because})
         async with self._database.transaction() as tx:
             if await rows.forget(tx, attributes.team_id, attributes.file_id) is not None:
                 await outbox.add(tx, [event])

@@ -168,7 +168,7 @@ class Rebuilder:
                 page = await rebuilding.without_copies(tx, element.element_id, after=after, limit=_BATCH)
             for _, attributes in page:
                 if await is_gone(element, attributes.path):
-                    await self._changes.forget(attributes)
+                    await self._changes.forget(attributes, because="missing")
                     one = self._rounds.noted(one, _gone(attributes.file_id, attributes.path, Outcome.REMOVED))
             if len(page) < _BATCH:
                 return one
@@ -187,7 +187,7 @@ class Rebuilder:
                 await rebuilding.set_state(tx, copy.file_id, element.element_id, CopyState.MISSING)
                 return self._rounds.noted(one, _gone(copy.file_id, copy.path, Outcome.REPORTED))
         if copy.is_original and file is not None:
-            await self._changes.forget(file.attributes)
+            await self._changes.forget(file.attributes, because="missing")
         return self._rounds.noted(one, _gone(copy.file_id, copy.path, Outcome.REMOVED))
 
 

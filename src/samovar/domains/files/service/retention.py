@@ -213,13 +213,13 @@ class FileRetention:
             return None
         if all(self._registry.is_lost(copy.element_id) for copy in file.copies):
             # There is nothing that could say otherwise, nor ever will be.
-            await self._changes.forget(file.attributes)
+            await self._changes.forget(file.attributes, because="expired")
             return 0
         element = self._registry.serving(file.attributes.storage_element_id)
         try:
             stands = await element.attributes(file.attributes.path)
         except FileNotThere:
-            await self._changes.forget(file.attributes)
+            await self._changes.forget(file.attributes, because="expired")
             return 0
         ends = stands.retention.expires_at
         if ends is None or ends > self._clock.now():
@@ -237,7 +237,7 @@ class FileRetention:
             await element.amend(nobodys)
         for copy in reversed(file.copies):
             await self._registry.serving(copy.element_id).delete(copy.path)
-        await self._changes.forget(file.attributes)
+        await self._changes.forget(file.attributes, because="expired")
         return stands.size_bytes * len(file.copies)
 
     async def _take_copy(self, ended: Ended) -> int | None:
