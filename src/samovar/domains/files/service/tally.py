@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
+from samovar.domains.files.errors import QuotaReached
 from samovar.domains.files.model.rounds import Fault, Outcome
 from samovar.kernel.errors import SamovarError
 
@@ -70,7 +71,7 @@ class FileTally:
         try:
             yield
         except SamovarError as error:
-            self.counts[operation, Result.FAILED if error.http_status >= 500 else Result.REFUSED] += 1
+            self.counts[operation, _result_of(error)] += 1
             raise
 
     @contextmanager
@@ -81,10 +82,16 @@ class FileTally:
             yield
             result = Result.SUCCESS
         except SamovarError as error:
-            result = Result.FAILED if error.http_status >= 500 else Result.REFUSED
+            result = _result_of(error)
             raise
         except Exception:
             result = Result.FAILED
             raise
         finally:
             self.counts[operation, result] += 1
+
+
+def _result_of(error: SamovarError) -> Result:
+    # Whose own room is used up is refused with a status of the 500s (RFC 4918, 11.5), and nothing of ours has failed.
+    is_ours = error.http_status >= 500 and not isinstance(error, QuotaReached)
+    return Result.FAILED if is_ours else Result.REFUSED
