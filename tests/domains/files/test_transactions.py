@@ -144,6 +144,18 @@ async def test_an_upload_whose_leader_died_behind_the_commit_point_goes_forward(
     assert [one async for one in roles.disk.unacknowledged()] == []
 
 
+async def test_whoever_is_told_first_of_a_file_gives_back_what_it_held(apart: Apart) -> None:
+    roles = await apart(rules=IngestRules(max_files=2))
+    async with roles.stopped("behind the commit point", b"held") as upload:
+        await roles.kill(upload)
+    assert await roles.admin.projector.catch_up() == 1
+    assert (await roles.only()).state is DONE
+    assert await roles.admin.resumer.resume_some() == 0
+    await put(roles.admin)
+    with pytest.raises(QuotaReached):
+        await put(roles.admin)
+
+
 @pytest.mark.parametrize("at", [*BEFORE, *BEHIND])
 async def test_a_leader_that_wakes_up_too_late_does_no_harm(apart: Apart, at: str) -> None:
     roles = await apart(rules=IngestRules(max_files=1))

@@ -160,8 +160,8 @@ class Projector:
                 for one in news
             ]
             await outbox.add(tx, events)
-            await transactions.done(tx, told, now=now)
-            if released := [*hold_ids]:
+            # Whoever is the first to know of a file gives back what it held: who led it may be dead.
+            if released := [*{*hold_ids, *await transactions.done(tx, told, now=now)}]:
                 await owners.release(tx, released)
         self.told.set()
         return gone

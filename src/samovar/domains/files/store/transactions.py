@@ -49,16 +49,19 @@ async def renew(tx: Tx, file_ids: Sequence[str], *, coordinator: str, due_at: da
     return {*(await tx.scalars(own)).all()}
 
 
-async def done(tx: Tx, told: Sequence[Attributes], *, now: datetime) -> None:
+async def done(tx: Tx, told: Sequence[Attributes], *, now: datetime) -> list[str]:
     """Their files stand, and have their rows: that is the truth, whoever took them for lost. Those that are being cancelled are
-    for the canceller, at once. What a power cut took of transactions is made again."""
+    for the canceller, at once. What a power cut took of transactions is made again. Returns the ids of what they hold of their
+    owners' room, for the caller to release."""
     file_ids = sorted(one.file_id for one in told if one.replica_of is None)
-    if file_ids and await _done(tx, file_ids, now) < len(file_ids):
+    held = await _done(tx, file_ids, now) if file_ids else []
+    if len(held) < len(file_ids):
         first = [one for one in told if one.replica_of is None and one.revision == 1]
         await insert_new(tx, transactions, [_remade(one, now) for one in first], keys=("file_id",))
+    return [hold_id for hold_id in held if hold_id is not None]
 
 
-async def _done(tx: Tx, file_ids: Sequence[str], now: datetime) -> int:
+async def _done(tx: Tx, file_ids: Sequence[str], now: datetime) -> list[str | None]:
     is_cancelling, at = transactions.c.state == _CANCELLING, literal(now, Instant())
     closed = (
         update(transactions)
@@ -70,7 +73,7 @@ async def _done(tx: Tx, file_ids: Sequence[str], now: datetime) -> int:
             finished_at=case((is_cancelling, None), else_=at),
         )
     )
-    return (await tx.execute(closed)).rowcount
+    return list((await tx.scalars(closed.returning(transactions.c.hold_id))).all())
 
 
 async def close(tx: Tx, file_ids: Sequence[str], *, error_code: str, now: datetime) -> int:
