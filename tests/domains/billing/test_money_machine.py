@@ -37,6 +37,7 @@ STEPS = st.lists(
         st.tuples(st.just("unpriced"), PROCESS, st.integers(0, 9)),
         st.tuples(st.just("release"), PROCESS, st.integers(0, 9)),
         st.tuples(st.just("move"), PROCESS, st.just(0)),
+        st.tuples(st.just("break off"), PROCESS, st.integers(0, 40)),
         st.tuples(st.just("tidy"), PROCESS, st.just(0)),
         st.tuples(st.just("wait"), PROCESS, st.sampled_from([1, 61, 86_400])),
         st.tuples(st.just("crash"), PROCESS, st.integers(0, 40)),
@@ -58,7 +59,7 @@ class Process:
 class World:
     """The processes, and what the ledger must come to."""
 
-    def __init__(self, database: Database, folder: Path, *, segment_bytes: int) -> None:
+    def __init__(self, database: Database, folder: Path, *, segment_bytes: int, remembered: int) -> None:
         self.database = database
         self.clock = ManualClock()
         self.ids = SystemIds(clock=self.clock)
@@ -67,6 +68,7 @@ class World:
             lease_nano_usd=100,
             idle_s=60.0,
             segment_bytes=segment_bytes,
+            remembered_calls=remembered,
             wait_s=5.0,
             # The clock stands still, so nobody would ever have waited long enough.
             patience_s=0.0,
@@ -113,6 +115,8 @@ class World:
                 await self.go_on(process, kind, figure)
             case "move":
                 await process.till.money.flush()
+            case "break off":
+                await broken_off(process, figure)
             case "tidy" if process.till.money._journal is not None:
                 await process.till.money.tidy()
             case "wait":
@@ -173,11 +177,7 @@ class World:
     async def crash(self, number: int, turns: int) -> None:
         """The process dies while it moves its spool, some turns of the loop later; the disk may end in rubbish."""
         process = self.processes[number]
-        moving = asyncio.create_task(process.till.money.flush())
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        moving.cancel()
-        await asyncio.gather(moving, return_exceptions=True)
+        await broken_off(process, turns)
         for purse in process.till.money._purses.values():
             await purse.close()
         journal = process.till.money._journal
@@ -209,7 +209,18 @@ class World:
         assert left.balance_nano_usd >= -self.overrun
 
 
-async def live(template: Path, steps: list[tuple[str, int, int]], *, segment_bytes: int, with_budget: bool) -> None:
+async def broken_off(process: Process, turns: int) -> None:
+    """Moving its spool is cancelled after some turns of the loop."""
+    moving = asyncio.create_task(process.till.money.flush())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    moving.cancel()
+    await asyncio.gather(moving, return_exceptions=True)
+
+
+async def live(
+    template: Path, steps: list[tuple[str, int, int]], *, segment_bytes: int, remembered: int, with_budget: bool
+) -> None:
     """One example."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -217,23 +228,30 @@ async def live(template: Path, steps: list[tuple[str, int, int]], *, segment_byt
         async with AsyncExitStack() as stack:
             database = SqliteDatabase(folder / "samovar.db", synchronous="NORMAL", pool_size=2)
             stack.push_async_callback(database.close)
-            world = World(database, folder, segment_bytes=segment_bytes)
+            world = World(database, folder, segment_bytes=segment_bytes, remembered=remembered)
             await world.start(with_budget=with_budget)
             for step in steps:
                 await world.step(*step)
             await world.finish()
 
 
-LIVES = given(steps=STEPS, segment_bytes=st.sampled_from([1, 400, 10**6]), with_budget=st.booleans())
+LIVES = given(
+    steps=STEPS,
+    segment_bytes=st.sampled_from([1, 400, 10**6]),
+    # None, few and all of the calls that ended are moved from memory; the others from the disk.
+    remembered=st.sampled_from([0, 2, 10**6]),
+    with_budget=st.booleans(),
+)
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=SLOW)
 @LIVES
 def test_nothing_is_lost_doubled_or_overspent_whenever_a_process_dies(
-    sqlite_template: Path, steps: list[tuple[str, int, int]], segment_bytes: int, with_budget: bool
+    sqlite_template: Path, steps: list[tuple[str, int, int]], segment_bytes: int, remembered: int, with_budget: bool
 ) -> None:
-    asyncio.run(live(sqlite_template, steps, segment_bytes=segment_bytes, with_budget=with_budget))
+    world = live(sqlite_template, steps, segment_bytes=segment_bytes, remembered=remembered, with_budget=with_budget)
+    asyncio.run(world)
 
 
 @pytest.mark.soak
@@ -241,6 +259,7 @@ def test_nothing_is_lost_doubled_or_overspent_whenever_a_process_dies(
 @settings(max_examples=1000, deadline=None, suppress_health_check=SLOW)
 @LIVES
 def test_nothing_is_lost_doubled_or_overspent_in_a_thousand_lives(
-    sqlite_template: Path, steps: list[tuple[str, int, int]], segment_bytes: int, with_budget: bool
+    sqlite_template: Path, steps: list[tuple[str, int, int]], segment_bytes: int, remembered: int, with_budget: bool
 ) -> None:
-    asyncio.run(live(sqlite_template, steps, segment_bytes=segment_bytes, with_budget=with_budget))
+    world = live(sqlite_template, steps, segment_bytes=segment_bytes, remembered=remembered, with_budget=with_budget)
+    asyncio.run(world)

@@ -48,8 +48,10 @@ Start = Callable[..., Awaitable[Till]]
 def start(installed: Database, clock: ManualClock, ids: SystemIds, spool: Path) -> Start:
     """Starts a process whose loops do not run: only what a test calls moves anything."""
 
-    async def started(spool: Path | None = spool) -> Till:
-        settings = MoneySettings(spool=spool, lease_nano_usd=10 * CREDIT, patience_s=0.0)
+    async def started(spool: Path | None = spool, remembered_calls: int = 0) -> Till:
+        settings = MoneySettings(
+            spool=spool, lease_nano_usd=10 * CREDIT, patience_s=0.0, remembered_calls=remembered_calls
+        )
         money = MoneyService(database=installed, clock=clock, ids=ids, bus=MemoryBus(), settings=settings)
         await money.load()
         return till_of(money, installed, clock, ids)
@@ -57,10 +59,10 @@ def start(installed: Database, clock: ManualClock, ids: SystemIds, spool: Path) 
     return started
 
 
-@pytest.fixture
-async def still(start: Start) -> AsyncIterator[Till]:
-    """One such process."""
-    made = await start()
+@pytest.fixture(params=[0, 1, 100])
+async def still(start: Start, request: pytest.FixtureRequest) -> AsyncIterator[Till]:
+    """One such process, which reads all, some or nothing of its spool back from the disk."""
+    made = await start(remembered_calls=request.param)
     yield made
     await made.money.close()
 
@@ -82,7 +84,8 @@ def refused_in(spool: Path) -> list[str]:
     return [msgspec.json.decode(line)["call_id"] for line in kept.read_text().splitlines()] if kept.exists() else []
 
 
-async def test_a_charge_stands_when_moving_it_was_cancelled_in_the_middle_of_the_reading(still: Till) -> None:
+async def test_a_charge_stands_when_moving_it_was_cancelled_in_the_middle_of_the_reading(start: Start) -> None:
+    still = await start()
     wallet = await still.wallet(100)
     await still.call("call_1", wallet, hold=CREDIT, nano_usd=CREDIT)
     threads = Prompt()
@@ -97,6 +100,32 @@ async def test_a_charge_stands_when_moving_it_was_cancelled_in_the_middle_of_the
     await still.money.flush()
     assert await still.balance(wallet) == 99 * CREDIT
     assert await still.books.check(ADMIN) == []
+    await still.money.close()
+
+
+async def test_more_calls_than_are_remembered_while_the_database_takes_none_are_charged_once_it_does(
+    start: Start, installed: Database
+) -> None:
+    still = await start(remembered_calls=3)
+    wallet = await still.wallet(100)
+    open_hold = await still.money.hold("call_open", wallet, CREDIT, principal_id="key_1")
+    await gone(open_hold.sent())
+    await still.call("call_0", wallet, hold=CREDIT, nano_usd=2)
+    await still.money.flush()
+    async with refusing(installed, "kind"):
+        for number in range(1, 8):
+            await still.call(f"call_{number}", wallet, hold=CREDIT, nano_usd=2)
+            await still.money.flush()
+    # It went out long before those, and ends after them.
+    await gone(open_hold.settle(cost(5)))
+    await still.money.flush()
+    assert await charged(installed) == {"call_open", *(f"call_{number}" for number in range(8))}
+    for number in range(8, 10):
+        await still.call(f"call_{number}", wallet, hold=CREDIT, nano_usd=2)
+    await still.money.flush()
+    assert await still.balance(wallet) == 100 * CREDIT - 25
+    assert await still.books.check(ADMIN) == []
+    await still.money.close()
 
 
 async def test_what_is_written_a_second_time_counts_once_and_what_is_new_in_it_counts(
@@ -211,7 +240,7 @@ async def test_a_database_that_refuses_whatever_it_is_given_has_nothing_set_asid
 async def test_a_disk_that_does_not_give_what_was_noted_stops_no_loop_and_loses_nothing(
     open_till: Open, installed: Database, spool: Path
 ) -> None:
-    till = await open_till()
+    till = await open_till(remembered_calls=0)
     wallet = await till.wallet(100)
     with capture_logs() as said:
         hold = await till.money.hold("call_1", wallet, CREDIT, principal_id="key_1")

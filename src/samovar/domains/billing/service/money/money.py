@@ -22,7 +22,7 @@ from samovar.domains.billing.service.money.leasing import Leasing, Spender
 from samovar.domains.billing.service.money.mover import Adopter, Mover, close_leases
 from samovar.domains.billing.service.money.payers import Payers, WalletRef
 from samovar.domains.billing.service.money.purse import Lease, Purse
-from samovar.domains.billing.service.money.spool import Spool, Sync
+from samovar.domains.billing.service.money.spool import REMEMBERED, Spool, Sync
 from samovar.domains.catalog.model import PriceCard
 from samovar.kernel.errors import Unavailable
 from samovar.kernel.principal import Principal
@@ -41,15 +41,16 @@ _HOST_FILE: Final = "host"
 
 
 class MoneySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``spool`` is the folder of all processes of the host, ``None`` for a process without a disk of its own. Amounts are
-    nano-dollars, times seconds: ``lease_nano_usd`` is the smallest comfortable lease, ``ceiling_nano_usd`` what a call is held
-    at whose cost has no other bound. A call waits ``wait_s`` for the database, and ``patience_s`` for money that other calls
-    hold."""
+    """``spool`` is the folder of all processes of the host, ``None`` for a process without a disk of its own;
+    ``remembered_calls`` need not be read back from it. Amounts are nano-dollars, times seconds: ``lease_nano_usd`` is the
+    smallest comfortable lease, ``ceiling_nano_usd`` what a call is held at whose cost has no other bound. A call waits
+    ``wait_s`` for the database, and ``patience_s`` for money that other calls hold."""
 
     spool: Path | None
     sync: Sync = "interval"
     spool_max_bytes: int = 1024**3
     segment_bytes: int = 8 * 1024**2
+    remembered_calls: int = REMEMBERED
     lease_nano_usd: int = 100_000_000
     ceiling_nano_usd: int = 1_000_000_000
     unknown_price: UnknownPrice = "refuse"
@@ -347,6 +348,7 @@ class MoneyService:
                 sync=settings.sync,
                 max_bytes=settings.spool_max_bytes,
                 segment_bytes=settings.segment_bytes,
+                remembered=settings.remembered_calls,
                 report=self._report,
             )
         except OSError as error:

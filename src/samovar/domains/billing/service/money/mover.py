@@ -10,12 +10,13 @@ import structlog
 
 from samovar.domains.billing.errors import ChargesRefused
 from samovar.domains.billing.model.ledger import Settled
+from samovar.domains.billing.service.money.ended import Batch
 from samovar.domains.billing.service.money.hold import Tally
 from samovar.domains.billing.service.money.journal import Place
 from samovar.domains.billing.service.money.leasing import give_back
 from samovar.domains.billing.service.money.posting import charge_all, takes_charges
 from samovar.domains.billing.service.money.refused import RefusedFile
-from samovar.domains.billing.service.money.replay import Batch, Reader
+from samovar.domains.billing.service.money.replay import Reader
 from samovar.domains.billing.service.money.spool import Spool, lock_folder, remove_folder
 from samovar.domains.billing.store import leases
 from samovar.kernel.errors import Unavailable
@@ -23,8 +24,12 @@ from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database
 
 MOVE_EVERY_S: Final = 0.25
+# A batch costs some milliseconds, whatever is in it.
+_MOVE_MANY_EVERY_S: Final = 1.0
+_MANY: Final = 250
 LONGEST_PAUSE_S: Final = 10.0
 _LEASES_AT_ONCE: Final = 100
+_AT_ONCE: Final = 2_000
 # Where the database refused as many one by one, it is not the calls' fault.
 REFUSED_TOGETHER: Final = 1_000
 # What of a dead process was refused so often and so long is set aside, if the database takes something else.
@@ -41,7 +46,9 @@ class Mover:
         self._report = report
         self._tally = tally
         self._set_aside = RefusedFile(spool.folder.parent, tally)
-        self._reader = Reader(spool.folder)
+        self._reader: Reader | None = None
+        self._taken: Place = (0, 0)
+        self._read_until: Place = (0, 0)
         self._batch: Batch | None = None
         self._reading: asyncio.Task[Batch] | None = None
         self._moving = asyncio.Lock()
@@ -52,22 +59,24 @@ class Mover:
         while True:
             await asyncio.sleep(pause_s)
             try:
-                await self.drain()
-                pause_s = MOVE_EVERY_S
+                moved = await self.drain()
+                pause_s = MOVE_EVERY_S if moved < _MANY else _MOVE_MANY_EVERY_S
             except (Unavailable, ChargesRefused, OSError) as error:
                 self._report(f"charges wait in the spool: {error}")
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
-    async def drain(self) -> None:
-        """Move all that was written before this was called. Raises ``Unavailable``, and ``ChargesRefused`` where the database
-        takes none of what there is, ``OSError`` where the disk fails; nothing is lost by that, nor by a cancellation."""
+    async def drain(self) -> int:
+        """Move all that was written before this was called; how many calls. Raises ``Unavailable``, and ``ChargesRefused`` where
+        the database takes none of what there is, ``OSError`` where the disk fails; nothing is lost by that, nor by a
+        cancellation."""
+        moved = 0
         async with self._moving:
             until = self._spool.written
             while self._batch is not None or self._spool.moved < until:
                 # Kept until it is written: the reader has gone on.
                 batch = self._batch
                 if batch is None:
-                    batch = self._batch = await self._read(until)
+                    batch = self._batch = await self._next()
                 try:
                     if batch.calls:
                         await charge_all(self._database, batch.calls, self._set_aside)
@@ -75,20 +84,56 @@ class Mover:
                     if len(batch.calls) >= REFUSED_TOGETHER or batch.end >= until:
                         raise
                     # Whose fault it is shows when one that came later is taken.
-                    more = await self._read(until)
+                    more = await self._next()
                     self._batch = Batch(batch.calls + more.calls, more.end)
                     continue
                 self._batch = None
-                self._spool.note_moved(batch.end)
-                # Where that began a segment, the one that was read is deleted.
-                self._reader.go_on_at(self._spool.moved)
-                self._tally.damaged_segments += self._reader.damaged
-                self._reader.damaged = 0
+                moved += len(batch.calls)
+                self._passed(batch.end)
+        return moved
 
-    async def _read(self, until: Place) -> Batch:
+    async def _next(self) -> Batch:
+        """From memory; where that has not kept up, from the disk until it is whole again."""
+        if self._reader is not None and self._taken >= self._read_until:
+            self._end_reading()
+        batch = None
+        if self._reader is None:
+            batch = self._spool.ended.take(_AT_ONCE, self._spool.written)
+            if batch is None:
+                self._reader = Reader(self._spool.folder, begin=self._spool.begins, taken=self._taken)
+                self._remember_anew()
+        if self._reader is not None:
+            batch = await self._read(self._reader)
+        assert batch is not None
+        self._taken = batch.end
+        return batch
+
+    def _end_reading(self) -> None:
+        if self._spool.ended.is_whole:
+            self._reader = None
+        else:
+            self._remember_anew()
+
+    def _remember_anew(self) -> None:
+        self._read_until = self._spool.written
+        self._spool.ended.begin()
+
+    def _passed(self, end: Place) -> None:
+        # What was read a second time lies before it.
+        end = max(end, self._spool.moved)
+        self._spool.note_moved(end)
+        if self._reader is None:
+            return
+        if self._spool.moved > end:
+            # That began a segment: the one that was read is deleted.
+            self._reader.go_on_at(self._spool.moved)
+        self._tally.damaged_segments += self._reader.damaged
+        self._reader.damaged = 0
+
+    async def _read(self, reader: Reader) -> Batch:
         # Kept, too: a thread goes on when whoever waits for it is cancelled, and what it read is not read again.
         if self._reading is None:
-            self._reading = asyncio.create_task(asyncio.to_thread(self._reader.read, until=until))
+            self._reading = asyncio.create_task(asyncio.to_thread(reader.read, until=self._read_until))
         await asyncio.wait([self._reading])
         read, self._reading = self._reading, None
         return read.result()

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from samovar.domains.billing.model.ledger import Settled
 from samovar.domains.billing.model.records import Intent, scan, settled
+from samovar.domains.billing.service.money.ended import Batch
 from samovar.domains.billing.service.money.journal import Place
 from samovar.domains.billing.service.money.spool import segment_path, segments_of
 
@@ -13,20 +14,15 @@ from samovar.domains.billing.service.money.spool import segment_path, segments_o
 _CHUNK_BYTES: Final = 1024 * 1024
 
 
-class Batch(NamedTuple):
-    """Calls that ended, and where reading stopped."""
-
-    calls: list[Settled]
-    end: Place
-
-
 class Reader:
-    """Pairs intents with outcomes. Not for two threads at once. ``damaged`` counts segments of which a part could not be
-    read, the torn end of a dead process's last one among them."""
+    """Pairs intents with outcomes, from ``begin`` on; calls whose outcome stands before ``taken`` are left out. Not for two
+    threads at once. ``damaged`` counts segments of which a part could not be read, the torn end of a dead process's last one
+    among them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, begin: Place = (1, 0), taken: Place = (1, 0)) -> None:
         self._folder = folder
-        self._mark: Place = (1, 0)
+        self._mark = begin
+        self._taken = taken
         self._intents: dict[str, Intent] = {}
         self.damaged = 0
 
@@ -77,12 +73,12 @@ class Reader:
             data = file.read(_CHUNK_BYTES if stop is None else min(_CHUNK_BYTES, stop - offset))
         calls: list[Settled] = []
         end = 0
-        for record, end in scan(data):  # noqa: B007  # read below
+        for record, end in scan(data):  # read below
             if isinstance(record, Intent):
                 self._intents[record.call_id] = record
                 continue
             intent = self._intents.pop(record.call_id, None)
             call = None if intent is None else settled(intent, record)
-            if call is not None:
+            if call is not None and (number, offset + end) > self._taken:
                 calls.append(call)
         return calls, offset + end, offset + max(end, len(data.rstrip(b"\0")))

@@ -18,12 +18,15 @@ from typing import Final, Literal, TypeAlias
 
 from samovar.domains.billing.errors import SpoolFull
 from samovar.domains.billing.model.records import NO_MEMO, Intent, Outcome, framed
+from samovar.domains.billing.service.money.ended import Ended
 from samovar.domains.billing.service.money.journal import Place
 from samovar.domains.billing.service.money.segment import Segment
 
 Sync: TypeAlias = Literal["interval", "always"]
 
 SYNC_EVERY_S: Final = 0.1
+REMEMBERED: Final = 20_000
+"""Some seconds of all that one process can do."""
 LOCK_FILE: Final = "lock"
 _SUFFIX: Final = ".records"
 
@@ -57,11 +60,20 @@ def lock_folder(folder: Path, *, new: bool = False) -> int | None:
 class Spool:
     """A :class:`Journal`. Make it with :meth:`made`; :meth:`run` syncs until cancelled; :meth:`close` at the end.
 
-    ``max_bytes`` bounds what lies on disk: past it no intent is taken. ``report`` is told what goes wrong with the disk.
+    ``max_bytes`` bounds what lies on disk: past it no intent is taken. ``remembered`` calls that ended are kept in memory, too,
+    for whoever moves them. ``report`` is told what goes wrong with the disk.
     """
 
     def __init__(
-        self, folder: Path, lock: int, *, sync: Sync, max_bytes: int, segment_bytes: int, report: Callable[[str], None]
+        self,
+        folder: Path,
+        lock: int,
+        *,
+        sync: Sync,
+        max_bytes: int,
+        segment_bytes: int,
+        remembered: int,
+        report: Callable[[str], None],
     ) -> None:
         self.folder = folder
         self._lock = lock
@@ -83,6 +95,7 @@ class Spool:
         self._broken: str | None = None
         self._is_closed = False
         self.moved: Place = (1, 0)
+        self.ended = Ended(remembered)
         self._segment = self._made_segment(1)
 
     @classmethod
@@ -95,6 +108,7 @@ class Spool:
         max_bytes: int,
         report: Callable[[str], None],
         segment_bytes: int = 8 * 1024 * 1024,
+        remembered: int = REMEMBERED,
     ) -> "Spool":
         """A new one in ``root/name``. Raises ``OSError``."""
         # Locked before it has its name: nobody may take it for that of a process which died.
@@ -104,7 +118,15 @@ class Spool:
         assert lock is not None
         try:
             unnamed.rename(root / name)
-            return cls(root / name, lock, sync=sync, max_bytes=max_bytes, segment_bytes=segment_bytes, report=report)
+            return cls(
+                root / name,
+                lock,
+                sync=sync,
+                max_bytes=max_bytes,
+                segment_bytes=segment_bytes,
+                remembered=remembered,
+                report=report,
+            )
         except OSError:
             # It would stay locked, and so be nobody's, as long as this process lives.
             with suppress(OSError):
@@ -150,10 +172,13 @@ class Spool:
             if not self._late:
                 self._report(f"outcomes wait in memory: {error}")
             self._late.append((intent.call_id, frame))
+            self.ended.forget()
             # Nobody else might ever write again.
             self._dirty.set()
             return None
         self._open.pop(intent.call_id, None)
+        segment = self._segment
+        self.ended.note(intent, outcome, segment.number, segment.size)
         return self._synced(strictly=False) if self._always else None
 
     @property
@@ -167,6 +192,11 @@ class Spool:
     def written(self) -> Place:
         """How far the files may be read."""
         return self._segment.number, self._segment.size
+
+    @property
+    def begins(self) -> Place:
+        """Whatever is not in the ledger stands behind this; and so do the intents of calls that have not ended."""
+        return (self._older[0][0] if self._older else self._segment.number), 0
 
     @property
     def waiting_bytes(self) -> int:
@@ -293,6 +323,7 @@ class Spool:
             while self._late:
                 call_id, frame = self._late[0]
                 self._append(frame)
+                self.ended.forget()
                 self._late.popleft()
                 self._open.pop(call_id, None)
         except OSError:
