@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from samovar.adapters.postgres import PostgresDatabase
+from samovar.domains.gateway.model import AttemptNote
 from samovar.domains.usage.errors import EventsRefused
 from samovar.domains.usage.service import BATCH, UsageService
 from samovar.ports.database import Database
@@ -79,6 +80,18 @@ async def test_odd_words_and_numbers_are_kept_within_their_columns(database: Dat
     await usage.flush()
     assert len(await rows(database)) == 2
     assert usage.dropped == 0
+
+
+async def test_an_event_of_which_no_row_can_be_made_is_lost_alone(database: Database) -> None:
+    reports: list[str] = []
+    usage = service_on(database, reports)
+    # No caller can make such an event today, either.
+    usage.record(event(1, attempts=(AttemptNote("half a letter: \ud83d", "sandbox", 1.0),)))
+    usage.record(event(2))
+    await usage.flush()
+    assert [row.id for row in await rows(database)] == ["call_2"]
+    assert (usage.dropped, usage.waiting) == (1, 0)
+    assert any("call_1" in what for what in reports)
 
 
 async def test_an_event_that_is_refused_is_dropped_alone(database: Database) -> None:

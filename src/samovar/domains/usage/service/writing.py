@@ -20,12 +20,12 @@ _TRIES: Final = 200
 _TRIES_OF_NONE: Final = 24
 """The same as long as none was taken."""
 _TRIES_OF_KNOWN: Final = 5
-_SUMMED_AT_ONCE: Final = 250
+_AT_ONCE: Final = 250
 
 
 class UsageService:
-    """``record`` is called on the path of each call and only makes a row and appends it; :meth:`run` writes until it is
-    cancelled, and then writes what is left.
+    """``record`` is called on the path of each call and only keeps the event; :meth:`run` writes until it is cancelled, and then
+    writes what is left.
 
     Bounded: past ``max_waiting`` events (the database has been away for long) the oldest are dropped and counted in
     ``dropped``. ``report`` takes failures, to log them.
@@ -43,6 +43,7 @@ class UsageService:
         self._report = report
         self._max_waiting = max_waiting
         self._every_s = every_s
+        self._fresh: deque[CallFinished] = deque()
         self._waiting: deque[UsageRow] = deque()
         self._labels = Labels()
         self.dropped = 0
@@ -51,14 +52,14 @@ class UsageService:
     @property
     def waiting(self) -> int:
         """Events not written yet (a queue depth, for the metrics)."""
-        return len(self._waiting)
+        return len(self._fresh) + len(self._waiting)
 
     def record(self, event: CallFinished) -> None:
         """Take one event. Never waits, never raises."""
-        if len(self._waiting) >= self._max_waiting:
-            self._waiting.popleft()
+        if len(self._fresh) + len(self._waiting) >= self._max_waiting:
+            (self._waiting or self._fresh).popleft()
             self.dropped += 1
-        self._waiting.append(row_of(event, self._labels))
+        self._fresh.append(event)
 
     async def run(self) -> None:
         """Write batches until cancelled; call :meth:`flush` after the last call has ended."""
@@ -75,6 +76,7 @@ class UsageService:
 
     async def flush(self) -> None:
         """Write everything that waits. Raises ``Unavailable`` or ``EventsRefused``; what was not taken still waits."""
+        await self._make_rows()
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
             try:
@@ -88,6 +90,20 @@ class UsageService:
             else:
                 self.written += len(batch)
 
+    async def _make_rows(self) -> None:
+        """One after the other they take a third of what each would take on its call's path, where all else is in the caches."""
+        while self._fresh:
+            for _ in range(min(_AT_ONCE, len(self._fresh))):
+                event = self._fresh.popleft()
+                try:
+                    self._waiting.append(row_of(event, self._labels))
+                except (TypeError, ValueError, OverflowError) as error:
+                    # Text that is no Unicode, say. It must not come back for ever.
+                    self.dropped += 1
+                    self._report(error, f"the usage event of call {event.id} cannot be written and is lost")
+            # All of them at once would hold up the calls for some milliseconds.
+            await asyncio.sleep(0)
+
     async def _write(self, batch: list[UsageRow]) -> None:
         try:
             await self._write_new(batch)
@@ -96,9 +112,8 @@ class UsageService:
 
     async def _write_new(self, batch: list[UsageRow]) -> None:
         summed = Sums()
-        for piece in slices(batch, _SUMMED_AT_ONCE):
+        for piece in slices(batch, _AT_ONCE):
             summed.add(piece)
-            # Adding up all of it would hold up the calls for some milliseconds.
             await asyncio.sleep(0)
         async with self._database.transaction() as tx:
             await events.add_rows(tx, batch)
