@@ -51,7 +51,7 @@ class Ended:
         if not self.is_whole:
             return None
         calls = self._calls
-        taken = []
+        taken: list[Settled] = []
         end = written
         while calls:
             if len(taken) == at_once:
