@@ -41,10 +41,10 @@ _HOST_FILE: Final = "host"
 
 
 class MoneySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``spool`` is the folder of all processes of the host, ``None`` for a process without a disk of its own;
-    ``remembered_calls`` need not be read back from it. Amounts are nano-dollars, times seconds: ``lease_nano_usd`` is the
-    smallest comfortable lease, ``ceiling_nano_usd`` what a call is held at whose cost has no other bound. A call waits
-    ``wait_s`` for the database, and ``patience_s`` for money that other calls hold."""
+    """``spool`` is the folder of all processes of the host, ``None`` without a disk; ``remembered_calls`` need not be read
+    back from it. Amounts are nano-dollars, times seconds: ``lease_nano_usd`` is the smallest comfortable lease,
+    ``ceiling_nano_usd`` what a call is held at whose cost has no other bound. A call waits ``wait_s`` for the database, and
+    ``patience_s`` for money that other calls hold."""
 
     spool: Path | None
     sync: Sync = "interval"
@@ -229,12 +229,9 @@ class MoneyService:
         if self._settings.spool is None:
             return 0
         if self._adopter is None:
+            root = self._settings.spool
             self._adopter = Adopter(
-                database=self._database,
-                root=self._settings.spool,
-                clock=self._clock,
-                ids=self._ids,
-                tally=self.tally,
+                database=self._database, root=root, clock=self._clock, ids=self._ids, tally=self.tally
             )
         return await self._adopter.adopt()
 
