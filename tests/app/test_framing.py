@@ -187,6 +187,71 @@ async def test_what_two_readers_may_read_in_two_ways_is_refused(framing: bytes) 
         writer.close()
 
 
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        b"",
+        b"Host: x\r\nHost: x\r\n",
+        b"Host: x\r\nX: y\r\nhost: other\r\n",
+        b"Host: x, y\r\n",
+        b"Host: x y\r\n",
+        b"Host: u@x\r\n",
+        b"Host: x/y\r\n",
+        b"Host: x:8080:80\r\n",
+    ],
+    ids=["none", "the same twice", "two", "a list", "a space", "a user", "a path", "two ports"],
+)
+@pytest.mark.parametrize("before", [b"", HELLO], ids=["first", "behind another"])
+async def test_a_request_names_one_host(hosts: bytes, before: bytes) -> None:
+    async with _served() as served:
+        reader, writer = await served.connect()
+        if before:
+            writer.write(before)
+            assert (await read_answer(reader)).status == 200
+        writer.write(b"GET /it HTTP/1.1\r\n" + hosts + b"\r\n" + HELLO)
+        answer = await read_answer(reader)
+        assert (answer.status, answer.headers["connection"]) == (400, "close")
+        assert b"Host" in answer.body
+        assert await reader.read() == b""
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "host", [b"", b"x", b"x:", b"x.y:8080", b"[::1]:80", b"[fe80::1%25en0]", b"xn--80ak6aa92e.com"]
+)
+async def test_what_may_be_a_host_is_one(host: bytes) -> None:
+    async with _served() as served:
+        assert (await served.say(b"GET /it HTTP/1.1\r\nHost:" + host + b" \r\n\r\n")).status == 200
+
+
+@pytest.mark.parametrize("codings", [b"gzip, chunked", b"GZIP ,Chunked", b"x,y,chunked"])
+async def test_a_transfer_coding_that_is_not_known_is_not_taken_for_the_body(codings: bytes) -> None:
+    async with _served() as served:
+        reader, writer = await served.connect()
+        head = b"POST /it HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: " + codings
+        writer.write(head + b"\r\n\r\n2\r\nab\r\n0\r\n\r\n" + HELLO)
+        answer = await read_answer(reader)
+        assert (answer.status, answer.json["code"]) == (501, "transfer_coding_unknown")
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_chunked_is_known_however_it_is_written() -> None:
+    async with _served() as served:
+        answer = await served.say(CHUNKED.replace(b"chunked", b"Chunked") + b"2\r\nab\r\n0\r\n\r\n")
+        assert b"[ab] 2" in answer.body
+
+
+async def test_a_body_behind_its_answer_is_passed_over_and_the_connection_goes_on() -> None:
+    async with _served() as served:
+        reader, writer = await served.connect()
+        writer.write(b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n" + b"x" * 100_000)
+        assert (await read_answer(reader)).status == 401
+        writer.write(b"x" * 200_000 + HELLO)
+        assert (await read_answer(reader)).body.startswith(b"/hello ")
+        writer.close()
+
+
 async def test_requests_that_wait_behind_one_another_are_bounded() -> None:
     async with _served() as served:
         reader, writer = await served.connect()

@@ -11,6 +11,8 @@ from typing import Final, Protocol
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 
+from samovar.app.http import SECURITY_HEADERS
+from samovar.app.problems import MEDIA_TYPE
 from samovar.ports.asgi import AnswersWhole, Message, Scope
 
 STATUS_LINE: Final = {
@@ -20,6 +22,9 @@ STATUS_LINE: Final = {
 """Without its line break."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE: Final = b"\r\nconnection: close"
+_LAST_HEADERS: Final = b"".join(
+    b"%s: %s\r\n" % pair for pair in (*SECURITY_HEADERS, (b"content-type", MEDIA_TYPE), (b"connection", b"close"))
+)
 _CR: Final = 13
 _LF: Final = 10
 _NO_BODY: Final = frozenset({204, 304})
@@ -34,6 +39,10 @@ class Host(Protocol):
 
     def completed(self) -> None:
         """The answer went out whole."""
+        ...
+
+    def end(self) -> None:
+        """That was the last answer."""
         ...
 
     def read_on(self) -> None:
@@ -214,8 +223,13 @@ class Exchange(AnswersWhole):
         self.response_complete = True
         self.tell()
         if not self.keep_alive:
-            self._host.transport.close()
+            self._host.end()
         self._host.completed()
+
+
+def last_answer(status: int, document: bytes) -> bytes:
+    """A problem document, and then the end of the connection."""
+    return b"%s\r\n%scontent-length: %d\r\n\r\n%s" % (STATUS_LINE[status], _LAST_HEADERS, len(document), document)
 
 
 def _head(status: int, headers: Sequence[tuple[bytes, bytes]]) -> bytes:

@@ -10,13 +10,11 @@ Uvicorn listens, starts and stops; a connection, from its bytes to ASGI and back
 * Nothing is done for a request that most have no need of: no timer, no event, no URL taken apart that is plain.
 * When a client goes away its request's task is cancelled, and with it the call to the provider.
 * What is no HTTP gets the same problem document as every other error. A wish to upgrade is passed over (RFC 9110, 7.8).
+* Who is refused in mid-body gets to read why: the connection is closed in one direction first (RFC 9112, 9.6).
 """
 
 import asyncio
-from array import array
 from collections import deque
-from fcntl import ioctl
-from termios import TIOCOUTQ
 from typing import Any, Final
 
 import httptools
@@ -26,10 +24,11 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
-from samovar.app.answering import STATUS_LINE, Exchange
-from samovar.app.http import SECURITY_HEADERS
-from samovar.app.parsing import BodyAlone, framing_of, parser_for, target_of
-from samovar.app.problems import MEDIA_TYPE, problem
+from samovar.app.answering import Exchange, last_answer
+from samovar.app.leaving import BODY_BYTES, HEAD_BYTES, Leaving, unread_bytes
+from samovar.app.parsing import BodyAlone, HeadersTooLarge, check_coding, check_host, framing_of, parser_for, target_of
+from samovar.app.problems import problem
+from samovar.app.sweeping import keep_sweeping
 from samovar.kernel.errors import BodyTooSlow, Malformed, SamovarError
 from samovar.ports.asgi import Scope
 
@@ -37,21 +36,9 @@ log = structlog.get_logger()
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 _MAX_PIPELINED: Final = 16
-_SWEEP_EVERY_S: Final = 1.0
-_SWEEPING: Final = "samovar_sweeping"
 _TASK: Final = "request"
+_HEEDED: Final = frozenset({b"host", b"expect", b"transfer-encoding"})
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
-_FIXED: Final = b"".join(
-    b"%s: %s\r\n" % pair for pair in (*SECURITY_HEADERS, (b"content-type", MEDIA_TYPE), (b"connection", b"close"))
-)
-
-
-class HeadersTooLarge(SamovarError):
-    """More request line and headers than anybody needs."""
-
-    code = "headers_too_large"
-    status = 431
-    title = "Headers too large"
 
 
 class SamovarProtocol(asyncio.Protocol):
@@ -69,6 +56,12 @@ class SamovarProtocol(asyncio.Protocol):
     _is_bare = True
     """Whether nothing that was asked for has come of the bytes at hand yet: no body, no end of a request."""
     _is_deaf = False
+    _leaving: Leaving | None = None
+    _host: bytes | None = None
+    """The last that was sent here: it is looked at once."""
+    _hosts = 0
+    _unwanted_bytes = 0
+    """Of a body whose answer went out before it was here."""
     _url = b""
     _expects_continue = False
     _newest: Exchange | None = None
@@ -100,9 +93,7 @@ class SamovarProtocol(asyncio.Protocol):
     # --- for the event loop
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        if _SWEEPING not in vars(self.server_state):
-            vars(self.server_state)[_SWEEPING] = True
-            self.loop.call_later(_SWEEP_EVERY_S, _sweep, self.loop, self.server_state)
+        keep_sweeping(self.loop, self.server_state)
         self.server_state.connections.add(self)  # type: ignore[arg-type]
         self.transport = transport
         self.flow = FlowControl(transport)
@@ -133,6 +124,8 @@ class SamovarProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._is_deaf:
+            if self._leaving is not None:
+                self._leaving.heard(len(data), self._now())
             return
         self._is_bare = True
         try:
@@ -140,8 +133,9 @@ class SamovarProtocol(asyncio.Protocol):
         except httptools.HttpParserUpgrade as wish:
             self._pass_over(data[wish.args[0] :])
             return
-        except httptools.HttpParserError:
-            self.refuse(Malformed("what arrived is not HTTP/1.1"))
+        except httptools.HttpParserError as error:
+            own = error.__context__
+            self.refuse(own if isinstance(own, SamovarError) else Malformed("what arrived is not HTTP/1.1"))
             return
         if self._is_bare and (self._in_head or (self._newest is not None and self._newest.more_body)):
             self._bare_bytes += len(data)
@@ -154,6 +148,7 @@ class SamovarProtocol(asyncio.Protocol):
         self._in_head, self._bare_bytes = True, 0
         self._url = b""
         self._headers = []
+        self._hosts = self._unwanted_bytes = 0
         self._expects_continue = False
         self.idle_since = None
         if self.waiting_since is None:
@@ -167,8 +162,16 @@ class SamovarProtocol(asyncio.Protocol):
             # A trailer. As a header it would speak for the request where nobody before us looked (RFC 9110, 6.5.1).
             return
         name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self._expects_continue = True
+        if name in _HEEDED:
+            if name == b"host":
+                self._hosts += 1
+                if value != self._host:
+                    check_host(value)
+                    self._host = value
+            elif name == b"transfer-encoding":
+                check_coding(value)
+            elif value.lower() == b"100-continue":
+                self._expects_continue = True
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -178,6 +181,8 @@ class SamovarProtocol(asyncio.Protocol):
         version = self._parser.get_http_version()
         if version != "1.1" and version != "1.0":
             raise ValueError("no version of HTTP that is spoken here")
+        if self._hosts != 1 and (self._hosts or version == "1.1"):
+            raise Malformed("a request names one Host (RFC 9112, 3.2)")
         path, raw_path, query = target_of(self._url)
         scope: Scope = {
             "type": "http",
@@ -218,6 +223,10 @@ class SamovarProtocol(asyncio.Protocol):
         self._is_bare, self._bare_bytes = False, 0
         if self._newest is not None and not self._newest.response_complete:
             self._newest.arrived(body)
+            return
+        self._unwanted_bytes += len(body)
+        if self._unwanted_bytes > BODY_BYTES:
+            self._leave(HEAD_BYTES)
 
     def on_message_complete(self) -> None:
         self.waiting_since = None
@@ -231,7 +240,7 @@ class SamovarProtocol(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """End with the answer that is under way, or at once."""
-        if self._newest is None or self._newest.response_complete:
+        if self._newest is None or self._newest.response_complete or self._leaving is not None:
             self.transport.close()
         else:
             self._newest.keep_alive = False
@@ -248,6 +257,14 @@ class SamovarProtocol(asyncio.Protocol):
             self._start(following)
         else:
             self.idle_since = self._now()
+
+    def end(self) -> None:
+        """See :class:`samovar.app.answering.Host`."""
+        newest = self._newest
+        if self._is_deaf or (newest is not None and newest.more_body):
+            self._leave(BODY_BYTES)
+        else:
+            self.transport.close()
 
     def read_on(self) -> None:
         """See :class:`samovar.app.answering.Host`."""
@@ -275,27 +292,34 @@ class SamovarProtocol(asyncio.Protocol):
         elif not exchange.response_complete:
             self.transport.close()
 
-    def is_idle_too_long(self, now: float) -> bool:
-        """Whether the next request has not begun for so long that it will hardly come."""
-        return self.idle_since is not None and now - self.idle_since > self._keep_alive_s
+    def look(self, now: float) -> None:
+        """Once a second: refuse who is late, cut off who does not read, close what nobody uses."""
+        since = self.waiting_since
+        if since is not None and now - since > self.header_timeout_s:
+            self._late()
+        if self._leaves_unread(now):
+            self._cut_off()
+        is_idle = self.idle_since is not None and now - self.idle_since > self._keep_alive_s
+        if is_idle or (self._leaving is not None and self._leaving.is_over(now)):
+            self.transport.close()
 
-    def leaves_unread(self, now: float) -> bool:
+    def _leaves_unread(self, now: float) -> bool:
         """Whether nothing of a full (or last) buffer was taken off it for too long. Any byte taken begins the wait anew: a
         slow reader is none that has stopped."""
         # Only while nothing is written does a buffer that does not shrink mean that nobody reads.
         is_still = self.flow.write_paused or self.transport.is_closing()
-        waiting = _unread(self.transport) if is_still else 0
+        waiting = unread_bytes(self.transport) if is_still else 0
         if not waiting or not self._unread_bytes or waiting < self._unread_bytes:
             self._unread_bytes, self._unread_since = waiting, now
         return waiting > 0 and now - self._unread_since > self.unread_timeout_s
 
-    def cut_off(self) -> None:
+    def _cut_off(self) -> None:
         """Give the client up, and what is done for it."""
         log.info("a client left its answer unread and is cut off", unread_bytes=self._unread_bytes)
         self._abandon()
         self.transport.abort()
 
-    def late(self) -> None:
+    def _late(self) -> None:
         """The wait passed its bound."""
         self.waiting_since = None
         what = "headers" if self._in_head else "body"
@@ -323,9 +347,19 @@ class SamovarProtocol(asyncio.Protocol):
 
     def _write(self, error: SamovarError) -> None:
         """The error as the last answer of the connection."""
-        status, body = problem(error, "")
-        self.transport.write(b"%s\r\n%scontent-length: %d\r\n\r\n%s" % (STATUS_LINE[status], _FIXED, len(body), body))
-        self.transport.close()
+        self.transport.write(last_answer(*problem(error, "")))
+        self._leave(HEAD_BYTES)
+
+    def _leave(self, max_bytes: int) -> None:
+        """Say nothing more, and drop what the client still sends."""
+        self._is_deaf, self.waiting_since = True, None
+        if self._leaving is not None or self.transport.is_closing():
+            return
+        if not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        self._leaving = Leaving(self.transport, now=self._now(), max_bytes=max_bytes)
+        self.flow.resume_reading()
 
     def _pass_over(self, rest: bytes) -> None:
         """A wish to upgrade is not granted. Behind it the parser takes all for another protocol's, the request's body too: so
@@ -363,35 +397,3 @@ class SamovarProtocol(asyncio.Protocol):
             # A task that was never run does not run its end either.
             running.task.add_done_callback(self.server_state.tasks.discard)
             running.task.cancel()
-
-
-def _unread(transport: asyncio.Transport) -> int:
-    """Bytes that the client has not taken: ours, and those that the system holds for it."""
-    ours = transport.get_write_buffer_size()
-    if not ours:
-        return 0
-    held = array("i", [0])
-    try:
-        ioctl(transport.get_extra_info("socket").fileno(), TIOCOUTQ, held)
-    except (OSError, ValueError):
-        # Gone in this moment, or a system that does not tell.
-        return ours
-    return ours + held[0]
-
-
-def _sweep(loop: asyncio.AbstractEventLoop, state: ServerState) -> None:
-    """Refuse the late and cut off those who do not read; once a second while there is any connection."""
-    now = loop.time()
-    for connection in list(state.connections):
-        if isinstance(connection, SamovarProtocol):
-            since = connection.waiting_since
-            if since is not None and now - since > connection.header_timeout_s:
-                connection.late()
-            if connection.leaves_unread(now):
-                connection.cut_off()
-            if connection.is_idle_too_long(now):
-                connection.transport.close()
-    if state.connections:
-        loop.call_later(_SWEEP_EVERY_S, _sweep, loop, state)
-    else:
-        del vars(state)[_SWEEPING]

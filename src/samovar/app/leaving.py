@@ -1,0 +1,54 @@
+"""How a connection ends whose client does not read, or still sends."""
+
+import asyncio
+from array import array
+from fcntl import ioctl
+from termios import TIOCOUTQ
+from typing import Final
+
+BODY_BYTES: Final = 256 * 1024 * 1024
+"""Of a body that is not wanted any more: clients that send all of it before they look for an answer get theirs."""
+HEAD_BYTES: Final = 1024 * 1024
+"""Of what never became a whole request."""
+_LONGEST_S: Final = 30.0
+_SILENT_S: Final = 5.0
+
+
+class Leaving:
+    """A connection that was answered for the last time while its client may still send. Closed at once it would be reset, and the
+    answer lost that the client has not read yet. So it is closed in one direction, and what still comes is dropped until the
+    client hangs up, or for so long (RFC 9112, 9.6)."""
+
+    __slots__ = ("_ends_at", "_left_bytes", "_silent_at", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, *, now: float, max_bytes: int) -> None:
+        self._transport = transport
+        self._left_bytes = max_bytes
+        self._ends_at = now + _LONGEST_S
+        self._silent_at = now + _SILENT_S
+        transport.write_eof()
+
+    def heard(self, size_bytes: int, now: float) -> None:
+        """So much more came."""
+        self._left_bytes -= size_bytes
+        self._silent_at = now + _SILENT_S
+        if self._left_bytes < 0:
+            self._transport.close()
+
+    def is_over(self, now: float) -> bool:
+        """Whether it went on for too long, or nothing comes any more."""
+        return now > min(self._ends_at, self._silent_at)
+
+
+def unread_bytes(transport: asyncio.Transport) -> int:
+    """What the client has not taken: ours, and what the system holds for it."""
+    ours = transport.get_write_buffer_size()
+    if not ours:
+        return 0
+    held = array("i", [0])
+    try:
+        ioctl(transport.get_extra_info("socket").fileno(), TIOCOUTQ, held)
+    except (OSError, ValueError):
+        # Gone in this moment, or a system that does not tell.
+        return ours
+    return ours + held[0]
