@@ -21,8 +21,8 @@ class CopyState(StrEnum):
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a file's content stands; ``checked_at`` is when it was last compared with its checksum. One that ``expires_at`` an
-    instant is what a file that has moved left behind."""
+    """Where a file's content stands; ``checked_at`` is when its element was last asked what stands beside it. One that
+    ``expires_at`` an instant is what a file that has moved left behind."""
 
     element_id: str
     path: str

@@ -11,6 +11,7 @@ import structlog
 
 from samovar.domains.files.model.choosing import Element
 from samovar.domains.files.service.changes import FileChanges
+from samovar.domains.files.service.confirming import Confirming
 from samovar.domains.files.service.discovery import Discovery
 from samovar.domains.files.service.elements import ElementAdmin
 from samovar.domains.files.service.ingest import Ingest, IngestRules
@@ -97,7 +98,8 @@ class FileService:
             rules=upload_rules or UploadRules(),
             tally=self._tally,
         )
-        self.reads = FileReads(database=database, registry=self.registry, memory=self.memory, tally=self._tally)
+        self.confirming = Confirming(database=database, registry=self.registry, projector=self.projector, clock=clock)
+        self.reads = self._make_reads()
         self.changes = self._make_changes()
         self.resumer = self._make_resumer(transaction_rules)
         self.desk = TransactionDesk(
@@ -105,6 +107,15 @@ class FileService:
         )
         self.links = FileLinks(database=database, reads=self.reads, box=box, clock=clock, ids=ids)
         self.elements = ElementAdmin(registry=self.registry, clock=clock)
+
+    def _make_reads(self) -> FileReads:
+        return FileReads(
+            database=self._database,
+            registry=self.registry,
+            memory=self.memory,
+            tally=self._tally,
+            confirming=self.confirming,
+        )
 
     def _make_ingest(self, rules: IngestRules) -> Ingest:
         return Ingest(
@@ -175,6 +186,7 @@ class FileService:
                     yield
                 finally:
                     await self.transactions.close()
+                    await self.confirming.close()
                     await self.projector.close()
                     await self.teller.stop()
 

@@ -9,6 +9,7 @@ from samovar.domains.files.errors import ContentAway, ContentCold, FileUnknown
 from samovar.domains.files.model.names import is_file_id
 from samovar.domains.files.model.query import MAX_PAGE, FileQuery, cursor_of
 from samovar.domains.files.model.records import CopyState, FilePage, StoredFile, Usage, may_see, owner_of, told
+from samovar.domains.files.service.confirming import Confirming
 from samovar.domains.files.service.memory import FileMemory
 from samovar.domains.files.service.registry import Registry
 from samovar.domains.files.service.tally import FileTally, Operation, Result
@@ -32,11 +33,14 @@ class Seen(NamedTuple):
 class FileReads:
     """Everybody's reads. They raise ``Forbidden``, and :class:`FileUnknown` for what is not there or not for the caller."""
 
-    def __init__(self, *, database: Database, registry: Registry, memory: FileMemory, tally: FileTally) -> None:
+    def __init__(
+        self, *, database: Database, registry: Registry, memory: FileMemory, tally: FileTally, confirming: Confirming
+    ) -> None:
         self._database = database
         self._registry = registry
         self._memory = memory
         self._tally = tally
+        self._confirming = confirming
 
     def recall(self, principal: Principal, file_id: str) -> Seen | None:
         """What memory knows, in some microseconds. ``None``: ask :meth:`find`."""
@@ -47,7 +51,7 @@ class FileReads:
         return self._seen(self._checked(principal, file_id, file))
 
     async def find(self, principal: Principal, file_id: str) -> Seen:
-        """What is known of a file: from memory, from what processes share, or from its row."""
+        """What is known of a file: from memory, from what processes share, or from its row, which is a day old at most."""
         require(principal, Permission.FILES_READ)
         return self._seen(self._checked(principal, file_id, await self.stored(principal.team_id, file_id)))
 
@@ -64,6 +68,7 @@ class FileReads:
             async with self._database.reading() as tx:
                 file = await rows.one(tx, team_id, file_id)
             if file is not None:
+                file = await self._confirming.confirmed(file)
                 await self._memory.offer(file)
         if file is not None:
             self._memory.remember(file, generation=generation)
