@@ -58,10 +58,10 @@ class OfPart(Arguments, frozen=True, kw_only=True):
     all_or_nothing: bool = False
 
 
-class OfFiles(Arguments, frozen=True, kw_only=True):
-    """``acknowledge``."""
+class OfRows(Arguments, frozen=True, kw_only=True):
+    """``acknowledge``: file ids and revisions."""
 
-    file_ids: tuple[str, ...]
+    rows: tuple[tuple[str, int], ...]
 
 
 class OfPath(Arguments, frozen=True, kw_only=True):

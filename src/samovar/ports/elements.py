@@ -272,8 +272,9 @@ class StorageElement(Protocol):
         """Forget an open upload; one that is not there is no error."""
         ...
 
-    async def acknowledge(self, file_ids: Sequence[str]) -> None:
-        """Their rows stand: the intents of these files are done."""
+    async def acknowledge(self, rows: Sequence[tuple[str, int]]) -> None:
+        """The rows of these files (file id and revision) stand: their intents are done, up to that revision. What was amended
+        since is told."""
         ...
 
     def unacknowledged(self) -> AsyncIterator[Attributes]:

@@ -61,7 +61,7 @@ async def live(element: StorageElement, ledger: Ledger, *, on_error: Callable[[S
     if ledger.upload_bytes == (len(FIRST + SECOND),) * 2:
         await step(upload.path, (FIRST + SECOND, 1), lambda e: e.finish(upload.file_id))
     try:
-        await element.acknowledge([small.file_id])
+        await element.acknowledge([(small.file_id, 1)])
     except SamovarError as error:
         on_error(error)
     await step(other.path, (SECOND, 1), lambda e: e.write(other, pieces(SECOND)))

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from samovar.adapters.bucket import BucketElement
+from samovar.adapters.bucket.intents import Intent
 from samovar.adapters.bucket.objects import Objects
 from samovar.adapters.system import SystemClock
 from samovar.ports.elements import ElementUnavailable, FileNotThere, Mode, ModeRefused
@@ -40,7 +41,7 @@ async def die_in_mid_write(make: Make, content: bytes) -> None:
     await dying.start()
 
     wanted = draft("one")
-    await dying._intents.open(wanted.file_id, path=wanted.path)
+    await dying._intents.open(Intent(file_id=wanted.file_id, path=wanted.path, revision=1))
     await dying._objects.put(wanted.path, content)
     await dying.close()
 
@@ -56,7 +57,7 @@ async def test_what_a_process_that_died_left_is_nobodys_when_its_lease_is_over(m
     late = make(lease=timedelta(0))
     await late.start()
     assert await late._objects.head(draft("one").path) is None
-    assert await late._intents.get("file_one") is None
+    assert await late._intents.of("file_one") is None
 
 
 async def test_what_a_process_that_died_left_is_no_hindrance_to_the_next_try(make: Make) -> None:
@@ -65,7 +66,7 @@ async def test_what_a_process_that_died_left_is_no_hindrance_to_the_next_try(mak
     await element.start()
     made = await element.write(draft("one"), pieces(b"all of it"))
     assert await content_of(element, made.path) == b"all of it"
-    await element.acknowledge([made.file_id])
+    await element.acknowledge([(made.file_id, 1)])
     assert [one async for one in element.unacknowledged()] == []
 
 

@@ -133,7 +133,7 @@ async def test_the_journal_stays_small_and_forgets_what_was_acknowledged() -> No
         kept = await element.write(draft("kept"), pieces(b"tea"))
         for number in range(100):
             made = await element.write(draft(f"n{number}"), pieces(b"x"))
-            await element.acknowledge([made.file_id])
+            await element.acknowledge([(made.file_id, 1)])
         [segment] = [name for name, _ in disk.names(f"{ROOT}/.element/wal")]
         assert disk.stat(f"{ROOT}/.element/wal/{segment}").size_bytes < 80_000
     async with started(disk.after_power_cut(None)) as element:
@@ -153,7 +153,7 @@ async def test_when_nobody_acknowledges_the_element_takes_no_more() -> None:
         await element.write(draft(f"n{number}"), pieces(b"x"))
     with pytest.raises(ElementUnavailable, match="3 files wait to be acknowledged"):
         await element.write(draft("n3"), pieces(b"x"))
-    await element.acknowledge([draft("n0").file_id])
+    await element.acknowledge([(draft("n0").file_id, 1)])
     await element.write(draft("n3"), pieces(b"x"))
     await element.close()
 

@@ -186,18 +186,45 @@ async def test_what_is_deleted_is_gone_and_may_be_written_again(element: Storage
     assert (await element.write(draft("one"), pieces(b"coffee"))).checksum != made.checksum
 
 
+async def test_who_acknowledges_a_revision_does_not_acknowledge_the_next(home: Home) -> None:
+    element = home.make()
+    await element.start()
+    made = await element.write(draft("one"), pieces(b"tea"))
+    amended = await element.amend(msgspec.structs.replace(made, revision=2, tags=("green",)))
+    # It comes late: what was told of has been changed since.
+    await element.acknowledge([(made.file_id, made.revision)])
+    assert [one async for one in element.unacknowledged()] == [amended]
+    await element.close()
+    element = home.make()
+    await element.start()
+    assert [one async for one in element.unacknowledged()] == [amended]
+    await element.acknowledge([(made.file_id, made.revision)])
+    assert [one async for one in element.unacknowledged()] == [amended]
+    await element.acknowledge([(made.file_id, amended.revision)])
+    assert [one async for one in element.unacknowledged()] == []
+    await element.close()
+
+
+async def test_who_acknowledges_the_last_revision_acknowledges_those_before(element: StorageElement) -> None:
+    made = await element.write(draft("one", revision=4), pieces(b"tea"))
+    await element.amend(msgspec.structs.replace(made, revision=5))
+    await element.amend(msgspec.structs.replace(made, revision=6))
+    await element.acknowledge([(made.file_id, 6)])
+    assert [one async for one in element.unacknowledged()] == []
+
+
 async def test_what_is_not_acknowledged_is_told_again_after_a_restart(home: Home) -> None:
     first = home.make()
     await first.start()
     made = [await first.write(draft(name), pieces(name.encode())) for name in ("one", "two", "three")]
-    await first.acknowledge([made[1].file_id, "no-such-file"])
+    await first.acknowledge([(made[1].file_id, 1), ("no-such-file", 1)])
     await first.close()
     second = home.make()
     await second.start()
     told = [one async for one in second.unacknowledged()]
     assert {one.file_id for one in told} == {made[0].file_id, made[2].file_id}
     assert all(one in made for one in told)
-    await second.acknowledge([one.file_id for one in told])
+    await second.acknowledge([(one.file_id, one.revision) for one in told])
     assert [one async for one in second.unacknowledged()] == []
     amended = await second.amend(msgspec.structs.replace(made[0], revision=2))
     assert [one async for one in second.unacknowledged()] == [amended]

@@ -130,7 +130,7 @@ async def test_each_mode_allows_what_it_says_and_refuses_the_rest(home: Home) ->
         await element.verify(made.path)
     assert await element.attributes(made.path) == made
     assert len(await walked(element)) == 1
-    await element.acknowledge([made.file_id])
+    await element.acknowledge([(made.file_id, 1)])
     await element.close()
 
 
@@ -200,7 +200,7 @@ async def test_before_its_start_and_after_its_end_an_element_is_unavailable(home
     await element.start()
     await element.close()
     await element.close()
-    for use in (element.condition(), element.attributes("a/b"), element.abandon("x"), element.acknowledge(["x"])):
+    for use in (element.condition(), element.attributes("a/b"), element.abandon("x"), element.acknowledge([("x", 1)])):
         with pytest.raises(ElementUnavailable, match="not started"):
             await use
     with pytest.raises(ElementUnavailable, match="not started"):

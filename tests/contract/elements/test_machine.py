@@ -147,10 +147,14 @@ class ElementMachine(RuleBasedStateMachine):
         self.files.pop(path, None)
         self.unacknowledged.discard(path)
 
-    @rule(name=NAMES)
-    def acknowledge(self, name: str) -> None:
-        self.run(self.element.acknowledge([draft(name).file_id]))
-        self.unacknowledged.discard(draft(name).path)
+    @rule(name=NAMES, late=st.sampled_from([0, 0, 1]))
+    def acknowledge(self, name: str, late: int) -> None:
+        path = draft(name).path
+        revision = self.files[path][1].revision if path in self.files else 1
+        late = min(late, revision - 1)
+        self.run(self.element.acknowledge([(draft(name).file_id, revision - late)]))
+        if not late:
+            self.unacknowledged.discard(path)
 
     @rule()
     def start_again(self) -> None:

@@ -42,7 +42,7 @@ async def write(element: DiskElement, name: str) -> None:
             made = await element.write(wanted, pieces(content))
         say("stands", made.path, made.checksum)
         if chance.random() < 0.5:
-            await element.acknowledge([made.file_id])
+            await element.acknowledge([(made.file_id, made.revision)])
         if chance.random() < 0.2:
             say("deletes", made.path)
             await element.delete(made.path)

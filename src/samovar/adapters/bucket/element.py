@@ -108,8 +108,8 @@ class BucketElement:
     async def _commit(self, draft: Draft, first: bytes, batches: Batches) -> Attributes:
         """Intent, content, attributes. Until the last of them stands everything is taken back."""
         batches.check()
-        intent = Intent(file_id=draft.file_id, path=draft.path)
-        await self._intents.open(draft.file_id, path=draft.path)
+        intent = Intent(file_id=draft.file_id, path=draft.path, revision=draft.revision)
+        await self._intents.open(intent)
         intake = Intake(draft, first, batches, renew=self._renewal(intent))
         try:
             try:
@@ -180,7 +180,7 @@ class BucketElement:
             try:
                 draft = await self._uploads.draft(file_id)
             except FileNotThere:
-                intent = await self._intents.get(file_id)
+                intent = await self._intents.of(file_id)
                 if intent is None:
                     raise
                 # Its answer was lost; it was finished all the same.
@@ -206,20 +206,22 @@ class BucketElement:
         async with self._under_way.only(check_file_id(file_id)):
             await self._uploads.abandon(file_id)
 
-    async def acknowledge(self, file_ids: Sequence[str]) -> None:
+    async def acknowledge(self, rows: Sequence[tuple[str, int]]) -> None:
         """See the port."""
         self._check_started()
-        for file_id in file_ids:
-            await self._intents.close(check_file_id(file_id))
+        for file_id, revision in rows:
+            await self._intents.close(check_file_id(file_id), up_to=revision)
 
     async def unacknowledged(self) -> AsyncIterator[Attributes]:
         """See the port."""
         self._check_started()
         async for intent in self._intents.standing():
             try:
-                yield await self._attributes(intent.path)
+                attributes = await self._attributes(intent.path)
             except (FileNotThere, DamagedFile):
                 continue
+            await self._intents.settle(intent, stands=attributes.revision)
+            yield attributes
 
     async def attributes(self, path: str) -> Attributes:
         """See the port."""
@@ -236,7 +238,8 @@ class BucketElement:
                 raise StaleRevision(current=stands.revision)
             check_amendment(stands, attributes)
             raw = encoded(attributes)
-            await self._intents.open(attributes.file_id, path=attributes.path)
+            intent = Intent(file_id=attributes.file_id, path=attributes.path, revision=attributes.revision)
+            await self._intents.open(intent)
             try:
                 await self._objects.replace(name, raw, e_tag=e_tag)
             except Changed:
@@ -270,16 +273,18 @@ class BucketElement:
         check_path(path)
         await self._allow(Operation.DELETE)
         async with self._under_way.only(path):
-            file_id = ""
+            intent = None
             with suppress(FileNotThere, DamagedFile):
-                file_id = (await self._attributes(path)).file_id
-            if file_id:
+                stands = await self._attributes(path)
+                # Above all that may be open: it closes them all.
+                intent = Intent(file_id=stands.file_id, path=path, revision=stands.revision + 1)
+            if intent is not None:
                 # So that content whose attributes are gone is known to be garbage, wherever this stops.
-                await self._intents.open(file_id, path=path)
+                await self._intents.open(intent)
             await self._objects.delete(path + ATTRIBUTES_SUFFIX)
             await self._objects.delete(path)
-            if file_id:
-                await self._intents.close(file_id)
+            if intent is not None:
+                await self._intents.close(intent.file_id, up_to=intent.revision)
 
     async def verify(self, path: str) -> str | None:
         """See the port."""
@@ -365,7 +370,7 @@ class Renewal:
         now = self._clock.monotonic()
         if now - self._last >= self._every_s:
             self._last = now
-            await self._intents.open(self._intent.file_id, path=self._intent.path)
+            await self._intents.open(self._intent)
 
 
 def _draft_of(attributes: Attributes) -> Draft:

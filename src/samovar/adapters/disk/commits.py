@@ -95,7 +95,7 @@ class Commits:
         """Intent and temporary file; or what stands there already, when this is a step that is repeated."""
         if (stands := self.standing(draft)) is not None:
             return stands
-        intent = self._journal.begin(Kind.WRITE, file_id=draft.file_id, path=draft.path)
+        intent = self._journal.begin(Kind.WRITE, file_id=draft.file_id, path=draft.path, revision=draft.revision)
         taking = Taking(draft, intent, self._place.content_part(draft.path, draft.file_id))
         try:
             try:
@@ -221,7 +221,9 @@ class Commits:
             raise StaleRevision(current=stands.revision)
         check_amendment(stands, attributes)
         encoded(attributes)
-        intent = self._journal.begin(Kind.AMEND, file_id=attributes.file_id, path=attributes.path)
+        intent = self._journal.begin(
+            Kind.AMEND, file_id=attributes.file_id, path=attributes.path, revision=attributes.revision
+        )
         taking = Amending(intent)
         try:
             self._put_attributes(attributes, taking)

@@ -238,10 +238,10 @@ class DiskElement:
         async with self._parts.under_way.only(check_file_id(file_id)):
             await self._write(self._parts.uploads.abandon, file_id)
 
-    async def acknowledge(self, file_ids: Sequence[str]) -> None:
+    async def acknowledge(self, rows: Sequence[tuple[str, int]]) -> None:
         """See the port."""
         self._check_started()
-        self._parts.journal.end(self._parts.waiting.acknowledged(file_ids))
+        self._parts.journal.end(self._parts.waiting.acknowledged(rows))
 
     async def unacknowledged(self) -> AsyncIterator[Attributes]:
         """See the port."""

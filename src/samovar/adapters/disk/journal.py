@@ -40,12 +40,14 @@ class Kind(StrEnum):
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """``path`` is the content's; ``file_id`` is empty where it is not needed."""
+    """``path`` is the content's; ``file_id`` is empty where it is not needed. ``revision`` is what the attributes come to, 0
+    where nobody knows."""
 
     number: int
     kind: Kind
     file_id: str
     path: str
+    revision: int = 0
 
 
 class _Record(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -129,7 +131,7 @@ class Journal:
                 raise
             self._descriptor = self._calls.open(self._path(self._segment), os.O_WRONLY)
 
-    def begin(self, kind: Kind, *, file_id: str, path: str) -> Intent:
+    def begin(self, kind: Kind, *, file_id: str, path: str, revision: int = 0) -> Intent:
         """Open an intent. It survives a power cut when this returns. Raises ``ElementUnavailable`` where too many are
         open: whoever acknowledges them is away."""
         self._durability.check()
@@ -138,7 +140,7 @@ class Journal:
                 raise ElementUnavailable(
                     f"{len(self._open)} files wait to be acknowledged: the element takes no more until some are."
                 )
-            intent = Intent(number=self._next, kind=kind, file_id=file_id, path=path)
+            intent = Intent(number=self._next, kind=kind, file_id=file_id, path=path, revision=revision)
             self._next += 1
             self._open[intent.number] = intent
             self._waiting.append(_frame(_Record(open=intent)))

@@ -6,6 +6,8 @@ Attributes stand: it happened, go forward. They do not: it never happened, take 
 
 from collections.abc import Callable
 
+import msgspec
+
 from samovar.adapters.disk.commits import Commits
 from samovar.adapters.disk.durability import Durability
 from samovar.adapters.disk.journal import Intent, Journal, Kind
@@ -14,6 +16,7 @@ from samovar.adapters.disk.quarantine import Quarantine
 from samovar.adapters.disk.syscalls import Syscalls
 from samovar.adapters.disk.uploads import Uploads
 from samovar.adapters.disk.waiting import Waiting
+from samovar.ports.elements import DamagedFile, FileNotThere
 
 
 class Recovery:
@@ -82,8 +85,16 @@ class Recovery:
             return False
         self._clean(intent)
         self._durability.names(self._place.folder(intent.path))
-        self._waiting.committed(intent)
+        self._waiting.committed(msgspec.structs.replace(intent, revision=self._revision(intent)))
         return True
+
+    def _revision(self, intent: Intent) -> int:
+        """What stands, which may be less than was meant: else nobody could acknowledge it. Where it cannot be read, whatever is
+        acknowledged counts."""
+        try:
+            return self._commits.attributes(intent.path).revision
+        except (OSError, DamagedFile, FileNotThere):
+            return 0
 
     def _back(self, intent: Intent, *content: str) -> bool:
         gone = [self._commits.remove(name) for name in content]

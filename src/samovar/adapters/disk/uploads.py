@@ -155,7 +155,7 @@ class Uploads:
         except ContentDiffers:
             self.abandon(file_id)
             raise
-        intent = self._journal.begin(Kind.FINISH, file_id=file_id, path=draft.path)
+        intent = self._journal.begin(Kind.FINISH, file_id=file_id, path=draft.path, revision=draft.revision)
         taking = Taking(draft, intent, self._place.upload_content(file_id))
         taking.digest, taking.size_bytes = digest, size_bytes
         try:

@@ -20,11 +20,20 @@ class Waiting:
             self._by_path.setdefault(intent.path, []).append(intent)
             self._paths[intent.file_id] = intent.path
 
-    def acknowledged(self, file_ids: Iterable[str]) -> list[int]:
-        """The numbers of what was waiting of these files; it waits no more."""
+    def acknowledged(self, rows: Iterable[tuple[str, int]]) -> list[int]:
+        """The numbers of what was waiting of these files, up to these revisions; it waits no more."""
+        done: list[int] = []
         with self._lock:
-            paths = [self._paths.pop(file_id) for file_id in file_ids if file_id in self._paths]
-            return [intent.number for path in paths for intent in self._by_path.pop(path, ())]
+            for file_id, revision in rows:
+                path = self._paths.get(file_id)
+                if path is None:
+                    continue
+                intents = self._by_path[path]
+                done += [intent.number for intent in intents if intent.revision <= revision]
+                self._by_path[path] = [intent for intent in intents if intent.revision > revision]
+                if not self._by_path[path]:
+                    del self._by_path[path], self._paths[file_id]
+        return done
 
     def forget(self, path: str) -> list[int]:
         """The same of a file that is no more."""

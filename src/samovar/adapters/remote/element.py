@@ -103,12 +103,12 @@ class RemoteElement:
         """See the port."""
         await self._again("abandon", calls.OfUpload(file_id=check_file_id(file_id)), _NOTHING)
 
-    async def acknowledge(self, file_ids: Sequence[str]) -> None:
+    async def acknowledge(self, rows: Sequence[tuple[str, int]]) -> None:
         """See the port."""
         self._started()
-        for at in range(0, len(file_ids), _ACKNOWLEDGED_AT_ONCE):
-            some = tuple(file_ids[at : at + _ACKNOWLEDGED_AT_ONCE])
-            await self._again("acknowledge", calls.OfFiles(file_ids=some), _NOTHING)
+        for at in range(0, len(rows), _ACKNOWLEDGED_AT_ONCE):
+            some = tuple(rows[at : at + _ACKNOWLEDGED_AT_ONCE])
+            await self._again("acknowledge", calls.OfRows(rows=some), _NOTHING)
 
     async def unacknowledged(self) -> AsyncGenerator[Attributes, None]:
         """See the port."""

@@ -100,7 +100,7 @@ _OPERATIONS: Final[Mapping[str, _Operation]] = MappingProxyType(
         "finish": _Operation(calls.OfUpload, _WRITE, lambda a: a.element.finish(a.arguments.file_id)),
         "abandon": _Operation(calls.OfUpload, _WRITE, lambda a: a.element.abandon(a.arguments.file_id)),
         # Whoever can read may say that a row stands, and hear which do not: neither changes a file.
-        "acknowledge": _Operation(calls.OfFiles, _READ, lambda a: a.element.acknowledge(a.arguments.file_ids)),
+        "acknowledge": _Operation(calls.OfRows, _READ, lambda a: a.element.acknowledge(a.arguments.rows)),
         "unacknowledged": _Operation(calls.Arguments, _READ, listed=lambda a: a.element.unacknowledged()),
         "attributes": _Operation(calls.OfPath, _READ, lambda a: a.element.attributes(a.arguments.path)),
         "amend": _Operation(calls.OfAttributes, _WRITE, lambda a: a.element.amend(a.arguments.attributes)),

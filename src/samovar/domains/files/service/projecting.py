@@ -104,7 +104,7 @@ class Projector:
                     if attributes.replica_of is None:
                         await rows.forget(tx, attributes.team_id, attributes.file_id)
                     await rows.forget_copy(tx, attributes.team_id, attributes.file_id, element.element_id)
-        await element.acknowledge([attributes.file_id for attributes in batch])
+        await element.acknowledge([(attributes.file_id, attributes.revision) for attributes in batch])
         return len(batch)
 
     async def _work(self) -> None:
@@ -167,12 +167,12 @@ class Projector:
         return gone
 
     async def _acknowledge(self, told: Iterable[Attributes]) -> None:
-        by_element: dict[str, list[str]] = defaultdict(list)
+        by_element: dict[str, list[tuple[str, int]]] = defaultdict(list)
         for one in told:
-            by_element[one.storage_element_id].append(one.file_id)
-        for element_id, file_ids in by_element.items():
+            by_element[one.storage_element_id].append((one.file_id, one.revision))
+        for element_id, rows_told in by_element.items():
             try:
-                await self._registry.serving(element_id).acknowledge(file_ids)
+                await self._registry.serving(element_id).acknowledge(rows_told)
             except SamovarError as error:
                 # It tells of them again, and the rows stand already.
                 self._log.warning("a storage element was not told of its rows", element=element_id, reason=error.detail)
