@@ -31,3 +31,16 @@ def on_postgres(*statements: str) -> None:
             await connection.close()
 
     asyncio.run(run())
+
+
+def from_postgres(url: str, question: str) -> list[tuple[object, ...]]:
+    """What a database answers. For tests outside an event loop."""
+
+    async def run() -> list[tuple[object, ...]]:
+        connection = await asyncpg.connect(url, timeout=5)
+        try:
+            return [tuple(row) for row in await connection.fetch(question)]
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
