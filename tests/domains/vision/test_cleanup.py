@@ -4,7 +4,7 @@ import time
 
 import pytest
 import re2  # type: ignore[import-untyped]
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from samovar.domains.vision.errors import BadPattern
@@ -116,6 +116,36 @@ def test_long_texts_are_cleaned_alike_however_they_are_cut(
     text = "".join(word * times for word, times in runs)
     cleanup = Cleanup(*asked)
     assert in_pieces(text, cuts, cleanup) == cleaned(text, cleaner(cleanup))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(WORDS), st.integers(1, 1_500)), max_size=4),
+    st.lists(st.integers(0, 12_000), max_size=6),
+    st.sampled_from(
+        [("ab?|x", "g"), (r"\bebug\b", "gi"), ("a$", "g"), ("b$|^a", "gm"), (r"\Aa|a\z", "g"), ("a*", "g")]
+    ),
+)
+@example([("x", 3_000), ("\n", 1), ("a", 1)], [], (r"\Aa|a\z", "g"))
+@example([("a", 1_300), ("\n", 1), ("a", 1_400), ("b", 1_400), ("\n", 2), ("a", 1)], [], ("b$|^a", "gm"))
+def test_a_long_line_is_cleaned_as_the_whole_text_would_be(
+    runs: list[tuple[str, int]], cuts: list[int], asked: tuple[str, str]
+) -> None:
+    text = "".join(word * times for word, times in runs)
+    assert isinstance(cleaner(Cleanup(*asked))(), LineCleaner)
+    assert in_pieces(text, cuts, Cleanup(*asked)) == whole(text, *asked)
+
+
+@pytest.mark.parametrize(("pattern", "flags"), [("aa*c|a", "g"), ("a.*c|a", "gs")])
+def test_finds_that_look_far_ahead_take_time_in_proportion_to_the_text(pattern: str, flags: str) -> None:
+    def took_s(chars: int) -> float:
+        started = time.process_time()
+        assert cleaned("a" * chars, cleaner(Cleanup(pattern, flags))) == ""
+        return time.process_time() - started
+
+    took_s(5_000)
+    # Ten times the text would take a hundred times as long.
+    assert took_s(50_000) < 15 * took_s(5_000)
 
 
 @given(st.integers(0, 3 * WINDOW_CHARS), st.integers(0, WINDOW_CHARS - 7), st.integers(0, 3 * WINDOW_CHARS))

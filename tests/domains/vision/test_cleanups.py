@@ -43,23 +43,23 @@ async def cleanups(database: Database, clock: ManualClock, bus: MemoryBus) -> Cl
 async def test_the_default_is_in_force_until_somebody_writes_another(cleanups: Cleanups) -> None:
     before = await cleanups.read(ADMIN)
     assert (before.pattern, before.source, before.revision) == (DEFAULT_PATTERN, Source.DEFAULT, 0)
-    assert cleaned(TEXT, await cleanups.of(DEFAULT_TEAM_ID)) == "\nNote: y\nz"
+    assert cleaned(TEXT, (await cleanups.of(DEFAULT_TEAM_ID)).new) == "\nNote: y\nz"
     written = await cleanups.write(ADMIN, pattern="^Note.*$", flags="gm")
     assert (written.source, written.revision) == (Source.DATABASE, 1)
     assert await cleanups.read(ADMIN) == written
-    assert cleaned(TEXT, await cleanups.of(DEFAULT_TEAM_ID)) == "System: x\n\nz"
+    assert cleaned(TEXT, (await cleanups.of(DEFAULT_TEAM_ID)).new) == "System: x\n\nz"
     again = await cleanups.write(ADMIN, pattern="^z$", flags="gm", expected=1)
     assert again.revision == 2
     after = await cleanups.reset(ADMIN, expected=2)
     assert after == await cleanups.read(ADMIN)
     assert after.source is Source.DEFAULT
-    assert cleaned(TEXT, await cleanups.of(DEFAULT_TEAM_ID)) == "\nNote: y\nz"
+    assert cleaned(TEXT, (await cleanups.of(DEFAULT_TEAM_ID)).new) == "\nNote: y\nz"
 
 
 async def test_a_team_s_pattern_is_no_other_team_s(cleanups: Cleanups) -> None:
     await cleanups.write(admin_of("other"), pattern="z", flags="g")
     assert (await cleanups.current(DEFAULT_TEAM_ID)).source is Source.DEFAULT
-    assert cleaned("xyz", await cleanups.of("other")) == "xy"
+    assert cleaned("xyz", (await cleanups.of("other")).new) == "xy"
     await cleanups.reset(ADMIN)
     assert (await cleanups.current("other")).pattern == "z"
 
@@ -121,7 +121,7 @@ async def test_another_process_hears_of_a_change_or_finds_it_in_time(
     await cleanups.write(ADMIN, pattern="z", flags="g")
     async with asyncio.timeout(5):
         await heard.wait()
-    assert cleaned("xyz", await other.of(DEFAULT_TEAM_ID)) == "xy"
-    assert cleaned("xyz", await deaf.of(DEFAULT_TEAM_ID)) == "xyz"
+    assert cleaned("xyz", (await other.of(DEFAULT_TEAM_ID)).new) == "xy"
+    assert cleaned("xyz", (await deaf.of(DEFAULT_TEAM_ID)).new) == "xyz"
     clock.advance(FRESH_S)
-    assert cleaned("xyz", await deaf.of(DEFAULT_TEAM_ID)) == "xy"
+    assert cleaned("xyz", (await deaf.of(DEFAULT_TEAM_ID)).new) == "xy"

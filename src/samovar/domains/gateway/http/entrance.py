@@ -11,11 +11,11 @@ from samovar.domains.gateway.http.envelope import JSON, Envelope, read_envelope,
 from samovar.domains.gateway.http.idempotency import Recorder, replay
 from samovar.domains.gateway.http.keepalive import KeepAlive
 from samovar.domains.gateway.http.sign_in import signed_in
-from samovar.domains.gateway.model import Call, PromptUse
+from samovar.domains.gateway.model import Call
 from samovar.domains.gateway.model.answer_cache import cache_ask
 from samovar.domains.gateway.model.call import CacheAsk
 from samovar.domains.gateway.model.idempotency import Recorded
-from samovar.domains.gateway.model.intake import Intake, Taken
+from samovar.domains.gateway.model.intake import Intake, Prepared, Taken
 from samovar.domains.gateway.service import Answer, GatewayService
 from samovar.domains.gateway.service.answer_cache import AnswerCache, OpenStream
 from samovar.domains.gateway.service.idempotency import IdempotencyService
@@ -151,13 +151,14 @@ class ChatEntrance:
                     return await replay(found, send, added)
                 recorder = found
                 send = recorder.around(send)
-            surface, prompt = self._dialect, None
+            made: Prepared | None = None
             if taken is not None:
-                surface, body, prompt = await taken.prepared(principal)
+                made = await taken.prepared(principal)
+                body = made.body
                 # A stream may last for hours: what it was made of is not needed any more.
                 taken = None
             head = self._head(body, address)
-            call = self._call(envelope, principal, grant, surface, head, body, prompt, call_id, started, started_at)
+            call = self._call(envelope, principal, grant, made, head, body, call_id, started, started_at)
             if call.head.stream:
                 return await self._stream(call, send)
             return await self._answer(call, send)
@@ -185,10 +186,9 @@ class ChatEntrance:
         envelope: Envelope,
         principal: Principal,
         grant: Grant,
-        surface: Surface,
+        made: Prepared | None,
         head: Head,
         body: bytes,
-        prompt: PromptUse | None,
         call_id: str,
         started: float,
         started_at: datetime,
@@ -201,7 +201,7 @@ class ChatEntrance:
             id=call_id,
             request_id=envelope.request_id or call_id,
             principal=principal,
-            surface=surface,
+            surface=self._dialect if made is None else made.surface,
             head=head,
             body=body,
             started=started,
@@ -216,7 +216,8 @@ class ChatEntrance:
             cache=self._asked(envelope, principal),
             user_label=envelope.user_label,
             grant=grant,
-            prompt=prompt,
+            prompt=None if made is None else made.prompt,
+            is_slow=made is not None and made.is_slow,
         )
 
     def _asked(self, envelope: Envelope, principal: Principal) -> CacheAsk | None:

@@ -104,6 +104,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """A budget asks for cheaper targets: of several the cheapest comes first, whatever the strategy."""
     grant: Allowed | None = None
     prompt: PromptUse | None = None
+    is_slow: bool = False
+    """What is written of an answer may take long for its size: in a thread, and never for a surface that bytes pass through."""
 
 
 class Attempt(msgspec.Struct, frozen=True):

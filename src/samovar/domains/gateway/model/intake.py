@@ -10,11 +10,12 @@ from samovar.ports.dialect import Surface
 
 class Prepared(NamedTuple):
     """What the gateway is asked: ``body`` as ``surface`` reads it, answered as ``surface`` writes it. ``prompt`` is the
-    one of the registry that stands in it."""
+    one of the registry that stands in it; ``is_slow`` as of a :class:`~samovar.domains.gateway.model.Call`."""
 
     surface: Surface
     body: bytes
     prompt: PromptUse | None = None
+    is_slow: bool = False
 
 
 class Taken(Protocol):

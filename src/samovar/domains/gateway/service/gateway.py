@@ -281,6 +281,8 @@ class GatewayService:
         trail.answered_by(response.model)
         if trail.screen is not None:
             response = await ruled_answer(response, trail.screen, size_bytes=len(body))
+        if call.is_slow:
+            return await asyncio.to_thread(call.surface.write_response, response)
         return call.surface.write_response(response)
 
     async def _embed_once(self, attempt: Attempt, trail: Trail) -> bytes:

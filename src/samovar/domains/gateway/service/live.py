@@ -1,5 +1,6 @@
 """A stream under way: opened with its first content, carried on until either side ends it, accounted for exactly once."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol, TypeAlias
 
@@ -74,9 +75,9 @@ class LiveStream:
         pipe = self._pipe
         try:
             if not self._ended:
-                feed = pipe.feed
+                feed, is_slow = pipe.feed, self.trail.call.is_slow
                 async for block in self._source:
-                    out = feed(block)
+                    out = await asyncio.to_thread(feed, block) if is_slow else feed(block)
                     if out:
                         yield out
             if not self._ended:
@@ -109,9 +110,13 @@ class LiveStream:
     async def _end(self) -> bytes:
         if self.trail.call.wants_cost:
             self._account()
-            last = self._pipe.end(_told(self.trail))
+            told = _told(self.trail)
         else:
-            last = self._pipe.end(None)
+            told = None
+        if self.trail.call.is_slow:
+            last = await asyncio.to_thread(self._pipe.end, told)
+        else:
+            last = self._pipe.end(told)
         await self._paid()
         return last
 
@@ -165,7 +170,7 @@ async def open_live(
             raise await read_error(attempt, answer)
         heard(attempt, answer)
         source = answer.blocks()
-        first, ended = await _until_content(source, pipe)
+        first, ended = await _until_content(source, pipe, is_slow=trail.call.is_slow)
         live = LiveStream(
             exchange=exchange,
             source=source,
@@ -208,11 +213,11 @@ def _pipe(attempt: Attempt, trail: Trail, clock: Clock) -> Relay:
     )
 
 
-async def _until_content(source: AsyncIterator[bytes], pipe: Relay) -> tuple[bytes, bool]:
+async def _until_content(source: AsyncIterator[bytes], pipe: Relay, *, is_slow: bool) -> tuple[bytes, bool]:
     """Bytes up to the first content, and whether the stream ended before there was any."""
     held: list[bytes] = []
     async for block in source:
-        held.append(pipe.feed(block))
+        held.append(await asyncio.to_thread(pipe.feed, block) if is_slow else pipe.feed(block))
         if pipe.started:
             return b"".join(held), False
     return b"".join(held), True

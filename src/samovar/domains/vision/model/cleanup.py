@@ -5,6 +5,8 @@
 * A pattern of which it is plain that it finds nothing across the end of a line is held against each line by itself, which
   comes to the same. A line goes out when it is whole; where the pattern must begin at a line's beginning with a plain word,
   a line that begins otherwise goes out as it comes.
+* In a line of more than :data:`LONG_LINE_CHARS` all finds of a pattern that may begin anywhere are looked for as below:
+  RE2 takes time that grows with the text for one find, so with its square for all.
 * Any other pattern looks at :data:`WINDOW_CHARS` characters ahead: it finds what it would find in the whole text up to
   that length, and what is longer up to :data:`LONGEST_FIND_CHARS` where it goes on growing as more is read. So much is
   held back.
@@ -28,7 +30,10 @@ WINDOW_CHARS: Final = 4_096
 LONGEST_FIND_CHARS: Final = 65_536
 STRIDE_CHARS: Final = 256
 """How many beginnings are looked at in one window."""
+LONG_LINE_CHARS: Final = 2_048
 _MAX_OPENING_CHARS: Final = 200
+_PLAIN_RESTS: Final = ("", "$", ".*", ".*$")
+"""What may follow an opening for a line's find to take no longer than a look at it."""
 
 _FLAGS: Final = "gims"
 _INLINE: Final = "ims"
@@ -71,6 +76,13 @@ def cleaner(cleanup: Cleanup) -> Callable[[], Cleaner]:
         return lambda: WindowCleaner(finder, finds_all=finds_all)
     opening = _opening(cleanup)
     return lambda: LineCleaner(finder, finds_all=finds_all, opening=opening)
+
+
+def is_slow(cleanup: Cleanup) -> bool:
+    """Whether cleaning may take long for a text's size (measured: 10 ms for 1,000 characters). Never so for what begins a line
+    with plain words and takes it whole, or them alone. Raises :class:`BadPattern`."""
+    found = _OPENING.fullmatch(cleanup.pattern)
+    return found is None or found["rest"] not in _PLAIN_RESTS or _opening(cleanup) is None
 
 
 def cleaned(text: str, make: Callable[[], Cleaner]) -> str:
@@ -129,6 +141,8 @@ class LineCleaner:
         return held
 
     def _found_out(self, line: str, *, is_last: bool) -> str:
+        if self._finds_all and self._opening is None and len(line) > LONG_LINE_CHARS:
+            return self._by_windows(line, is_last=is_last)
         # With what stands before and behind it, so that a text's beginning and end are not found at a line's.
         start = 0 if self._is_first else 1
         seen = _readable(line if self._is_first else f"\n{line}")
@@ -149,18 +163,24 @@ class LineCleaner:
         out.append(line[done - start :])
         return "".join(out)
 
+    def _by_windows(self, line: str, *, is_last: bool) -> str:
+        one = WindowCleaner(self._finder, finds_all=True, before="" if self._is_first else "\n")
+        # No find of such a pattern holds the line's end, so that it comes out again.
+        out = one.feed(line if is_last else f"{line}\n") + one.end()
+        return out if is_last else out[:-1]
+
 
 class WindowCleaner:
     """By windows. Invariant: ``_text`` is what did not go out yet, behind ``_before`` characters (none or one) that the
     pattern may look back at."""
 
-    def __init__(self, finder: Pattern, *, finds_all: bool) -> None:
+    def __init__(self, finder: Pattern, *, finds_all: bool, before: str = "") -> None:
         self._finder = finder
         self._finds_all = finds_all
         self._pieces: list[str] = []
         self._pieces_chars = 0
-        self._text = ""
-        self._before = 0
+        self._text = before
+        self._before = len(before)
         self._wanted_chars = STRIDE_CHARS + WINDOW_CHARS
         self._is_done = False
 

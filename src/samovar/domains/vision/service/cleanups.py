@@ -1,11 +1,11 @@
 """The pattern that cleans answers: read from memory by calls, changed by an admin."""
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from samovar.domains.identity.model import Permission, require
 from samovar.domains.vision import store
-from samovar.domains.vision.model.cleanup import DEFAULT_FLAGS, Cleaner, Cleanup, cleaner
+from samovar.domains.vision.model.cleanup import DEFAULT_FLAGS, Cleaner, Cleanup, cleaner, is_slow
 from samovar.domains.vision.model.config import BUILT_IN, RegexConfig, Source
 from samovar.kernel.errors import StaleRevision, Unavailable
 from samovar.kernel.principal import Principal
@@ -21,7 +21,12 @@ _NAME: Final = "regex"
 _MAX_TEAMS: Final = 1_000
 _MAX_TRIES: Final = 5
 
-Clean = Callable[[], Cleaner]
+
+class Clean(NamedTuple):
+    """``new`` makes a cleaner for one answer; ``is_slow``: it belongs in a thread."""
+
+    new: Callable[[], Cleaner]
+    is_slow: bool
 
 
 class Cleanups:
@@ -42,7 +47,8 @@ class Cleanups:
             return known[1]
         changes = self._changes
         found = await self.current(team_id)
-        made = cleaner(Cleanup(found.pattern, found.flags))
+        cleanup = Cleanup(found.pattern, found.flags)
+        made = Clean(cleaner(cleanup), is_slow(cleanup))
         if changes == self._changes:
             if len(self._warm) >= _MAX_TEAMS:
                 self._warm.clear()

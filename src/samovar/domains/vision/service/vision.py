@@ -67,8 +67,8 @@ class VisionService:
         images = await self._pictures.fit(given, targets, fetch=ask.fetch)
         body = chat_body(ask, model=name, prompt=prompt, images=images, stream=stream)
         prompt_id = None if use is None else use.id
-        surface = VisionSurface(chat=self._chat, problem=self._problem, clean=clean, prompt_id=prompt_id)
-        return Prepared(surface, body, use)
+        surface = VisionSurface(chat=self._chat, problem=self._problem, clean=clean and clean.new, prompt_id=prompt_id)
+        return Prepared(surface, body, use, clean is not None and clean.is_slow)
 
     async def answer(self, call: Call) -> Answer:
         """A whole answer, with who gave it and what it cost. Raises as the gateway."""
