@@ -83,8 +83,17 @@ class Processes(Multiprocess):
             self._folders = self._new_folder_server(self._folders_config)
 
     def join_all(self) -> None:
-        """Wait for the workers; only then is the one with the folders let go."""
-        super().join_all()
+        """Wait for the workers; only then is the one with the folders let go. Until then it is started anew should it die: their
+        last calls would wait for it in vain."""
+        for process in self.processes:
+            while process.process.is_alive():
+                process.process.join(_LOOK_EVERY_S)
+                if (
+                    self._folders_config is not None
+                    and self._folders is not None
+                    and not self._folders.process.is_alive()
+                ):
+                    self._folders = self._new_folder_server(self._folders_config)
         if self._folders is not None:
             self._end_folder_server(self._folders)
 
