@@ -1,11 +1,14 @@
 """What the routes of files share: parameters, and how answers and refusals look in the description."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import Header, Path, Request, Response
+from pydantic import AfterValidator
 
+from samovar.domains.files.errors import FileUnknown
 from samovar.domains.files.http.upload import PREFIX
 from samovar.domains.files.model.records import FileAnswer
 from samovar.kernel.principal import Principal
@@ -14,9 +17,23 @@ from samovar.ports.revisions import etag
 
 Authenticate = Callable[[Request], Awaitable[Principal]]
 
+ID_PATTERN: Final = r"^[0-9A-Fa-f-]{36}$"
+ID_EXAMPLE: Final = "0192f0c1-7a4e-7c3a-9f0e-5d2b8e1a4c77"
+_ID: Final = re.compile(ID_PATTERN)
+
+
+def file_id_in(text: str) -> str:
+    """An id as it stands in a path. Raises :class:`FileUnknown`: what is no id is the id of no file."""
+    if _ID.fullmatch(text) is None:
+        raise FileUnknown("There is no such file.")
+    return text
+
+
 FileIdInPath = Annotated[
     str,
-    Path(pattern=r"^[0-9A-Fa-f-]{36}$", examples=["0192f0c1-7a4e-7c3a-9f0e-5d2b8e1a4c77"], description="A file's id."),
+    # Told as a pattern and not checked as one: what breaks a rule is a 422, and what is not there a 404.
+    Path(json_schema_extra={"pattern": ID_PATTERN}, examples=[ID_EXAMPLE], description="A file's id."),
+    AfterValidator(file_id_in),
 ]
 IfMatch = Annotated[
     str | None, Header(max_length=64, description="The `ETag` you saw: 412 if it is no longer the current one.")

@@ -6,7 +6,8 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from samovar.domains.files.errors import BadFile, FileUnknown
+from samovar.domains.files.errors import BadFile
+from samovar.domains.files.http.conventions import file_id_in
 from samovar.domains.files.http.door import Asked, Headers
 from samovar.domains.files.http.headers import disposition, is_active
 from samovar.domains.files.http.ranges import (
@@ -28,7 +29,6 @@ from samovar.ports.asgi import Receive, Send, send_whole
 from samovar.ports.revisions import etag
 
 _ID_AT: Final = len(PREFIX) + 1
-_ID_CHARS: Final = 36
 _MAX_PARAMETERS: Final = 16
 _JSON: Final = (b"content-type", b"application/json")
 _FRESH: Final = (b"cache-control", b"private, no-cache")
@@ -99,12 +99,12 @@ class Content:
         return await _sent(status, headers, await self._files.reads.content(file, start=span.start, end=span.end), send)
 
     async def _opened(self, asked: Asked, parameters: "_Parameters") -> tuple[StoredFile, Disposition]:
-        file_id = _file_id(asked)
         if parameters.link is not None:
             await asked.admit_stranger()
-            file, link = await self._files.links.opened(file_id, parameters.link)
+            file, link = await self._files.links.opened(_file_id(asked), parameters.link)
             return file, link.disposition
         principal = await asked.principal()
+        file_id = _file_id(asked)
         seen = self._files.reads.recall(principal, file_id) or await self._files.reads.find(principal, file_id)
         return seen.file, parameters.disposition
 
@@ -139,10 +139,7 @@ class _Parameters:
 
 
 def _file_id(asked: Asked) -> str:
-    file_id: str = asked.scope["path"][_ID_AT : _ID_AT + _ID_CHARS]
-    if len(file_id) != _ID_CHARS:
-        raise FileUnknown("There is no such file.")
-    return file_id
+    return file_id_in(asked.scope["path"][_ID_AT:].partition("/")[0])
 
 
 def _of_content(content_type: str, filename: str, kind: Disposition) -> Headers:

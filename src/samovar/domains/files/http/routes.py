@@ -14,7 +14,8 @@ from samovar.domains.files.http.upload import PREFIX, Upload, UploadBounds
 from samovar.domains.files.service import FileService, Thumbnails
 from samovar.ports.asgi import Route
 
-_ID: Final = r"[0-9A-Fa-f-]{36}"
+# Whatever stands where an id would is one of no file, unless it is a place of its own.
+_ONE: Final = r"(?!(?:search|upload|uploads)(?:/|$))[^/]+"
 
 
 def ingesting(*, files: FileService, door: Door, bounds: UploadBounds) -> list[Route]:
@@ -32,8 +33,8 @@ def querying(*, files: FileService, thumbnails: Thumbnails, door: Door) -> list[
     content = Raw(door=door, serve=Content(files=files, thumbnails=thumbnails))
     below, one = f"{PREFIX}/", f"{PREFIX}/{{file_id}}"
     return [
-        Route("GET", below, content, f"{one}/content", is_prefix=True, shape=re.compile(rf"{below}{_ID}/content")),
-        Route("GET", below, about, one, is_prefix=True, shape=re.compile(rf"{below}{_ID}")),
+        Route("GET", below, content, f"{one}/content", is_prefix=True, shape=re.compile(rf"{below}{_ONE}/content")),
+        Route("GET", below, about, one, is_prefix=True, shape=re.compile(rf"{below}{_ONE}")),
     ]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, Field
 
-from samovar.domains.files.http.conventions import Authenticate, refusals
+from samovar.domains.files.http.conventions import ID_EXAMPLE, ID_PATTERN, Authenticate, refusals
 from samovar.domains.files.model.query import DEFAULT_PAGE, MAX_PAGE
 from samovar.domains.files.model.transactions import (
     StepStatus,
@@ -19,9 +19,9 @@ from samovar.kernel.principal import Principal
 
 PREFIX = "/api/transactions"
 
-_ID = r"^[0-9A-Fa-f-]{36}$"
 TransactionIdInPath = Annotated[
-    str, Path(pattern=_ID, examples=["0192f0c1-7a4e-7c3a-9f0e-5d2b8e1a4c77"], description="The id of its file.")
+    str,
+    Path(json_schema_extra={"pattern": ID_PATTERN}, examples=[ID_EXAMPLE], description="The id of its file."),
 ]
 
 
@@ -70,7 +70,9 @@ def router(*, desk: TransactionDesk, authenticate: Authenticate) -> APIRouter:
         principal: who,
         state: Annotated[TransactionState | None, Query(description="Only those that stand so.")] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
-        cursor: Annotated[str | None, Query(pattern=_ID, description="`next_cursor` of the page before.")] = None,
+        cursor: Annotated[
+            str | None, Query(pattern=ID_PATTERN, description="`next_cursor` of the page before.")
+        ] = None,
     ) -> UploadTransactionList:
         """Your own, or the team's for those who look after the storage."""
         page = await desk.page(principal, state=state, cursor=cursor, limit=limit)
