@@ -76,9 +76,7 @@ class Teller:
                 pass
             self._news.clear()
             try:
-                async with self._turn:
-                    while await self.tell_some() == _BATCH:
-                        continue
+                await self.tell_all()
             except Unavailable as error:
                 self._log.warning("news of files waits", reason=error.detail)
                 await asyncio.sleep(_REST_S)
@@ -91,8 +89,16 @@ class Teller:
         except TimeoutError:
             self._log.warning("news of files is told again at the next start")
 
-    async def tell_some(self) -> int:
-        """Tell the oldest hundred that nobody else tells; how many there were. Raises ``Unavailable``."""
+    async def tell_all(self) -> int:
+        """Tell what there is, after what is being told here just now; how much there was. Raises ``Unavailable``."""
+        found = 0
+        async with self._turn:
+            while (some := await self._tell_some()) == _BATCH:
+                found += some
+        return found + some
+
+    async def _tell_some(self) -> int:
+        """The oldest hundred that nobody else tells; how many there were."""
         now = self._clock.now()
         async with self._database.transaction() as tx:
             taken = await outbox.take(tx, now=now, until=now + _LEASE, limit=_BATCH)
