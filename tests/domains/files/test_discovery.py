@@ -115,6 +115,20 @@ async def test_without_the_database_elements_come_from_the_bus_then_the_disk_and
     await bus.close()
 
 
+async def test_news_of_the_registry_is_a_word_in_the_log_while_the_database_is_away(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with away() as nothing:
+        process = Process(nothing, MemoryBus(), tmp_path, [element("mine")])
+        async with serving(process):
+            await process.registry.on_changed(b"")
+            await process.registry.on_gap()
+            assert process.known == {"mine"}
+    said = capsys.readouterr().out
+    assert said.count("the registry of storage elements could not be read") == 2
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize("content", [None, b"", b"{", b"\xff\xfe", b'{"version": "x"}', b"[]"])
 async def test_what_cannot_be_read_of_memory_is_no_memory(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:

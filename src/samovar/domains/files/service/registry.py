@@ -162,7 +162,7 @@ class Registry:
         finally:
             for asking in self._asking.values():
                 asking.cancel()
-            for element_id, element in self._opened.items():
+            for element_id, element in [*self._opened.items()]:
                 try:
                     await element.close()
                 except SamovarError as error:
@@ -226,11 +226,15 @@ class Registry:
 
     async def on_changed(self, _: bytes) -> None:
         """Bus handler."""
-        await self.refresh()
+        await self.on_gap()
 
     async def on_gap(self) -> None:
         """Bus handler."""
-        await self.refresh()
+        try:
+            await self.refresh()
+        except Unavailable as error:
+            # No defect of a handler's, whose traceback takes seconds to draw: it is read every few seconds anyway.
+            self._log.warning("the registry of storage elements could not be read", reason=error.detail)
 
     async def refresh(self) -> None:
         """Read the registry anew. Raises ``Unavailable``."""
@@ -289,9 +293,11 @@ class Registry:
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             try:
-                await self.refresh()
+                await self.on_gap()
                 await self.standings()
-            except Exception:  # noqa: BLE001 - edge: the loop outlives a database that is away; elements stay as they were
+            except Unavailable as error:
+                self._log.warning("storage elements could not be looked at", reason=error.detail)
+            except Exception:  # noqa: BLE001 - edge: the loop outlives whatever goes wrong; elements stay as they were
                 self._log.exception("the registry of storage elements could not be read")
 
 
