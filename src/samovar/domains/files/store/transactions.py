@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case, delete, func, insert, literal, select, update
+from sqlalchemy import case, delete, func, literal, select, update
 
 from samovar.domains.files.model.transactions import (
     UNFINISHED,
@@ -13,7 +13,7 @@ from samovar.domains.files.model.transactions import (
     TransactionState,
 )
 from samovar.domains.files.store.tables import UNFINISHED_ROWS, outbox, transactions
-from samovar.ports.database import Instant, Tx, among, insert_new, upsert
+from samovar.ports.database import Instant, Tx, among, insert_new, insert_rows, upsert
 from samovar.ports.elements import Attributes
 
 _OPEN, _CANCELLING = TransactionState.OPEN.value, TransactionState.CANCELLING.value
@@ -22,9 +22,9 @@ _ROLLED_BACK = TransactionState.ROLLED_BACK.value
 
 
 async def add(tx: Tx, some: Sequence[Transaction]) -> None:
-    """They begin."""
+    """They begin. Before every upload: so it is done in one turn of the driver."""
     if some:
-        await tx.execute(insert(transactions), [_values(one) for one in some])
+        await insert_rows(tx, transactions, [_driven(tx, one) for one in some], keys=("file_id",))
 
 
 async def place(tx: Tx, one: Transaction) -> None:
@@ -229,6 +229,16 @@ def _remade(one: Attributes, now: datetime) -> dict[str, Any]:
             finished_at=now,
         )
     )
+
+
+def _driven(tx: Tx, one: Transaction) -> list[object]:
+    values = _values(one)
+    return [
+        column.type.process_bind_param(values[column.name], tx.dialect)
+        if isinstance(column.type, Instant)
+        else values[column.name]
+        for column in transactions.columns
+    ]
 
 
 def _values(one: Transaction) -> dict[str, Any]:
