@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from samovar.kernel.ids import ulid
+from samovar.kernel.ids import hex_of_ulid, ulid
 from samovar.kernel.money import credits_text, nano_usd_of_credits
-from samovar.kernel.time import milliseconds, rfc3339
+from samovar.kernel.time import instant_of_ms, milliseconds, rfc3339
 
 
 @given(st.integers(-(10**18), 10**18))
@@ -36,6 +36,16 @@ def test_ulids_sort_by_time_and_then_by_entropy(at: int, entropy: int, other_at:
 
 def test_a_ulid_is_as_the_specification_writes_it() -> None:
     assert ulid(1469918176385, 0)[:10] == "01ARYZ6S41"
+
+
+@given(at=st.integers(0, 2**48 - 1), entropy=st.integers(0, 2**80 - 1))
+def test_a_ulid_in_hexadecimal_is_the_same_number(at: int, entropy: int) -> None:
+    assert hex_of_ulid(ulid(at, entropy)) == f"{at << 80 | entropy:032x}"
+
+
+@given(at=st.integers(0, 2**42))
+def test_a_millisecond_taken_for_an_instant_is_that_millisecond(at: int) -> None:
+    assert (instant_of_ms(at) - instant_of_ms(0)) / timedelta(milliseconds=1) == at
 
 
 def test_instants_are_written_in_utc() -> None:

@@ -1,5 +1,6 @@
 """Identifiers: a readable prefix and 26 characters of a ULID (https://github.com/ulid/spec), sortable by time of birth."""
 
+from functools import lru_cache
 from typing import Final
 
 ULID_CHARS: Final = 26
@@ -18,10 +19,24 @@ def ulid(at_ms: int, entropy: int) -> str:
     return crockford((at_ms << 80) | entropy, 26)
 
 
+def last_digits(value: int) -> str:
+    """``crockford(value, 4)``, for a value of 20 bits."""
+    return _PAIRS[value >> 10] + _PAIRS[value & 1023]
+
+
 _BASE_32: Final = str.maketrans(_CROCKFORD, "0123456789abcdefghijklmnopqrstuv")
+_OF_PAIR: Final = {pair: value for value, pair in enumerate(_PAIRS)}
+# The last four digits are 20 bits, which are five hexadecimal digits; ids of one millisecond differ in no others.
+_LAST: Final = -4
 
 
 def hex_of_ulid(ulid_text: str) -> str:
     """The 128 bits of a ULID as 32 hexadecimal digits, which is what W3C Trace Context calls a trace id. The last 16 are
     random, as a span id must be."""
-    return f"{int(ulid_text.translate(_BASE_32), 32):032x}"
+    last = _OF_PAIR[ulid_text[_LAST:-2]] << 10 | _OF_PAIR[ulid_text[-2:]]
+    return _hex_of_stem(ulid_text[:_LAST]) + "%05x" % last  # noqa: UP031  # half the time of an f-string's
+
+
+@lru_cache(maxsize=8)
+def _hex_of_stem(stem: str) -> str:
+    return f"{int(stem.translate(_BASE_32), 32):027x}"

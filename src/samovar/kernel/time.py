@@ -13,3 +13,8 @@ def rfc3339(at: datetime) -> str:
 def milliseconds(at: datetime) -> int:
     """Whole milliseconds since 1970."""
     return int(at.timestamp() * 1000)
+
+
+def instant_of_ms(ms: int) -> datetime:
+    """``ms`` is whole milliseconds since 1970."""
+    return datetime.fromtimestamp(ms // 1000, UTC).replace(microsecond=ms % 1000 * 1000)

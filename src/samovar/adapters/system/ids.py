@@ -2,11 +2,12 @@
 
 import os
 import secrets
+from datetime import UTC, datetime
 from threading import Lock
 from typing import Final
 
-from samovar.kernel.ids import crockford
-from samovar.kernel.time import milliseconds
+from samovar.kernel.ids import crockford, last_digits
+from samovar.kernel.time import instant_of_ms, milliseconds
 from samovar.ports.clock import Clock
 
 _TIME_DIGITS: Final = 10
@@ -30,21 +31,23 @@ class SystemIds:
         self._clock = clock
         self._lock = Lock()
         self._at_ms = 0
+        # When the next millisecond begins: instants compare in no time, and are slow to take apart.
+        self._next = datetime.fromtimestamp(0, UTC)
         self._stem = ""
         self._count = 0
         self._chances = b""
 
     def new(self, prefix: str) -> str:
         """See the port."""
-        now_ms = milliseconds(self._clock.now())
+        now = self._clock.now()
         with self._lock:
-            if now_ms > self._at_ms:
+            if now >= self._next and (now_ms := milliseconds(now)) > self._at_ms:
                 self._begin(now_ms)
             elif self._count + 1 >> _COUNT_BITS:
                 self._begin(self._at_ms + 1)
             else:
                 self._count += 1
-            return f"{prefix}_{self._stem}{crockford(self._count, _COUNT_DIGITS)}"
+            return f"{prefix}_{self._stem}{last_digits(self._count)}"
 
     def token(self, size_bytes: int) -> str:
         """See the port."""
@@ -56,6 +59,7 @@ class SystemIds:
         self._count = (chance & ((1 << _COUNT_BITS) - 1)) >> 1
         self._stem = crockford(at_ms, _TIME_DIGITS) + crockford(chance >> _COUNT_BITS, _CHANCE_DIGITS)
         self._at_ms = at_ms
+        self._next = instant_of_ms(at_ms + 1)
 
     def _chance(self) -> bytes:
         if not self._chances:
