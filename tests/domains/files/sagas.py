@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from samovar.adapters.disk import DiskElement
+from samovar.domains.files.model.choosing import ElementState
 from samovar.domains.files.model.rules import Intent
 from samovar.domains.files.model.transactions import TransactionAnswer
-from samovar.domains.files.service import FileService
+from samovar.domains.files.service import ElementChange, FileService
 from samovar.kernel.errors import Unavailable
 from samovar.ports.database import Database, Tx
 from samovar.ports.elements import Attributes, Draft, ElementUnavailable, RetentionKind, StorageElement
-from tests.domains.files.conftest import ANN
+from tests.domains.files.conftest import ADMIN, ANN
 from tests.support.clock import ManualClock
 
 LEASE_S = 121
@@ -159,6 +160,11 @@ class Roles:
         self.clock.advance(LEASE_S)
         await self.admin.resumer.round()
         return await self.only()
+
+    async def lose_element(self) -> None:
+        """Somebody says that the element does not come back."""
+        lost = ElementChange(state=ElementState.LOST)
+        await self.admin.elements.change(ADMIN, "one", lost, expected=None, confirm="one")
 
     def left(self) -> list[str]:
         """All that stands in the element's folder, but for what it keeps of itself."""

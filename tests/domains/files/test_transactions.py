@@ -25,12 +25,7 @@ from samovar.domains.files.service import FileService, IngestRules
 from samovar.domains.files.service.resumable import Piece
 from samovar.kernel.errors import Forbidden
 from samovar.ports.database import Database
-from samovar.ports.elements import (
-    ContentDiffers,
-    Mode,
-    ModeRefused,
-    RetentionKind,
-)
+from samovar.ports.elements import ContentDiffers, Mode, ModeRefused, RetentionKind
 from tests.domains.files.conftest import ADMIN, ANN, AUDITOR, BOB, STRANGER, Start, pieces, put, read_whole
 from tests.domains.files.sagas import BEFORE, BEHIND, LEASE_S, Apart, Halts, Mortal, Roles, Shared
 from tests.support.clock import ManualClock
@@ -244,6 +239,16 @@ async def test_an_element_that_is_away_leaves_it_for_later_and_longer_each_time(
         roles.clock.advance(2)
     away.is_away = False
     assert (await roles.resumed()).state is DONE
+
+
+async def test_an_upload_to_an_element_that_is_lost_goes_back(apart: Apart, database: Database) -> None:
+    roles = await apart(rules=IngestRules(max_files=1))
+    async with roles.stopped("behind the commit point", b"gone") as upload:
+        await roles.kill(upload)
+    await roles.lose_element()
+    assert ((one := await roles.resumed()).state, one.error_code) == (ROLLED_BACK, "element_lost")
+    async with database.reading() as tx:
+        assert await tx.scalar(text("SELECT held_files FROM file_owners")) == 0
 
 
 # --- taken back

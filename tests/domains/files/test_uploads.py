@@ -7,15 +7,16 @@ from datetime import timedelta
 import pytest
 
 from samovar.domains.files.errors import QuotaReached, UploadBusy, UploadGone, UploadInterrupted, UploadUnknown
+from samovar.domains.files.model.choosing import ElementState
 from samovar.domains.files.model.rules import Intent
 from samovar.domains.files.model.uploads import UploadStands
-from samovar.domains.files.service import FileService, IngestRules
+from samovar.domains.files.service import ElementChange, FileService, IngestRules
 from samovar.domains.files.service.resumable import Piece
 from samovar.domains.files.store import owners
 from samovar.domains.files.store import uploads as store
 from samovar.kernel.errors import BodyTooLarge
 from samovar.ports.database import Database
-from tests.domains.files.conftest import ANN, BOB, Start, pieces, read_whole
+from tests.domains.files.conftest import ADMIN, ANN, BOB, Start, pieces, read_whole
 from tests.support.clock import ManualClock
 
 
@@ -156,3 +157,23 @@ async def test_only_its_owner_knows_of_an_upload(files: FileService) -> None:
         await files.uploads.look(BOB, file_id)
     with pytest.raises(UploadUnknown):
         await files.uploads.terminate(BOB, file_id)
+
+
+@pytest.mark.parametrize("ends", ["in its time", "given up"])
+async def test_an_upload_to_an_element_that_is_lost_ends_and_gives_its_room_back(
+    start: Start, database: Database, clock: ManualClock, ends: str
+) -> None:
+    files = await start(rules=IngestRules(max_bytes=10))
+    file_id = await begun(files)
+    await added(files, file_id, 0, b"tea")
+    lost = ElementChange(state=ElementState.LOST)
+    await files.elements.change(ADMIN, "edit", lost, expected=None, confirm="edit")
+    if ends == "given up":
+        await files.uploads.terminate(ANN, file_id)
+    else:
+        clock.advance(files.uploads.rules.ttl_s + 1)
+        await files.sweep()
+    assert await held_bytes(database) == 0
+    assert (await files.desk.find(ANN, file_id)).finished_at is not None
+    with pytest.raises(UploadUnknown):
+        await files.uploads.look(ANN, file_id)

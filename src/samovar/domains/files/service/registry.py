@@ -92,6 +92,10 @@ class Registry:
         """Those that serve."""
         return [self._opened[element_id] for element_id in sorted(self._started) if not self.is_lost(element_id)]
 
+    def settling(self) -> list[str]:
+        """The ids of those that serve or are lost: what waits for one of them can be brought to its end."""
+        return sorted(self._started.union(filter(self.is_lost, self._elements)))
+
     def is_lost(self, element_id: str) -> bool:
         """Whether it is known not to come back."""
         element = self._elements.get(element_id)

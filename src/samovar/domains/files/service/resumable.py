@@ -5,13 +5,14 @@ A row comes before the bytes and goes after them: whatever dies in between, some
 """
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
 import msgspec
 import structlog
 
-from samovar.domains.files.errors import NoElement, QuotaReached, UploadGone, UploadUnknown
+from samovar.domains.files.errors import ElementLost, NoElement, QuotaReached, UploadGone, UploadUnknown
 from samovar.domains.files.model.names import is_file_id
 from samovar.domains.files.model.records import may_change
 from samovar.domains.files.model.rules import Intent
@@ -147,17 +148,19 @@ class Resumable:
         await self._drop(upload)
 
     async def sweep(self) -> int:
-        """Take away what is over, on elements that serve here or that are no more; how many there were."""
-        serving = [element.element_id for element in self._registry.started()]
+        """Take away what is over, on elements that serve here or that are lost; how many there were."""
+        where = self._registry.settling()
         async with self._database.transaction() as tx:
-            due = await uploads.take_over_due(tx, now=self._clock.now(), element_ids=serving, limit=_SWEPT)
+            due = await uploads.take_over_due(tx, now=self._clock.now(), element_ids=where, limit=_SWEPT)
         for upload in due:
             await self._drop(upload)
         return len(due)
 
     async def _drop(self, upload: Upload) -> None:
         try:
-            await self._registry.serving(upload.element_id).abandon(upload.file_id)
+            # What stood on one that is lost is gone with it.
+            with suppress(ElementLost):
+                await self._registry.serving(upload.element_id).abandon(upload.file_id)
             await self._forget(upload, "upload_gone")
         except SamovarError as error:
             # It is given up, and ended by the next sweep.

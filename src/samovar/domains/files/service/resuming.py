@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from samovar.domains.files.errors import ElementLost
 from samovar.domains.files.model.names import first_id_at
 from samovar.domains.files.model.transactions import Transaction, TransactionState, retry_s
 from samovar.domains.files.service.changes import FileChanges
@@ -28,6 +29,7 @@ _BATCH: Final = 50
 _PRUNED: Final = 1_000
 _PRUNE_EVERY_S: Final = 600.0
 _LEADER_LOST: Final = "leader_lost"
+_ELEMENT_LOST: Final = "element_lost"
 
 
 class Resumer:
@@ -77,8 +79,7 @@ class Resumer:
 
     async def resume_some(self) -> int:
         """Take over the oldest whose leader said nothing in time, and end them; how many there were. Those on an element that is
-        away wait for it. Raises ``Unavailable``."""
-        serving = [element.element_id for element in self._registry.started()]
+        away wait for it; those on one that is lost go back. Raises ``Unavailable``."""
         lease = timedelta(seconds=self._rules.lease_s)
         async with self._database.transaction() as tx:
             taken = await store.take_over(
@@ -86,7 +87,7 @@ class Resumer:
                 now=self._clock.now(),
                 lease=lease,
                 coordinator=self._coordinator,
-                element_ids=serving,
+                element_ids=self._registry.settling(),
                 limit=_BATCH,
             )
         for one in taken:
@@ -113,7 +114,11 @@ class Resumer:
             elif stands is not None:
                 await self._forward(element, one, stands)
             else:
-                await self._back(element, one)
+                await element.abandon(one.file_id)
+                await self._back(one, _LEADER_LOST)
+        except ElementLost:
+            # Nobody will ever say whether it stood there, and nobody has it.
+            await self._back(one, _ELEMENT_LOST)
         except SamovarError as error:
             self._log.warning("an upload without a leader waits", file_id=one.file_id, reason=error.detail)
             await self._later(one, error)
@@ -122,10 +127,9 @@ class Resumer:
         await self._projector.make_up(element, stands, hold_id=one.hold_id)
         self._told(one, Course.RESUMED_FORWARD)
 
-    async def _back(self, element: StorageElement, one: Transaction) -> None:
-        await element.abandon(one.file_id)
+    async def _back(self, one: Transaction, error_code: str) -> None:
         async with self._database.transaction() as tx:
-            await store.close(tx, [one.file_id], error_code=_LEADER_LOST, now=self._clock.now())
+            await store.close(tx, [one.file_id], error_code=error_code, now=self._clock.now())
             if one.hold_id is not None:
                 await owners.release(tx, [one.hold_id])
         self._told(one, Course.RESUMED_BACK)
