@@ -21,6 +21,7 @@ from samovar.domains.identity.model import (
     visitor,
 )
 from samovar.domains.identity.service.accounts import AccountChange, SecretRules, ServiceAccounts
+from samovar.domains.identity.service.conventions import MAX_NAME_CHARS, MAX_PAGE
 from samovar.domains.identity.service.granting import Granting, TokenSignIn
 from samovar.domains.identity.service.installation import FirstStart, Installation
 from samovar.domains.identity.service.jwks import RemoteKeys
@@ -28,8 +29,6 @@ from samovar.domains.identity.service.keys import (
     DEFAULT_GRACE_S,
     MAX_GRACE_S,
     MAX_MODEL_PATTERNS,
-    MAX_NAME_CHARS,
-    MAX_PAGE,
     MAX_PATTERN_CHARS,
     HasWallet,
     KeyChange,

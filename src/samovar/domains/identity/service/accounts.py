@@ -1,7 +1,6 @@
 """Making, showing, changing and deleting service accounts, and rotating secrets. Every use case takes the principal first."""
 
 import re
-import unicodedata
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -26,10 +25,10 @@ from samovar.domains.identity.model import (
     secret_hint,
     secret_text,
 )
-from samovar.domains.identity.service.keys import MAX_NAME_CHARS, MAX_PAGE
+from samovar.domains.identity.service.conventions import check_name, check_page, check_revision, invalid
 from samovar.domains.identity.service.news import News
 from samovar.domains.identity.service.secret_hashes import SecretHashing
-from samovar.kernel.errors import Flaw, Invalid, StaleRevision
+from samovar.kernel.errors import StaleRevision
 from samovar.kernel.principal import Principal
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database, Tx
@@ -80,9 +79,9 @@ class ServiceAccounts:
         ``BeyondOwnRights``, ``Invalid``, ``ClientIdTaken``, ``Unavailable``."""
         require(principal, Permission.KEYS_WRITE)
         check_may_empower(principal, role)
-        _check_name(name)
+        check_name(name)
         if client_id is not None and not is_client_id(client_id):
-            raise _invalid("client_id", "must be 3 to 64 letters, digits and . _ -, the first a letter or a digit")
+            raise invalid("client_id", "must be 3 to 64 letters, digits and . _ -, the first a letter or a digit")
         secret = secret_text(self._ids.token(KEY_ENTROPY_BYTES))
         hashed = await self._hashing.hash(secret)
         now = self._clock.now()
@@ -108,10 +107,9 @@ class ServiceAccounts:
     async def page(self, principal: Principal, *, limit: int = 50, cursor: str | None = None) -> AccountPage:
         """The newest first. Raises ``Forbidden``, ``Invalid``."""
         require(principal, Permission.KEYS_READ)
-        if not 1 <= limit <= MAX_PAGE:
-            raise _invalid("limit", f"must be from 1 to {MAX_PAGE}")
+        check_page(limit)
         if cursor is not None and not _ACCOUNT_ID.fullmatch(cursor):
-            raise _invalid("cursor", "must be the next_cursor of another page")
+            raise invalid("cursor", "must be the next_cursor of another page")
         async with self._database.reading() as tx:
             found = await store.accounts(tx, principal.team_id, before_id=cursor, limit=limit + 1)
         more = len(found) > limit
@@ -130,12 +128,11 @@ class ServiceAccounts:
         ``BeyondOwnRights``, ``AccountNotFound``, ``Invalid``, ``StaleRevision``."""
         require(principal, Permission.KEYS_WRITE)
         if change.name is not None:
-            _check_name(change.name)
+            check_name(change.name)
         async with self._database.transaction() as tx:
             old = await self._mine(tx, principal, account_id)
             check_may_manage(principal, old)
-            if expected is not None and expected != old.revision:
-                raise StaleRevision(current=old.revision)
+            check_revision(old.revision, expected)
             new = self._changed(old, change)
             if new.role is not old.role or (old.disabled_at is not None and new.disabled_at is None):
                 check_may_empower(principal, new.role)
@@ -164,7 +161,7 @@ class ServiceAccounts:
         require(principal, Permission.KEYS_WRITE)
         grace_s = self._rules.grace_s if grace_s is None else grace_s
         if not 0 <= grace_s <= MAX_SECRET_GRACE_S:
-            raise _invalid("grace_s", f"must be from 0 to {MAX_SECRET_GRACE_S} seconds")
+            raise invalid("grace_s", f"must be from 0 to {MAX_SECRET_GRACE_S} seconds")
         async with self._database.reading() as tx:
             old = await self._mine(tx, principal, account_id)
         check_may_empower(principal, old.role)
@@ -214,14 +211,3 @@ class ServiceAccounts:
                 "Your team has no service account with this id. GET /api/service-accounts lists those it has."
             )
         return found
-
-
-def _check_name(name: str) -> None:
-    if not 1 <= len(name.strip()) <= MAX_NAME_CHARS:
-        raise _invalid("name", f"must have from 1 to {MAX_NAME_CHARS} characters")
-    if any(unicodedata.category(char) in ("Cc", "Cs") for char in name):
-        raise _invalid("name", "must not hold control characters")
-
-
-def _invalid(where: str, what: str) -> Invalid:
-    return Invalid(f"{where} {what}.", flaws=[Flaw(where=where, what=what)])

@@ -1,7 +1,6 @@
 """Making, showing, rotating and revoking gateway keys. Every use case takes the principal first."""
 
 import re
-import unicodedata
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,18 +28,17 @@ from samovar.domains.identity.model import (
     key_text,
     require,
 )
+from samovar.domains.identity.service.conventions import check_name, check_page, check_revision, invalid
 from samovar.domains.identity.service.news import News
 from samovar.kernel.answer_cache import KeyCache
-from samovar.kernel.errors import Flaw, Invalid, StaleRevision
+from samovar.kernel.errors import Invalid, StaleRevision
 from samovar.kernel.guard import NO_GUARD, Guard, flaws_of
 from samovar.kernel.principal import Principal
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database, Tx
 
-MAX_NAME_CHARS: Final = 100
 MAX_MODEL_PATTERNS: Final = 100
 MAX_PATTERN_CHARS: Final = 200
-MAX_PAGE: Final = 100
 DEFAULT_GRACE_S: Final = 7 * 86_400
 MAX_GRACE_S: Final = 90 * 86_400
 _MAX_LIFE: Final = timedelta(days=3653)
@@ -127,10 +125,9 @@ class Keys:
     async def page(self, principal: Principal, *, limit: int, cursor: str | None) -> KeyPage:
         """The team's keys, the newest first. ``cursor`` is what the page before gave. Raises ``Forbidden``, ``Invalid``."""
         require(principal, Permission.KEYS_READ)
-        if not 1 <= limit <= MAX_PAGE:
-            raise _invalid("limit", f"must be from 1 to {MAX_PAGE}")
+        check_page(limit)
         if cursor is not None and not _KEY_ID.fullmatch(cursor):
-            raise _invalid("cursor", "is not one that a page before this gave")
+            raise invalid("cursor", "is not one that a page before this gave")
         async with self._database.reading() as tx:
             found = await store.keys(tx, principal.team_id, before_id=cursor, limit=limit + 1)
         more = len(found) > limit
@@ -152,8 +149,7 @@ class Keys:
             check_may_manage_key(principal, old)
             if old.state(self._clock.now()) is not KeyState.ACTIVE:
                 raise _not_active(old.state(self._clock.now()), "changed")
-            if expected is not None and expected != old.revision:
-                raise StaleRevision(current=old.revision)
+            check_revision(old.revision, expected)
             new = self._changed(old, change)
             check_within_rights(principal, new)
             if not await store.change(tx, new, from_revision=old.revision):
@@ -185,7 +181,7 @@ class Keys:
         """
         require(principal, Permission.KEYS_WRITE)
         if not 0 <= grace_s <= MAX_GRACE_S:
-            raise _invalid("grace_s", f"must be from 0 to {MAX_GRACE_S} seconds")
+            raise invalid("grace_s", f"must be from 0 to {MAX_GRACE_S} seconds")
         end = self._checked_end(expires_at)
         async with self._database.transaction() as tx:
             old = await self._mine(tx, principal, key_id)
@@ -285,43 +281,36 @@ class Keys:
             raise BeyondOwnRights(f"Your own key pays from wallet {own}: leave out 'wallet_id', or name that one.")
         if self._has_wallet is not None and await self._has_wallet(principal.team_id, wallet_id):
             return wallet_id
-        raise _invalid("wallet_id", "names no wallet of your team; GET /api/wallets lists those it has")
+        raise invalid("wallet_id", "names no wallet of your team; GET /api/wallets lists those it has")
 
     def _checked_end(self, expires_at: datetime | None) -> datetime | None:
         if expires_at is None:
             return None
         if expires_at.tzinfo is None:
-            raise _invalid("expires_at", "needs a time zone, such as 2027-01-31T00:00:00Z")
+            raise invalid("expires_at", "needs a time zone, such as 2027-01-31T00:00:00Z")
         now = self._clock.now()
         if not now < expires_at <= now + _MAX_LIFE:
-            raise _invalid("expires_at", "must lie in the future, at most ten years ahead")
+            raise invalid("expires_at", "must lie in the future, at most ten years ahead")
         return expires_at.astimezone(UTC)
 
 
 def _check(name: str, scopes: Sequence[Scope], allowed_models: Sequence[str] | None) -> None:
-    if not 1 <= len(name.strip()) <= MAX_NAME_CHARS:
-        raise _invalid("name", f"must have from 1 to {MAX_NAME_CHARS} characters")
-    if any(unicodedata.category(char) in ("Cc", "Cs") for char in name):
-        raise _invalid("name", "must not hold control characters")
+    check_name(name)
     if not scopes:
-        raise _invalid("scopes", "must name at least one scope")
+        raise invalid("scopes", "must name at least one scope")
     if allowed_models is None:
         return
     if not 1 <= len(allowed_models) <= MAX_MODEL_PATTERNS:
-        raise _invalid(
-            "allowed_models", f"must have from 1 to {MAX_MODEL_PATTERNS} patterns; leave it out to allow all"
-        )
+        raise invalid("allowed_models", f"must have from 1 to {MAX_MODEL_PATTERNS} patterns; leave it out to allow all")
     for place, pattern in enumerate(allowed_models):
         if len(pattern) > MAX_PATTERN_CHARS or not is_model_pattern(pattern):
-            raise _invalid(
-                f"allowed_models[{place}]", "must be a model's name, or its beginning and one '*' at the end"
-            )
+            raise invalid(f"allowed_models[{place}]", "must be a model's name, or its beginning and one '*' at the end")
 
 
 def _check_owners(project_id: str | None, user_id: str | None) -> None:
     for where, named in (("project_id", project_id), ("user_id", user_id)):
         if named is not None and not is_owner_id(named):
-            raise _invalid(where, "must be 1 to 128 letters, digits and . _ : @ + -, the first a letter or a digit")
+            raise invalid(where, "must be 1 to 128 letters, digits and . _ : @ + -, the first a letter or a digit")
 
 
 def _checked_guard(guard: Guard | None) -> Guard | None:
@@ -332,10 +321,6 @@ def _checked_guard(guard: Guard | None) -> Guard | None:
     if flaws:
         raise Invalid("; ".join(f"{flaw.where} {flaw.what}" for flaw in flaws) + ".", flaws=flaws)
     return guard
-
-
-def _invalid(where: str, what: str) -> Invalid:
-    return Invalid(f"{where} {what}.", flaws=[Flaw(where=where, what=what)])
 
 
 def _not_active(state: KeyState, what: str) -> KeyNotActive:
