@@ -10,8 +10,6 @@ import unicodedata
 from datetime import UTC, datetime
 from typing import Final
 
-MAX_NAME_BYTES: Final = 255
-"""Of a name in a folder, on the systems that we meet."""
 MAX_FILENAME_BYTES: Final = 1024
 """Of the name that a sender may give."""
 

@@ -12,7 +12,6 @@ import msgspec
 from samovar.domains.files.errors import BadFile
 from samovar.domains.files.model.names import number_at_ms
 from samovar.kernel.errors import Flaw
-from samovar.kernel.time import milliseconds
 from samovar.ports.elements import RetentionKind
 from samovar.ports.words import stems
 
@@ -81,11 +80,6 @@ def place_of(query: FileQuery) -> Place | None:
 def number_from(at: datetime) -> int:
     """The first number of a file that was made at this instant or later."""
     return number_at_ms(-(-int(at.timestamp() * 1_000_000) // 1000))
-
-
-def number_of_instant(at: datetime) -> int:
-    """The first number of the instant's millisecond."""
-    return number_at_ms(milliseconds(at))
 
 
 def custom_text(value: str | float | bool) -> str:
