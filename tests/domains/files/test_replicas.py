@@ -12,7 +12,7 @@ from samovar.domains.files.model.choosing import ElementState
 from samovar.domains.files.model.records import CopyState, FileEvent, FileHappened, StoredFile
 from samovar.domains.files.model.rounds import Outcome
 from samovar.domains.files.service import Amendment, ElementChange, FileService
-from samovar.domains.files.service.replicas import REPLICATE_JOB
+from samovar.domains.files.service.care.replicas import REPLICATE_JOB
 from samovar.domains.files.store import rebuilding, tables
 from samovar.ports.database import Database
 from samovar.ports.elements import Mode, RetentionKind

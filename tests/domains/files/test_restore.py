@@ -13,7 +13,7 @@ from samovar.domains.files.model.choosing import Element, ElementState
 from samovar.domains.files.model.records import CopyState, StoredFile
 from samovar.domains.files.model.rounds import Extent
 from samovar.domains.files.service import Amendment, ElementChange, FileService
-from samovar.domains.files.service.restoring import RESTORE_JOB
+from samovar.domains.files.service.care.restoring import RESTORE_JOB
 from samovar.domains.files.service.tally import Operation, Result
 from samovar.kernel.errors import Forbidden
 from samovar.ports.database import Database

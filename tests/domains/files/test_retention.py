@@ -13,7 +13,7 @@ from samovar.domains.files.errors import FileUnknown, NoElement
 from samovar.domains.files.model.rounds import Extent
 from samovar.domains.files.model.rules import Intent
 from samovar.domains.files.service import Amendment, FileService
-from samovar.domains.files.service.retention import FINALIZE_JOB
+from samovar.domains.files.service.care.retention import FINALIZE_JOB
 from samovar.kernel.errors import Forbidden, StaleRevision
 from samovar.ports.database import Database
 from samovar.ports.elements import Mode, RetentionKind

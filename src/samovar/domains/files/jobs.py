@@ -5,11 +5,11 @@ from typing import Any, Final
 
 from samovar.domains.files.model.rounds import Extent, RoundKind
 from samovar.domains.files.service.care import FileCare
-from samovar.domains.files.service.replicas import REPLICATE_JOB
-from samovar.domains.files.service.restoring import RESTORE_JOB
-from samovar.domains.files.service.retention import COLLECT_JOB, FINALIZE_JOB, ORPHANS_JOB
-from samovar.domains.files.service.rounds import JOB_OF
-from samovar.domains.files.service.scrubbing import SCRUB_ALL_JOB
+from samovar.domains.files.service.care.replicas import REPLICATE_JOB
+from samovar.domains.files.service.care.restoring import RESTORE_JOB
+from samovar.domains.files.service.care.retention import COLLECT_JOB, FINALIZE_JOB, ORPHANS_JOB
+from samovar.domains.files.service.care.rounds import JOB_OF
+from samovar.domains.files.service.care.scrubbing import SCRUB_ALL_JOB
 from samovar.ports.jobs import CronJob, Job, JobContext, JobKind, Retry
 
 _MOST_S: Final = 48 * 3_600.0

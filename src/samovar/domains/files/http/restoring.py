@@ -9,7 +9,7 @@ from samovar.domains.files.http.conventions import Authenticate, FileIdInPath, a
 from samovar.domains.files.http.retention import JOB_HEADER
 from samovar.domains.files.http.upload import PREFIX
 from samovar.domains.files.model.records import FileAnswer
-from samovar.domains.files.service.restoring import FileRestoring
+from samovar.domains.files.service.care.restoring import FileRestoring
 from samovar.kernel.principal import Principal
 from samovar.ports.revisions import etag
 

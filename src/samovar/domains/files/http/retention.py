@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Response
 from samovar.domains.files.http.conventions import Authenticate, FileIdInPath, IfMatch, answers, refusals
 from samovar.domains.files.http.upload import PREFIX
 from samovar.domains.files.model.records import FileAnswer
-from samovar.domains.files.service.retention import FileRetention
+from samovar.domains.files.service.care.retention import FileRetention
 from samovar.kernel.principal import Principal
 from samovar.ports.revisions import etag, expected_revision
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from samovar.domains.files.http.conventions import Authenticate, refusals
 from samovar.domains.files.http.elements import PREFIX, ElementIdInPath
 from samovar.domains.files.model.rounds import Extent, Fault, Outcome, Round, RoundKind
-from samovar.domains.files.service.rounds import ElementRounds
+from samovar.domains.files.service.care.rounds import ElementRounds
 from samovar.kernel.principal import Principal
 from samovar.kernel.time import rfc3339
 

@@ -14,7 +14,7 @@ from samovar.domains.files.model.transactions import (
     TransactionKind,
     TransactionState,
 )
-from samovar.domains.files.service.transacted import TransactionDesk
+from samovar.domains.files.service.transactions.desk import TransactionDesk
 from samovar.kernel.principal import Principal
 
 PREFIX = "/api/transactions"

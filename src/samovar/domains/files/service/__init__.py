@@ -1,5 +1,9 @@
-"""Files' use cases, one file each kind: ``ingest``, ``query``, ``changes``, ``links``, ``thumbnails``; ``elements`` administers
-the registry. Beside them what keeps them true: ``projecting`` (rows), ``telling`` (news), ``memory``."""
+"""Files' use cases. Files come in by ``ingest``, in pieces by ``resumable``, each led as one of the ``transactions``; they are
+found and read by ``query``, ``thumbnails`` and ``links``, changed by ``changes``, and looked after by ``care``. ``elements``
+administers the ``registry``, which ``discovery`` tells the processes of.
+
+Beside them what keeps it true: ``projecting`` (rows), ``confirming`` (rows that are old), ``telling`` (news), ``memory``.
+"""
 
 from samovar.domains.files.service.care import CareRules, FileCare
 from samovar.domains.files.service.changes import Amendment, FileChanges

@@ -21,11 +21,11 @@ from samovar.domains.files.service.projecting import Projector
 from samovar.domains.files.service.query import FileReads
 from samovar.domains.files.service.registry import Open, Registry
 from samovar.domains.files.service.resumable import Resumable, UploadRules
-from samovar.domains.files.service.resuming import Resumer
 from samovar.domains.files.service.tally import FileFigures, FileTally
 from samovar.domains.files.service.telling import Notify, Teller
-from samovar.domains.files.service.transacted import TransactionDesk
 from samovar.domains.files.service.transactions import TransactionRules, Transactions
+from samovar.domains.files.service.transactions.desk import TransactionDesk
+from samovar.domains.files.service.transactions.resuming import Resumer
 from samovar.domains.files.store import links, owners
 from samovar.kernel.errors import Unavailable
 from samovar.kernel.tasks import background

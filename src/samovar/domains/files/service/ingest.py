@@ -1,6 +1,6 @@
 """Taking files in: a stream of bytes becomes a file, then a row, then news.
 
-Each is a transaction (``transactions.py``): written down before the element takes anything, closed with the row. What fails on
+Each is a transaction (``transactions``): written down before the element takes anything, closed with the row. What fails on
 this side of the commit point is undone backwards: the element drops what it has, then the room is given back and the
 transaction closed, in one. Where nobody here can tell on which side it is, it is left to whoever resumes it.
 """

@@ -17,8 +17,8 @@ from samovar.domains.files.model.rounds import (
     fault_of_thing,
     with_met,
 )
+from samovar.domains.files.service.care.rounds import ElementRounds, in_batches
 from samovar.domains.files.service.registry import Registry
-from samovar.domains.files.service.rounds import ElementRounds, in_batches
 from samovar.domains.files.store import rebuilding
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database

@@ -7,7 +7,7 @@ import structlog
 
 from samovar.domains.files.errors import ElementLost, NoElement, StorageFull
 from samovar.domains.files.model.records import Copy, CopyState, FileEvent, FileHappened, StoredFile
-from samovar.domains.files.service.copying import Copier
+from samovar.domains.files.service.care.copying import Copier
 from samovar.domains.files.service.registry import Registry
 from samovar.domains.files.store import rebuilding, rows
 from samovar.kernel.errors import SamovarError

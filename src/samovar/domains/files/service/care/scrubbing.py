@@ -20,11 +20,11 @@ from samovar.domains.files.model.rounds import (
     fault_of_thing,
     with_met,
 )
-from samovar.domains.files.service.checking import paced
-from samovar.domains.files.service.copying import Copier
+from samovar.domains.files.service.care.checking import paced
+from samovar.domains.files.service.care.copying import Copier
+from samovar.domains.files.service.care.replicas import FileReplicas
+from samovar.domains.files.service.care.rounds import JOB_OF, ElementRounds, in_batches, is_gone
 from samovar.domains.files.service.registry import Registry
-from samovar.domains.files.service.replicas import FileReplicas
-from samovar.domains.files.service.rounds import JOB_OF, ElementRounds, in_batches, is_gone
 from samovar.domains.files.store import rebuilding
 from samovar.domains.files.store.rebuilding import KnownCopy
 from samovar.domains.identity.model import DEFAULT_TEAM_ID

@@ -2,15 +2,15 @@
 
 import msgspec
 
-from samovar.domains.files.service.checking import Checker
-from samovar.domains.files.service.copying import Copier
+from samovar.domains.files.service.care.checking import Checker
+from samovar.domains.files.service.care.copying import Copier
+from samovar.domains.files.service.care.rebuilding import Rebuilder
+from samovar.domains.files.service.care.replicas import FileReplicas
+from samovar.domains.files.service.care.restoring import FileRestoring
+from samovar.domains.files.service.care.retention import FileRetention
+from samovar.domains.files.service.care.rounds import ElementRounds
+from samovar.domains.files.service.care.scrubbing import Scrubber
 from samovar.domains.files.service.files import FileService
-from samovar.domains.files.service.rebuilding import Rebuilder
-from samovar.domains.files.service.replicas import FileReplicas
-from samovar.domains.files.service.restoring import FileRestoring
-from samovar.domains.files.service.retention import FileRetention
-from samovar.domains.files.service.rounds import ElementRounds
-from samovar.domains.files.service.scrubbing import Scrubber
 from samovar.domains.files.service.tally import FileFigures
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database

@@ -21,9 +21,9 @@ from samovar.domains.files.model.rounds import (
     with_mended,
     with_met,
 )
+from samovar.domains.files.service.care.rounds import ElementRounds, is_gone, read_ahead
 from samovar.domains.files.service.changes import FileChanges
 from samovar.domains.files.service.registry import Registry
-from samovar.domains.files.service.rounds import ElementRounds, is_gone, read_ahead
 from samovar.domains.files.service.telling import Teller
 from samovar.domains.files.store import rebuilding, rounds, rows
 from samovar.domains.files.store.rebuilding import KnownCopy

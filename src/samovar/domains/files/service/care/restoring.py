@@ -13,8 +13,8 @@ import structlog
 
 from samovar.domains.files.errors import ContentDamaged, ElementLost
 from samovar.domains.files.model.records import Copy, CopyState, FileAnswer, StoredFile, told
+from samovar.domains.files.service.care.copying import Copier
 from samovar.domains.files.service.changes import FileChanges
-from samovar.domains.files.service.copying import Copier
 from samovar.domains.files.service.registry import Registry
 from samovar.domains.files.service.tally import FileTally, Operation
 from samovar.domains.files.store import rebuilding

@@ -14,8 +14,8 @@ import structlog
 from samovar.domains.files.errors import ElementLost
 from samovar.domains.files.model.choosing import Standing
 from samovar.domains.files.model.records import CopyState, FileAnswer, StoredFile, told
+from samovar.domains.files.service.care.copying import Copier
 from samovar.domains.files.service.changes import Amendment, FileChanges
-from samovar.domains.files.service.copying import Copier
 from samovar.domains.files.service.registry import Registry
 from samovar.domains.files.store import collecting, rows
 from samovar.domains.files.store.collecting import EARLIEST, Ended
