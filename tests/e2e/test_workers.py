@@ -166,6 +166,19 @@ def test_a_worker_that_is_gone_takes_its_gauges_with_it(team: Samovar) -> None:
     assert _becomes(team, "samovar_workers", WORKERS)
 
 
+def test_a_worker_that_answers_late_is_let_be_and_keeps_no_other_from_being_started_anew(team: Samovar) -> None:
+    late, dead, *_ = workers(team)
+    os.kill(late, signal.SIGSTOP)
+    try:
+        os.kill(dead, signal.SIGKILL)
+        until(lambda: dead not in workers(team) and len(workers(team)) == WORKERS, within_s=60)
+        # Whoever waited for it would have killed it before.
+        assert late in workers(team)
+    finally:
+        os.kill(late, signal.SIGCONT)
+    assert _becomes(team, "samovar_workers", WORKERS)
+
+
 def test_an_upload_under_way_when_all_are_told_to_stop_is_finished_and_one_worker_goes_on_with_it(
     team: Samovar,
 ) -> None:

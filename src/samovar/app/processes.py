@@ -46,6 +46,7 @@ class Processes(Multiprocess):
         self._folders_socket = folders_socket
         self._folders: _FolderServer | None = None
         self._held: Connection | None = None
+        self._asked_s: dict[Process, float] = {}
 
     def init_processes(self) -> None:
         """The one with the folders, and then the workers."""
@@ -62,12 +63,47 @@ class Processes(Multiprocess):
         super().init_processes()
 
     def keep_subprocess_alive(self) -> None:
-        """Start what died, or hangs, anew."""
-        super().keep_subprocess_alive()
-        folders, config = self._folders, self._folders_config
-        if folders is None or config is None or self.should_exit.is_set():
+        """Start what died, or hangs, anew. None is waited for: one that answers late, starting on a host that is busy, would keep
+        the others from being looked after, and signals from being heard."""
+        if self.should_exit.is_set():
             return
-        if not folders.is_alive(timeout=config.timeout_worker_healthcheck):
+        for place, process in enumerate(self.processes):
+            if self._is_well(process):
+                continue
+            process.kill()
+            process.join()
+            if process.exitcode == STARTUP_FAILURE:
+                # The next would fail in the same way.
+                log.error("a worker did not start: all end", pid=process.pid)
+                self.should_exit.set()
+                return
+            log.error("a worker ended, and is started anew", pid=process.pid, reason=f"exit code {process.exitcode}")
+            self.processes[place] = Process(self.config, self.sockets)
+            self.processes[place].start()
+        self._asked_s = {one: at_s for one, at_s in self._asked_s.items() if one in (*self.processes, self._folders)}
+        self._keep_folder_server_alive()
+
+    def _is_well(self, process: Process) -> bool:
+        """Whether it lives, and answered what it was asked at most ``timeout_worker_healthcheck`` ago."""
+        if not process.process.is_alive():
+            return False
+        now_s = time.monotonic()
+        try:
+            if process not in self._asked_s:
+                process.parent_conn.send(b"ping")
+                self._asked_s[process] = now_s
+            while process.parent_conn.poll(0):
+                process.parent_conn.recv()
+                self._asked_s.pop(process, None)
+        except (OSError, EOFError):
+            return False
+        return now_s - self._asked_s.get(process, now_s) < process.config.timeout_worker_healthcheck
+
+    def _keep_folder_server_alive(self) -> None:
+        folders, config = self._folders, self._folders_config
+        if folders is None or config is None:
+            return
+        if not self._is_well(folders):
             folders.kill()
             folders.join()
             # Workers that cannot start end everything; here all that is no file goes on, and the cause may pass.

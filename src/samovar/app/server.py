@@ -10,6 +10,8 @@ from samovar.app.connection import SamovarProtocol
 HEADER_TIMEOUT_S: Final = 10.0
 UNREAD_TIMEOUT_S: Final = 60.0
 KEEP_ALIVE_S: Final = 75
+# A start takes seconds of processor time; where the host is busy with all its workers' at once, many times as long.
+HEALTHCHECK_S: Final = 60
 
 
 def config_of(
@@ -47,5 +49,6 @@ def config_of(
         proxy_headers=False,
         timeout_keep_alive=keep_alive_s,
         timeout_graceful_shutdown=max(1, round(stop_timeout_s)),
+        timeout_worker_healthcheck=HEALTHCHECK_S,
         backlog=4096,
     )
