@@ -5,6 +5,7 @@ import json
 import socket
 import struct
 import urllib.parse
+import uuid
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -82,8 +83,9 @@ BODIES: dict[str, tuple[Any, int, str]] = {
     "nine images": ({**SANDBOX, "images": [base64_of(picture())] * 9}, 422, "at most 8"),
     "two in one": ({**SANDBOX, "images": [{"image_url": "https://a.example", "image_base64": "AA"}]}, 422, "images[0]"),
     "none in one": ({**SANDBOX, "images": [{}]}, 422, "images[0]"),
-    "stored file": ({**SANDBOX, "file_id": "file_1"}, 422, "stores no files"),
-    "stored file in a list": ({**SANDBOX, "images": [{"file_id": "file_1"}]}, 422, "images[0].file_id"),
+    "no stored file": ({**SANDBOX, "file_id": "file_1\0"}, 404, "file_not_found"),
+    "no stored file in a list": ({**SANDBOX, "images": [{"file_id": str(uuid.uuid4())}]}, 404, "file_not_found"),
+    "a file and more in one": ({**SANDBOX, "images": [{"file_id": "x", "image_base64": "AA"}]}, 422, "images[0]"),
     "file:": ({**SANDBOX, "image_url": "file:///etc/passwd"}, 422, "http, https or data"),
     "javascript:": ({**SANDBOX, "images": ["javascript:alert(1)"]}, 422, "http, https or data"),
     "gopher:": ({**SANDBOX, "image_url": "gopher://example.com/x"}, 422, "http, https or data"),

@@ -54,6 +54,8 @@ class FileDesk:
         self._services = services
         self._parts = services.parts
         self._serves = bool(services.parts & WITH_ELEMENTS)
+        self._reads = Part.GATEWAY in services.parts and not self._serves
+        """Vision looks at files, and that is all."""
 
     @cached_property
     def service(self) -> FileService:
@@ -65,7 +67,8 @@ class FileDesk:
             bus=services.shared.bus,
             cache=services.shared.cache,
             box=services.box,
-            configured=configured_elements(settings, services.clock),
+            # What only reads takes the registry as it stands: a folder of its settings is another process's.
+            configured=() if self._reads else configured_elements(settings, services.clock),
             open_element=self._open,
             rules=IngestRules(
                 default_ttl_days=settings.file_ttl_days,
@@ -112,17 +115,17 @@ class FileDesk:
 
     def subscribe(self) -> None:
         """Hear of changes in other processes."""
-        if self._serves:
+        if self._serves or self._reads:
             # It subscribes when it is made.
             assert self.service
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Elements serve beside the block."""
-        if not self._serves:
+        if not (self._serves or self._reads):
             yield
             return
-        async with self.service.running(forever):
+        async with self.service.running(forever) if self._serves else self.service.reading(forever):
             yield
 
     async def has_folders(self) -> bool:

@@ -16,6 +16,7 @@ _FRESH_S: Final = 240.0
 _CHANGES: Final = frozenset({Permission.FILES_READ, Permission.FILES_WRITE, Permission.FILES_DELETE})
 _MAY: Final[Mapping[Part, frozenset[Permission]]] = MappingProxyType(
     {
+        Part.GATEWAY: frozenset({Permission.FILES_READ}),
         Part.QUERY: frozenset({Permission.FILES_READ}),
         Part.INGESTER: _CHANGES,
         Part.REGISTRY: _CHANGES | {Permission.ELEMENTS_ADMIN},

@@ -49,7 +49,7 @@ class VisionDesk:
             catalog=services.catalog,
             chat=services.dialects["openai-chat"],
             problem=problem,
-            pictures=Pictures(images=self.images, fetch=self.fetch),
+            pictures=Pictures(images=self.images, fetch=self.fetch, files=services.files.service.reads),
             cleanups=self.cleanups,
             prompts=services.prompts.service,
             clock=services.clock,

@@ -24,6 +24,10 @@ class ElementLost(ElementUnavailable):
     """The element is known not to come back: what stood there is made anew elsewhere, or is gone."""
 
 
+class ElementOutOfReach(ElementUnavailable):
+    """This process has no way to the element, however well that is: its settings, or the element's address, have to change."""
+
+
 class LinkUnknown(NotFound):
     """No such link of this file."""
 

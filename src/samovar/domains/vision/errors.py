@@ -1,6 +1,6 @@
 """What can be wrong with a call for vision."""
 
-from samovar.kernel.errors import Flaw, Invalid
+from samovar.kernel.errors import Flaw, Invalid, Unavailable
 
 
 class BadAsk(Invalid):
@@ -26,11 +26,11 @@ class TooManyImages(Invalid):
     title = "Too many images"
 
 
-class NoFileStore(Invalid):
-    """A stored file was named, and this installation stores none."""
+class StoredImageLate(Unavailable):
+    """The content of a stored file did not come in its time, or had to wait too long for its turn."""
 
-    code = "no_file_store"
-    title = "There is no file store"
+    code = "content_unavailable"
+    title = "The content cannot be read now"
 
 
 class NoPrompt(Invalid):

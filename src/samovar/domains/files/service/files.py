@@ -190,6 +190,20 @@ class FileService:
                     await self.projector.close()
                     await self.teller.stop()
 
+    @asynccontextmanager
+    async def reading(self, keep: Keep) -> AsyncIterator[None]:
+        """Serve reads beside the block, and look after nothing. Nobody waits here for elements to start."""
+        async with self.registry.running(), background(keep("storage elements", self._follow)):
+            try:
+                yield
+            finally:
+                await self.confirming.close()
+                await self.projector.close()
+
+    async def _follow(self) -> None:
+        await self.registry.load(self.discovery.remembered)
+        await self.discovery.run()
+
     async def sweep_for_ever(self) -> None:
         """Forget what is over, until cancelled."""
         while True:

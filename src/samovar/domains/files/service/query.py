@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from samovar.domains.files.errors import ContentAway, ContentCold, FileUnknown
+from samovar.domains.files.errors import ContentAway, ContentCold, ElementOutOfReach, FileUnknown
 from samovar.domains.files.model.names import is_file_id
 from samovar.domains.files.model.query import MAX_PAGE, FileQuery, cursor_of
 from samovar.domains.files.model.records import CopyState, FilePage, StoredFile, Usage, may_see, owner_of, told
@@ -129,6 +129,8 @@ class FileReads:
                 refusal = ContentCold(file.attributes.file_id)
             except DamagedFile as error:
                 refusal = refusal or error
+            except ElementOutOfReach as error:
+                refusal = refusal or ContentAway(error.detail, headers=_AWAY)
             except (ElementUnavailable, FileNotThere, StopAsyncIteration, Unavailable):
                 refusal = refusal or ContentAway(
                     "The storage element that holds the content does not answer. Try again.", headers=_AWAY

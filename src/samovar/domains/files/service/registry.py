@@ -8,10 +8,10 @@ from typing import Final
 import msgspec
 import structlog
 
-from samovar.domains.files.errors import ElementLost, ElementUnknown
+from samovar.domains.files.errors import ElementLost, ElementOutOfReach, ElementUnknown
 from samovar.domains.files.model.choosing import Element, ElementState, Standing, ranked
 from samovar.domains.files.store import elements as store
-from samovar.kernel.errors import SamovarError, Unavailable
+from samovar.kernel.errors import Invalid, SamovarError, Unavailable
 from samovar.kernel.tasks import background
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database
@@ -56,6 +56,7 @@ class Registry:
         self._version = 0
         self._opened: dict[str, StorageElement] = {}
         self._started: set[str] = set()
+        self._refused: dict[str, str] = {}
         self._starting = asyncio.Lock()
         self._away: frozenset[str] = frozenset()
         self._used_bytes: Mapping[str, int] = {}
@@ -110,9 +111,11 @@ class Registry:
 
     def serving(self, element_id: str) -> StorageElement:
         """The element itself. Raises ``ElementUnavailable`` for one that is not there or does not serve, :class:`ElementLost` for
-        one that never will."""
+        one that never will, :class:`ElementOutOfReach` for one that this process cannot get at."""
         if self.is_lost(element_id):
             raise ElementLost(f"The storage element {element_id} is lost.")
+        if element_id in self._refused:
+            raise ElementOutOfReach(self._refused[element_id])
         if element_id not in self._started:
             raise ElementUnavailable(
                 f"The storage element {element_id} does not serve at the moment. Try again.",
@@ -275,10 +278,17 @@ class Registry:
             opened = self._opened.get(element.id) or self._open_element(element)
             self._opened[element.id] = opened
             await opened.start()
+        except Invalid as error:
+            # Until its address is another one; it is tried again with the others, and said once.
+            if self._refused.get(element.id) != error.detail:
+                self._refused[element.id] = error.detail
+                self._log.warning("a storage element is out of reach", element=element.id, reason=error.detail)
+            return
         except SamovarError as error:
             self._log.warning("a storage element does not start", element=element.id, reason=error.detail)
             return
         self._started.add(element.id)
+        self._refused.pop(element.id, None)
         self._standings = None
 
     async def _look(self) -> list[Standing]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, TypeAlias
 import msgspec
 from msgspec import Meta, Raw
 
-from samovar.domains.vision.errors import BadAsk, NoFileStore, NoImage, TooManyImages
+from samovar.domains.vision.errors import BadAsk, NoImage, TooManyImages
 from samovar.ports.json_requests import UNREADABLE, decode, malformed
 
 MAX_IMAGES: Final = 8
@@ -77,7 +77,14 @@ class Content(msgspec.Struct, frozen=True):
     where: str
 
 
-Given: TypeAlias = Address | Encoded | Content
+class Stored(msgspec.Struct, frozen=True):
+    """A picture that is one of the caller's files."""
+
+    file_id: str
+    where: str
+
+
+Given: TypeAlias = Address | Encoded | Content | Stored
 
 _PASSED: Final = ("max_tokens", "temperature", "top_p", "seed", "stop", "drop_params")
 # They are said elsewhere in the body, or ask for an answer that is not words.
@@ -146,7 +153,7 @@ def _set(ask: VisionAsk, *names: str) -> list[str]:
 
 def given_images(ask: VisionAsk, files: Sequence[bytes] = ()) -> tuple[Given, ...]:
     """All pictures of a call, from one to :data:`MAX_IMAGES`. Raises :class:`NoImage`, :class:`TooManyImages`,
-    :class:`NoFileStore`, :class:`BadAsk`."""
+    :class:`BadAsk`."""
     found: list[Given] = [Content(content, "image") for content in files]
     found += _of(ImageAsk(image_url=ask.image_url, image_base64=ask.image_base64, file_id=ask.file_id), "")
     for place, one in enumerate(ask.images or ()):
@@ -156,25 +163,23 @@ def given_images(ask: VisionAsk, files: Sequence[bytes] = ()) -> tuple[Given, ..
             continue
         named = _of(one, f"{where}.")
         if len(named) != 1:
-            raise BadAsk(where, "set one of image_url and image_base64")
+            raise BadAsk(where, "set one of image_url, image_base64 and file_id")
         found += named
     if not found:
-        raise NoImage("Send a picture: image_url, image_base64, images, or in a form a file as `image`.")
+        raise NoImage("Send a picture: image_url, image_base64, file_id, images, or in a form a file as `image`.")
     if len(found) > MAX_IMAGES:
         raise TooManyImages(f"The call has {len(found)} images; at most {MAX_IMAGES} are taken.")
     return tuple(found)
 
 
 def _of(one: ImageAsk, under: str) -> list[Given]:
-    if one.file_id is not None:
-        raise NoFileStore(
-            f"{under}file_id: this Samovar stores no files. Send the picture itself: image_base64, image_url, or a form."
-        )
     found: list[Given] = []
     if one.image_url is not None:
         found.append(_linked(one.image_url, f"{under}image_url"))
     if one.image_base64 is not None:
         found.append(_encoded(one.image_base64, f"{under}image_base64"))
+    if one.file_id is not None:
+        found.append(Stored(one.file_id, f"{under}file_id"))
     return found
 
 

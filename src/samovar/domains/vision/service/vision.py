@@ -64,7 +64,7 @@ class VisionService:
         require_sight(name, targets)
         prompt, use = await self._prompt(ask, principal)
         clean = await self._cleanups.of(principal.team_id) if ask.cleanup else None
-        images = await self._pictures.fit(given, targets, fetch=ask.fetch)
+        images = await self._pictures.fit(given, targets, principal, fetch=ask.fetch)
         body = chat_body(ask, model=name, prompt=prompt, images=images, stream=stream)
         prompt_id = None if use is None else use.id
         surface = VisionSurface(chat=self._chat, problem=self._problem, clean=clean and clean.new, prompt_id=prompt_id)
