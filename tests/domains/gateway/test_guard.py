@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from samovar.domains.gateway.errors import GuardBlocked
 from samovar.domains.gateway.model.guard import (
+    EXACT_CHARS,
     LONGEST_FIND_CHARS,
     WINDOW_CHARS,
     Find,
     GrowingText,
     Screen,
+    found_in,
     merged,
 )
 from samovar.domains.gateway.model.screening import ScreenedStream, screened_request, screened_response
@@ -123,6 +125,51 @@ def test_a_text_of_nothing_but_finds_takes_time_in_proportion() -> None:
     started = time.process_time()
     assert grown(["7" * 40_000], redacting(r"\d")) == "[redacted]" * 40_000
     assert time.process_time() - started < 6
+
+
+SLOW = ["aa*c|a", "a.*c|a", r"a[^b]*b|a"]
+
+
+@pytest.mark.parametrize("pattern", SLOW)
+@pytest.mark.parametrize("way", ["whole", "at once"])
+def test_finds_that_look_far_ahead_take_time_in_proportion_to_the_text(pattern: str, way: str) -> None:
+    rules = redacting(pattern, replacement="")
+
+    def took_s(chars: int) -> float:
+        started = time.process_time()
+        assert (rules.text("a" * chars) if way == "whole" else grown(["a" * chars], rules)) == ""
+        return time.process_time() - started
+
+    took_s(20_000)
+    # Five times the text would take 25 times as long.
+    assert took_s(100_000) < 12 * took_s(20_000)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(["a", "b", "ab ", "\n", "é", "1"]), st.integers(1, 900)), max_size=6),
+    st.sampled_from(["ab?|1", r"\ba+\b", "a$", r"(?m)b$|^a", r"\Aa|a\z", "a{1,900}b", "[^b1]+", "é.{0,600}1", r"\d"]),
+)
+def test_a_text_of_many_finds_is_ruled_as_by_one_look(runs: list[tuple[str, int]], pattern: str) -> None:
+    # So many that what was looked at is spent before the text begins.
+    text = "1" * 3_000 + " " + "".join(word * times for word, times in runs)
+    rules = redacting(rf"1|(?:{pattern})", replacement="_")
+    [rule] = rules.rules
+    wanted = [(one.start(), one.end()) for one in rule.pattern.finditer(text)]
+    assert [*found_in(text, rule.pattern)] == wanted
+    assert sum(len(text) - start for start, _ in wanted) > EXACT_CHARS
+
+
+def test_a_long_find_is_found_whole_where_there_are_few() -> None:
+    far = "x" * 30_000
+    assert redacting("(?s)BEGIN.*?END").text(f"{far}BEGIN{far}END{far}") == f"{far}[redacted]{far}"
+
+
+def test_what_was_cleared_before_a_block_in_the_same_piece_gets_out() -> None:
+    growing = GrowingText(blocking("stop"))
+    with pytest.raises(GuardBlocked) as blocked:
+        growing.feed("word " * 1_000 + "stop" + " word" * 1_000)
+    assert blocked.value.passed == "word " * 1_000
 
 
 def test_what_is_held_back_is_bounded() -> None:

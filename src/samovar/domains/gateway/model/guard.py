@@ -5,6 +5,9 @@
 * A text that comes in pieces is held back by :data:`WINDOW_CHARS`, so that a find of up to so many characters is found
   however the pieces are cut. A longer one is found too where what already came of it is a find that goes on growing, up
   to :data:`LONGEST_FIND_CHARS`.
+* A rule finds in a whole text what it finds, at any length, until its finds may have looked at :data:`EXACT_CHARS` together:
+  RE2 takes time that grows with the text for one find, so with its square for all. From there on it looks
+  :data:`FAR_CHARS` ahead.
 * Signs of a half character (lone surrogates) are no text to RE2: it sees U+FFFD in their place.
 """
 
@@ -23,6 +26,11 @@ from samovar.kernel.patterns import Pattern
 
 WINDOW_CHARS: Final = 512
 LONGEST_FIND_CHARS: Final = 16_384
+EXACT_CHARS: Final = 4_000_000
+"""20 ms of RE2's time, in a text of which each find looks at all that follows."""
+FAR_CHARS: Final = 1_024
+_STRIDE_CHARS: Final = 256
+"""How many beginnings are looked at in one window."""
 _STEP_CHARS: Final = 32
 """How much must have come before a growing text is looked at again: what is held back is longer anyway."""
 
@@ -121,17 +129,16 @@ class Screen:
         """What cannot be redacted: only rules that block look at it."""
         seen = readable(name)
         for rule in self.rules:
-            if rule.blocks and any(match.end() > match.start() for match in rule.pattern.finditer(seen)):
+            if rule.blocks and any(found_in(seen, rule.pattern)):
                 self.check(rule)
 
     def finds(self, text: str) -> Iterator[Find]:
         """All that is to be redacted, rule by rule."""
         seen = readable(text)
         for place, rule in enumerate(self.rules):
-            for match in rule.pattern.finditer(seen):
-                if match.end() > match.start():
-                    self.check(rule)
-                    yield Find(match.start(), place, match.end())
+            for start, end in found_in(seen, rule.pattern):
+                self.check(rule)
+                yield Find(start, place, end)
 
     def check(self, rule: CompiledRule) -> None:
         """A rule found something. Raises ``GuardBlocked`` if it blocks."""
@@ -186,6 +193,52 @@ def readable(text: str) -> str:
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
+def found_in(seen: str, pattern: Pattern) -> Iterator[tuple[int, int]]:
+    """Where ``pattern`` finds something, in time that grows with the text alone."""
+    looked_at = 0
+    for match in pattern.finditer(seen):
+        start, end = match.start(), match.end()
+        if end > start:
+            yield start, end
+        looked_at += len(seen) - start
+        if looked_at > EXACT_CHARS:
+            break
+    else:
+        return
+    yield from _found_near(seen, pattern, max(end, start + 1))
+
+
+def _found_near(seen: str, pattern: Pattern, at: int) -> Iterator[tuple[int, int]]:
+    """The same from ``at`` on, window by window."""
+    ahead_chars = FAR_CHARS
+    while at < len(seen):
+        found, then = _found_within(seen, pattern, at, min(len(seen), at + _STRIDE_CHARS + ahead_chars))
+        yield from found
+        # Nothing is settled where the first find goes on to the window's end.
+        ahead_chars = 2 * ahead_chars if then == at else FAR_CHARS
+        at = then
+
+
+def _found_within(seen: str, pattern: Pattern, at: int, upto: int) -> tuple[list[tuple[int, int]], int]:
+    """What begins within a stride from ``at`` and ends before ``upto``, and where to look next."""
+    # The one character that a pattern may look back at.
+    base = max(0, at - 1)
+    is_last = upto == len(seen)
+    settled = upto if is_last else at + _STRIDE_CHARS
+    found: list[tuple[int, int]] = []
+    done = at
+    for match in pattern.finditer(seen[base:upto], at - base):
+        start, end = base + match.start(), base + match.end()
+        if start >= settled:
+            break
+        if not is_last and end == upto and end - start < LONGEST_FIND_CHARS:
+            return found, start
+        if end > start:
+            found.append((start, end))
+        done = end
+    return found, max(done, settled)
+
+
 def merged(finds: Iterable[Find]) -> Iterator[Find]:
     """Finds in their order, none overlapping another."""
     last: Find | None = None
@@ -220,6 +273,17 @@ class GrowingText:
 
     def feed(self, piece: str) -> str:
         """What may go out now. Raises ``GuardBlocked``, whose ``passed`` is what may go out before it."""
+        # In steps: what comes at once would else be looked at to its end by each find in it.
+        out: list[str] = []
+        try:
+            for at in range(0, len(piece), WINDOW_CHARS):
+                out.append(self._fed(piece[at : at + WINDOW_CHARS]))
+        except GuardBlocked as error:
+            error.passed = "".join((*out, error.passed))
+            raise
+        return "".join(out)
+
+    def _fed(self, piece: str) -> str:
         self._text += piece
         if len(self._text) < max(WINDOW_CHARS, self._looked_at) + _STEP_CHARS:
             return ""

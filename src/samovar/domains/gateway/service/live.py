@@ -1,13 +1,14 @@
 """A stream under way: opened with its first content, carried on until either side ends it, accounted for exactly once."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Protocol, TypeAlias
 
 from samovar.domains.gateway.errors import GuardBlocked
 from samovar.domains.gateway.model import Attempt, CallStatus, GatewaySettings, Plan
 from samovar.domains.gateway.model.screening import ScreenedStream
 from samovar.domains.gateway.service.estimate import settled
+from samovar.domains.gateway.service.guarding import beside
 from samovar.domains.gateway.service.outbound import LARGE_BYTES, noted, prepared, read_error, upstream_request
 from samovar.domains.gateway.service.pipe import Translation
 from samovar.domains.gateway.service.trail import Trail
@@ -75,9 +76,9 @@ class LiveStream:
         pipe = self._pipe
         try:
             if not self._ended:
-                feed, is_slow = pipe.feed, self.trail.call.is_slow
+                feed, slow = pipe.feed, is_slow(self.trail)
                 async for block in self._source:
-                    out = await asyncio.to_thread(feed, block) if is_slow else feed(block)
+                    out = await beside(partial(feed, block)) if slow else feed(block)
                     if out:
                         yield out
             if not self._ended:
@@ -113,8 +114,8 @@ class LiveStream:
             told = _told(self.trail)
         else:
             told = None
-        if self.trail.call.is_slow:
-            last = await asyncio.to_thread(self._pipe.end, told)
+        if is_slow(self.trail):
+            last = await beside(partial(self._pipe.end, told))
         else:
             last = self._pipe.end(told)
         await self._paid()
@@ -170,7 +171,7 @@ async def open_live(
             raise await read_error(attempt, answer)
         heard(attempt, answer)
         source = answer.blocks()
-        first, ended = await _until_content(source, pipe, is_slow=trail.call.is_slow)
+        first, ended = await _until_content(source, pipe, slow=is_slow(trail))
         live = LiveStream(
             exchange=exchange,
             source=source,
@@ -213,11 +214,16 @@ def _pipe(attempt: Attempt, trail: Trail, clock: Clock) -> Relay:
     )
 
 
-async def _until_content(source: AsyncIterator[bytes], pipe: Relay, *, is_slow: bool) -> tuple[bytes, bool]:
+def is_slow(trail: Trail) -> bool:
+    """Whether pieces of the answer belong in a thread: patterns are held against them."""
+    return trail.call.is_slow or trail.screen is not None
+
+
+async def _until_content(source: AsyncIterator[bytes], pipe: Relay, *, slow: bool) -> tuple[bytes, bool]:
     """Bytes up to the first content, and whether the stream ended before there was any."""
     held: list[bytes] = []
     async for block in source:
-        held.append(await asyncio.to_thread(pipe.feed, block) if is_slow else pipe.feed(block))
+        held.append(await beside(partial(pipe.feed, block)) if slow else pipe.feed(block))
         if pipe.started:
             return b"".join(held), False
     return b"".join(held), True
