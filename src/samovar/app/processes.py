@@ -21,6 +21,8 @@ from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.server import Server
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
+from samovar.ports.clock import Clock
+
 log = structlog.get_logger()
 
 _LOOK_EVERY_S: Final = 0.1
@@ -39,13 +41,20 @@ class Processes(Multiprocess):
     """Whether the process that has the folders could not be started at all."""
 
     def __init__(
-        self, config: Config, sockets: list[socket.socket], *, folders: Config | None, folders_socket: socket.socket
+        self,
+        config: Config,
+        sockets: list[socket.socket],
+        *,
+        folders: Config | None,
+        folders_socket: socket.socket,
+        clock: Clock,
     ) -> None:
         super().__init__(config, sockets)
         self._folders_config = folders
         self._folders_socket = folders_socket
         self._folders: _FolderServer | None = None
         self._held: Connection | None = None
+        self._clock = clock
         self._asked_s: dict[Process, float] = {}
 
     def init_processes(self) -> None:
@@ -87,7 +96,7 @@ class Processes(Multiprocess):
         """Whether it lives, and answered what it was asked at most ``timeout_worker_healthcheck`` ago."""
         if not process.process.is_alive():
             return False
-        now_s = time.monotonic()
+        now_s = self._clock.monotonic()
         try:
             if process not in self._asked_s:
                 process.parent_conn.send(b"ping")

@@ -60,6 +60,7 @@ def _serve_on(listening: socket.socket, settings: Settings, *, reload: bool) -> 
 
 
 def _serve_by_several(listening: socket.socket, settings: Settings, *, has_folders: bool) -> None:
+    from samovar.adapters.system import SystemClock
     from samovar.app.application import create_app, create_folder_app
     from samovar.app.processes import Processes, private_socket
 
@@ -70,6 +71,7 @@ def _serve_by_several(listening: socket.socket, settings: Settings, *, has_folde
             [listening],
             folders=_config(partial(create_folder_app, settings), settings) if has_folders else None,
             folders_socket=private,
+            clock=SystemClock(),
         )
         processes.run()
     if processes.is_broken:
