@@ -123,6 +123,8 @@ def test_old_records_are_pruned_and_the_verifier_says_so(terminal: Terminal) -> 
     assert (done.status, done.out) == (0, "Pruned records 1 to 3.\n"), done.err
     again = json.loads(terminal.type("audit", "prune", "--keep-days", "365", "--json").out)
     assert again == {"pruned": False, "first": None, "last": None}
+    beyond = terminal.type("audit", "prune", "--keep-days", "9999999999")
+    assert (beyond.status, "36500" in beyond.err) == (2, True)
     assert terminal.type("audit", "export", "audit.jsonl").status == 0
     good = terminal.type("audit", "verify", "audit.jsonl", "--checkpoint", "copies")
     assert (good.status, good.out[:20]) == (0, "Good: records 4 to 6"), good.out

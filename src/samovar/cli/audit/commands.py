@@ -86,7 +86,7 @@ def export(
 @app.command("prune")
 def prune(
     keep_days: Annotated[
-        int | None, typer.Option(min=1, help="Keep so many days; without it, SAMOVAR_AUDIT_RETENTION_DAYS.")
+        int | None, typer.Option(min=1, max=36_500, help="Keep so many days; without it, SAMOVAR_AUDIT_RETENTION_DAYS.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
