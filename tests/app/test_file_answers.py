@@ -6,7 +6,7 @@ import pytest
 
 from samovar.app.application import edge_of
 from samovar.ports.asgi import Message
-from tests.app.conftest import ADMIN, Served
+from tests.app.conftest import ADMIN, Serve, Served
 
 
 async def _messages(served: Served, path: str, **headers: str) -> list[Message]:
@@ -90,3 +90,34 @@ async def test_places_beside_the_files_are_no_files(served: Served) -> None:
         answer = await served.ask("GET", f"/api/files/{path}", headers=ADMIN)
         assert answer.status == 405
         assert "POST" in answer.headers["allow"]
+
+
+async def _linked(served: Served) -> tuple[str, str, str]:
+    """The path of a content, the address of a link to it, and where the link is revoked."""
+    made = await served.ask("POST", "/api/files/upload", body=b"tea", headers={**ADMIN, "X-Filename": "tea"})
+    path = f"/api/files/{made.json['file_id']}"
+    link = await served.ask("POST", f"{path}/links", body=b"{}", headers=ADMIN)
+    return f"{path}/content", link.json["url"].partition("/api/")[2], f"{path}/links/{link.json['id']}"
+
+
+async def test_a_good_link_is_counted_by_itself_and_not_by_the_address(serve: Serve) -> None:
+    served = await serve(host="0.0.0.0", address_limit="2/hour", block_tries="1/hour", link_limits="5/hour")  # noqa: S104
+    (_, one, _), (_, other, _) = await _linked(served), await _linked(served)
+    answers = [await served.ask("GET", f"/api/{one}", headers={"Range": "bytes=1-1"}) for _ in range(7)]
+    assert [answer.status for answer in answers] == [206] * 5 + [429] * 2
+    assert [answer.headers["x-ratelimit-remaining"] for answer in answers] == ["4", "3", "2", "1", "0", "0", "0"]
+    assert {answer.headers["x-ratelimit-limit"] for answer in answers} == {"5"}
+    assert (answers[-1].json["code"], int(answers[-1].headers["retry-after"]) > 0) == ("rate_limited", True)
+    assert (await served.ask("GET", f"/api/{other}")).body == b"tea"
+
+
+async def test_a_link_that_opens_nothing_is_counted_by_the_address(serve: Serve) -> None:
+    served = await serve(host="0.0.0.0", address_limit="3/hour", link_limits="off")  # noqa: S104
+    (path, good, _), (other, revoked, where) = await _linked(served), await _linked(served)
+    assert (await served.ask("DELETE", where, headers=ADMIN)).status == 204
+    moved = f"{other}?{good.partition('?')[2]}"
+    answers = [await served.ask("GET", one) for one in (f"{path}?link=zz", moved, f"/api/{revoked}", f"/api/{revoked}")]
+    assert [answer.status for answer in answers] == [403, 403, 403, 429]
+    answer = await served.ask("GET", f"/api/{good}")
+    assert (answer.status, answer.body) == (200, b"tea")
+    assert "x-ratelimit-limit" not in answer.headers

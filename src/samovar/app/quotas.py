@@ -27,7 +27,10 @@ def quota_service(settings: Settings, *, database: Database, clock: Clock, ids: 
         bus=shared.bus,
         shared=shared.limiter if settings.redis_url else None,
         defaults=QuotaDefaults(
-            key=_key_limits(settings), person=settings.person_limits, service=settings.service_limits
+            key=_key_limits(settings),
+            person=settings.person_limits,
+            service=settings.service_limits,
+            link=settings.link_limits,
         ),
         away=AwayRules(
             requests=Away(settings.requests_without_redis),

@@ -194,7 +194,7 @@ class Settings(Keeping):
         parts_of(value)
         return value
 
-    @field_validator("key_limits", "service_limits", "person_limits")
+    @field_validator("key_limits", "service_limits", "person_limits", "link_limits")
     @classmethod
     def _readable_limits(cls, value: str) -> str:
         if value != NO_LIMIT:

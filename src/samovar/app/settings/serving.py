@@ -118,6 +118,10 @@ class Serving(BaseSettings):
     )
     service_limits: str = Field("100/minute burst 150", description="Requests of a service account; off is no limit.")
     person_limits: str = Field("100/minute", description="Requests of a person who is signed in; off is no limit.")
+    link_limits: str = Field(
+        "600/minute burst 900",
+        description="Requests with one link to a file, wherever they come from; off is no limit.",
+    )
     address_limit: str = Field("20/minute", description="Requests of an address without a credential; off is no limit.")
     block_tries: str = Field(
         "100 per 10 minutes",

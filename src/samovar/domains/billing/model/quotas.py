@@ -78,16 +78,17 @@ def allowance(rows: Rows, subject: Subject, subject_id: str, *, default: str = "
     limits = next((row.limits for row in said if row.limits), default)
     tokens = next((row.tokens for row in said if row.tokens), "")
     places = next((row.concurrency for row in said if row.concurrency is not None), 0)
-    return Allowance(_in_order(limits), _in_order(tokens), places)
+    return Allowance(in_order(limits), in_order(tokens), places)
 
 
 def check_limits(text: str) -> None:
     """Raises ``ValueError`` in words for what is neither limits nor :data:`OFF` nor empty."""
-    _in_order(text)
+    in_order(text)
 
 
-def _in_order(text: str) -> tuple[Limit, ...]:
-    # The shortest first: where it refuses, nothing was taken from the longer ones, which take longer to recover.
+def in_order(text: str) -> tuple[Limit, ...]:
+    """The limits of a text, none where it is :data:`OFF`. The shortest first: where it refuses, nothing was taken from the longer
+    ones, which take longer to recover. Raises ``ValueError``."""
     return () if text == OFF else tuple(sorted(parse_limits(text), key=lambda limit: limit.window_s))
 
 

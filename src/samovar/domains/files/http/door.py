@@ -121,9 +121,17 @@ class Asked:
         self.limits = await door.quotas.admit_request(principal)
         return principal
 
+    async def admit_link(self, link_id: str) -> None:
+        """For who comes with a link that we wrote: it is their credential, with a limit of its own. Raises ``RateLimited``,
+        ``QuotaUnavailable``."""
+        self.scope[SIGNED_IN] = True
+        self.limits = await self._door.quotas.admit_link(link_id)
+
     async def admit_stranger(self) -> None:
-        """For who comes with a link instead. Raises ``RateLimited``."""
+        """For who comes without a credential, or with a link that opens nothing. Raises ``RateLimited``."""
         self.check_admitted()
+        self.scope.pop(SIGNED_IN, None)
+        self.limits = []
         await self._door.quotas.addresses.admit_anonymous(self.address)
 
     @property

@@ -81,11 +81,16 @@ class FileLinks:
         if not was_there:
             raise LinkUnknown(f"The file has no link {link_id[:40]!r}.")
 
-    async def opened(self, file_id: str, token: str) -> tuple[StoredFile, Link]:
-        """What a link opens. Raises :class:`LinkRefused`."""
+    def read(self, file_id: str, token: str) -> LinkToken:
+        """What the text of a link says, without asking anybody. Raises :class:`LinkRefused` for one that is not ours, or that
+        is over."""
         found = self._read(file_id, token)
         if self._clock.now().timestamp() >= found.expires_s:
             raise LinkRefused("The link is over. Ask for a new one.")
+        return found
+
+    async def opened(self, file_id: str, found: LinkToken) -> tuple[StoredFile, Link]:
+        """What a link opens. Raises :class:`LinkRefused`."""
         async with self._database.reading() as tx:
             link = await store.one(tx, found.team_id, found.link_id)
         if link is None or link.file_id != file_id or not link.opens(self._clock.now()):

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from samovar.domains.billing.model.quotas import Rows, Subject, allowance
+from samovar.domains.billing.model.quotas import Allowance, Rows, Subject, allowance, in_order
 from samovar.domains.billing.service.quotas.addresses import ADDRESSES_CHANGED, AddressBounds, Addresses
 from samovar.domains.billing.service.quotas.book import Book
 from samovar.domains.billing.service.quotas.grant import Account, Grant, enter_all, headers_of, take_all
@@ -44,6 +44,8 @@ class QuotaDefaults(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     person: str = ""
     service: str = ""
+    link: str = ""
+    """Of whoever comes with one link to a file; no row says else."""
 
     def of(self, subject: Subject) -> str:
         """For one kind of subject."""
@@ -89,6 +91,7 @@ class QuotaService:
         self._monotonic = clock.monotonic
         self._bus = bus
         self._defaults = defaults
+        self._link = Allowance(in_order(defaults.link))
         self._away = away or AwayRules()
         owner = ids.new("process")
         self._line = None if shared is None else Line(limits=shared, clock=clock, owner=owner, processes=processes)
@@ -110,7 +113,14 @@ class QuotaService:
     async def admit_request(self, principal: Principal) -> list[tuple[bytes, bytes]]:
         """A request that is no call: it counts as one, but not among calls at once. The answer is what to tell in headers.
         Raises ``RateLimited``, ``QuotaUnavailable``."""
-        account = self._account_of(principal)
+        return await self._admitted(self._account_of(principal))
+
+    async def admit_link(self, link_id: str) -> list[tuple[bytes, bytes]]:
+        """A request with a link to a file in place of a caller, as :meth:`admit_request`."""
+        meters = self._book.requests(f"link|{link_id}", "the limit of the link", self._link)
+        return await self._admitted(Account(("", link_id), tuple(meters)))
+
+    async def _admitted(self, account: Account) -> list[tuple[bytes, bytes]]:
         if account.requests:
             try:
                 await take_all(account.requests, 1, self._clock)
