@@ -12,6 +12,7 @@ from samovar.adapters.disk.commits import Taking
 from samovar.adapters.disk.durability import translated
 from samovar.adapters.disk.lanes import Lanes
 from samovar.adapters.disk.parts import Parts
+from samovar.adapters.disk.promises import Promise, Promises
 from samovar.adapters.disk.syscalls import Syscalls
 from samovar.adapters.disk.threads import Threads, ended
 from samovar.adapters.disk.uploads import Arriving
@@ -32,7 +33,6 @@ from samovar.ports.elements import (
     Condition,
     DamagedFile,
     Draft,
-    ElementFull,
     ElementUnavailable,
     FileNotThere,
     Found,
@@ -81,6 +81,9 @@ class DiskElement:
         self._verify_bytes_per_s = verify_bytes_per_s
         self._uploads_kept = uploads_kept
         self._started = False
+        self._promises = Promises(
+            element_id=element_id, room=lambda: self._read(self._parts.room), small_bytes=_PIECES_BYTES
+        )
         self._threads = Threads(name=f"element-{element_id}", writers=_WRITERS, readers=_READERS)
         self._parts = Parts(
             element_id=element_id,
@@ -113,22 +116,26 @@ class DiskElement:
         """See the port."""
         self._allow(Operation.WRITE)
         check_draft(draft, element_id=self.element_id)
-        async with self._parts.under_way.only(draft.path):
+        async with self._parts.under_way.only(draft.path), self._promises.made(draft) as promise:
             batches = Batches(content, size_bytes=_PIECES_BYTES)
             first = await batches.several()
             batches.check()
             if batches.ended:
                 return await self._write(self._parts.commits.whole, draft, first)
-            await self._check_room(draft)
             taking = await self._begun(draft)
             if isinstance(taking, Attributes):
                 return taking
-            return await self._streamed(taking, first, batches)
+            return await self._streamed(taking, first, batches, promise)
 
-    async def _streamed(self, taking: Taking, first: list[bytes], batches: Batches) -> Attributes:
+    async def _streamed(self, taking: Taking, first: list[bytes], batches: Batches, promise: Promise) -> Attributes:
         commits = self._parts.commits
+
+        def take(pieces: Sequence[bytes]) -> None:
+            commits.take(taking, pieces)
+            promise.came(sum(map(len, pieces)))
+
         try:
-            await self._take_in(first, batches, taking.digest, lambda pieces: commits.take(taking, pieces))
+            await self._take_in(first, batches, taking.digest, take)
             batches.check()
             return await self._write(commits.commit, taking)
         except BaseException:
@@ -167,7 +174,7 @@ class DiskElement:
         """See the port."""
         self._allow(Operation.WRITE)
         check_draft(draft, element_id=self.element_id)
-        await self._check_room(draft)
+        await self._promises.check(draft)
         async with self._parts.under_way.only(draft.file_id):
             await self._write(self._parts.uploads.begin, draft)
 
@@ -369,13 +376,6 @@ class DiskElement:
     def _check_started(self) -> None:
         if not self._started:
             raise ElementUnavailable(f"The storage element {self.element_id} is not started.")
-
-    async def _check_room(self, draft: Draft) -> None:
-        _, free_bytes = await self._read(self._parts.room)
-        if (draft.expected_bytes or 0) > free_bytes:
-            raise ElementFull(
-                f"{draft.expected_bytes} bytes were announced; the storage element {self.element_id} has {free_bytes} left."
-            )
 
     async def _write(self, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._check_started()

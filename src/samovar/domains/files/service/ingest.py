@@ -18,6 +18,7 @@ from samovar.domains.files.model.names import file_id_of, stored_path
 from samovar.domains.files.model.records import Copy, FileAnswer, StoredFile, owner_of, told
 from samovar.domains.files.model.rules import Intent, checked, retention_of
 from samovar.domains.files.service.memory import FileMemory
+from samovar.domains.files.service.noted import Noted
 from samovar.domains.files.service.projecting import Projector
 from samovar.domains.files.service.registry import Registry
 from samovar.domains.files.service.tally import FileTally, Operation
@@ -119,7 +120,7 @@ class Ingest:
         if await self._is_bounded():
             held.hold_id = self._ids.new("hold")
         leading = await self._transactions.begin(draft, element_id=candidates[0].element.id, hold_id=held.hold_id)
-        flow = Noted(content, held, leading)
+        flow = Noted(content, held.take, leading, is_kept=len(candidates) > 1)
         try:
             async with leading.window():
                 if held.hold_id is not None:
@@ -129,6 +130,8 @@ class Ingest:
         except BaseException as error:
             await self._transactions.failed(leading, error, is_in_doubt=flow.has_ended and _may_stand(error))
             raise
+        finally:
+            await flow.close()
         await self.settle(attributes, held)
         self._transactions.settled(leading)
         return told(attributes)
@@ -153,9 +156,10 @@ class Ingest:
         raise _full()
 
     async def _written(
-        self, draft: Draft, content: "Noted", candidates: Sequence[Standing], leading: Leading
+        self, draft: Draft, content: Noted, candidates: Sequence[Standing], leading: Leading
     ) -> Attributes:
-        """Into the best element that takes it: another is asked only while nothing of the content was taken."""
+        """Into the best element that takes it: what was known of room, mode and health is two seconds old, and the element's word
+        is what counts. Another is asked while the content can be given from its beginning."""
         refusal: SamovarError | None = None
         for number, standing in enumerate(candidates):
             if number:
@@ -164,7 +168,7 @@ class Ingest:
                 return await self._registry.serving(standing.element.id).write(draft, content)
             except (ElementUnavailable, ElementFull, ModeRefused) as error:
                 self._registry.forget_standings()
-                if content.is_touched:
+                if not content.again(error):
                     raise
                 refusal = error
         raise refusal or NoElement("No storage element takes the file.")
@@ -203,9 +207,9 @@ class Held:
         self.hold_id: str | None = None
         self.room_bytes = 0
 
-    def around(self, content: AsyncIterator[bytes]) -> "Noted":
+    def around(self, content: AsyncIterator[bytes]) -> Noted:
         """The content, within the room."""
-        return Noted(content, self)
+        return Noted(content, self.take)
 
     async def take(self, size_bytes: int) -> None:
         """So many bytes came. Raises :class:`QuotaReached`."""
@@ -214,32 +218,6 @@ class Held:
         self.room_bytes -= size_bytes
         if self.room_bytes < 0:
             self.room_bytes += await self._ingest.widen(self._team_id, self.hold_id, -self.room_bytes)
-
-
-class Noted:
-    """A content of which is known whether anybody took of it, and whether that was all: no element commits before. It ends with
-    an error where it is not led here any more."""
-
-    def __init__(self, content: AsyncIterator[bytes], held: Held, leading: Leading | None = None) -> None:
-        self._content = content
-        self._held = held
-        self._leading = leading
-        self.is_touched = False
-        self.has_ended = False
-
-    def __aiter__(self) -> "Noted":
-        return self
-
-    async def __anext__(self) -> bytes:
-        self.is_touched = True
-        piece = await anext(self._content, None)
-        if self._leading is not None:
-            self._leading.check()
-        if piece is None:
-            self.has_ended = True
-            raise StopAsyncIteration
-        await self._held.take(len(piece))
-        return piece
 
 
 def _may_stand(error: BaseException) -> bool:
