@@ -2,14 +2,19 @@
 
 import asyncio
 import json
+import shutil
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from samovar.app.application import control_of, data_plane
+from samovar.app.application import control_of, data_plane, edge_of
 from samovar.app.audited import ACTS, EXEMPT, table
 from samovar.app.services import Services
-from tests.app.conftest import ADMIN, Served
+from samovar.app.settings import Settings
+from samovar.domains.usage.service import UsageUpkeep
+from tests.app.conftest import ADMIN, Served, listening
 
 MUTATING = {"post", "put", "patch", "delete"}
 # Every call of a model is a usage event, and what it costs stands in the ledger.
@@ -162,6 +167,79 @@ async def test_a_file_that_ends_by_itself_is_recorded_with_the_reason(served: Se
     (record,) = found
     assert (record["resource"], record["user_id"]) == (f"file:{made.json['file_id']}", "samovar")
     assert record["metadata"] == {"because": "expired", "owner": "admin", "size_bytes": 3}
+
+
+async def _found(served: Served, action: str) -> list[Any]:
+    """Records of what nobody waits for."""
+    # What is recorded next, and waited for, is in the chain behind them.
+    await say(served, "DELETE", "/api/keys/key_nobody")
+    return await records(served, f"?action={action}")
+
+
+async def test_each_key_that_signs_tokens_is_recorded(served: Served) -> None:
+    keys = served.services.identity.signing_keys
+    await keys.advance()
+    await keys.advance()
+    (record,) = await _found(served, "signing-key:create")
+    key, _ = await keys.signing()
+    assert (record["service"], record["resource"]) == ("upkeep", f"signing-key:{key.kid}")
+    assert record["metadata"].keys() == {"active_from", "retires_at"}
+
+
+async def test_usage_that_goes_by_retention_is_recorded_and_no_round_that_took_nothing(served: Served) -> None:
+    services = served.services
+    made = (await say(served, "POST", "/api/keys", {"name": "caller"})).json
+    body = {"model": "sandbox/echo", "messages": [{"role": "user", "content": "tea"}]}
+    called = await say(served, "POST", "/v1/chat/completions", body, {"Authorization": f"Bearer {made['key']}"})
+    assert called.status == 200
+    await services.usage.flush()
+    upkeep = UsageUpkeep(
+        database=services.database,
+        clock=services.clock,
+        retention=timedelta(0),
+        pruned=services.audit.usage_pruned,
+        report=lambda *_: None,
+    )
+    assert [await upkeep.prune(), await upkeep.prune()] == [1, 0]
+    (record,) = await _found(served, "usage:prune")
+    assert (record["resource"], record["metadata"]["events"]) == ("usage", 1)
+    assert record["metadata"]["before"] <= record["timestamp"]
+
+
+async def test_what_came_of_a_backup_is_recorded_beside_who_ordered_it(served: Served) -> None:
+    async def run_and_found(count: int) -> list[Any]:
+        assert (await say(served, "POST", "/api/backups")).status == 202
+        async with asyncio.timeout(20):
+            while len(found := await records(served, "?action=backup:write")) < count:  # noqa: ASYNC110 - a job's own time
+                await asyncio.sleep(0.05)
+        return found
+
+    (good,) = await run_and_found(1)
+    (there,) = (await say(served, "GET", "/api/backups")).json["items"]
+    assert (good["result"], good["resource"]) == ("success", f"backup:{there['name']}")
+    assert good["metadata"]["size_bytes"] == there["size_bytes"]
+    assert len(await records(served, "?action=backup:create")) == 1
+    place = served.services.settings.data_dir / "backups"
+    place.rename(place.with_name("before"))
+    place.write_text("no folder")
+    bad, _ = await run_and_found(2)
+    assert (bad["result"], bad["resource"]) == ("failure", "backup")
+    assert bad["metadata"]["code"]
+
+
+async def test_an_element_that_the_settings_changed_is_recorded_at_the_start(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    shutil.copyfile(sqlite_template, tmp_path / "samovar.db")
+    for mode in ("rw", "ar", "ar", "rw"):
+        cold = {"id": "cold", "url": (tmp_path / "cold").as_uri(), "mode": mode}
+        given: dict[str, Any] = {"data_dir": tmp_path, "admin_token": ADMIN["X-Admin-Token"], "_env_file": None}
+        services = Services(Settings(**given, storage_elements=(cold,)))
+        async with services.running(), listening(edge_of(services)) as port:
+            found = await _found(Served(port, services), "storage-element:configure")
+    assert [one["resource"] for one in found] == ["storage-element:cold"] * 2
+    assert found[0]["metadata"] == {"changed": "mode", "mode": "rw", "mode_before": "ar"}
+    assert found[1]["metadata"] == {"changed": "mode", "mode": "ar", "mode_before": "rw"}
 
 
 async def test_wrong_credentials_are_recorded_once_a_minute_and_counted(served: Served) -> None:

@@ -1,10 +1,10 @@
 """The audit chain's object graph: from settings to the service, its loops and its routes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from msgspec.structs import replace
@@ -16,15 +16,22 @@ from samovar.app.witness import Witness
 from samovar.domains.audit.errors import AuditUnwritten
 from samovar.domains.audit.model import Result
 from samovar.domains.audit.service import AuditService, AuditSettings
-from samovar.domains.identity.model import DEFAULT_TEAM_ID, administrator
+from samovar.domains.files.model.choosing import Element
+from samovar.domains.identity.model import DEFAULT_TEAM_ID, SigningKey, administrator
+from samovar.domains.operations.model.backups import StoredBackup
+from samovar.kernel.errors import SamovarError
 from samovar.kernel.tasks import background
+from samovar.kernel.time import rfc3339
 from samovar.ports.blobs import Blobs
+from samovar.ports.jobs import Job
 
 if TYPE_CHECKING:
     from samovar.adapters.objects import S3Access
     from samovar.app.services import Services
 
 log = structlog.get_logger("samovar.audit")
+
+_OF_SETTINGS: Final = ("url", "mode", "priority", "capacity_bytes", "watermarks", "configured")
 
 
 class AuditDesk:
@@ -99,21 +106,64 @@ class AuditDesk:
                 _report(error, f"{action} of {resource} is not known to be in the audit chain")
         await service.close()
 
-    def tell(self, action: str, resource: str, *, team_id: str, **facts: object) -> None:
+    def tell(self, action: str, resource: str, *, team_id: str = DEFAULT_TEAM_ID, **facts: object) -> None:
         """What this process did by itself, beside :meth:`running`. Nobody waits for it."""
+        self._tell(action, resource, facts, team_id=team_id)
+
+    def _tell(
+        self,
+        action: str,
+        resource: str,
+        facts: Mapping[str, object],
+        *,
+        team_id: str = DEFAULT_TEAM_ID,
+        result: Result = Result.SUCCESS,
+    ) -> None:
         entry = self.service.entry(
             service="upkeep",
             action=action,
             user_id="samovar",
             resource=resource,
-            result=Result.SUCCESS,
-            metadata=facts,
+            result=result,
+            metadata=dict(facts),
             team_id=team_id,
         )
         try:
             self.service.submit(entry)
         except AuditUnwritten as error:
             _report(error, f"{action} of {resource} is not known to be in the audit chain")
+
+    def element_configured(self, before: Element, now: Element) -> None:
+        """At a start the settings said something else of an element than was registered: the one way back from a lowered mode."""
+        fields = [name for name in _OF_SETTINGS if getattr(before, name) != getattr(now, name)]
+        self.tell(
+            "storage-element:configure",
+            f"storage-element:{now.id}",
+            changed=", ".join(fields),
+            mode=now.mode.value,
+            mode_before=before.mode.value,
+        )
+
+    def signing_key_made(self, key: SigningKey) -> None:
+        """The first key that signs tokens, or the next one in its turn."""
+        self.tell(
+            "signing-key:create",
+            f"signing-key:{key.kid}",
+            active_from=rfc3339(key.active_from),
+            retires_at=rfc3339(key.retires_at),
+        )
+
+    def usage_pruned(self, before: datetime, events: int) -> None:
+        """Events of usage went by retention; their sums stay."""
+        self.tell("usage:prune", "usage", before=rfc3339(before), events=events)
+
+    def backup_run(self, job: Job, came: StoredBackup | SamovarError) -> None:
+        """A job wrote a backup, or could not: by the clock, or because somebody asked for one (``backup:create`` says who)."""
+        facts = {"job": job.id, "cron": job.cron or "", "attempt": job.attempt}
+        if isinstance(came, SamovarError):
+            self._tell("backup:write", "backup", {**facts, "code": came.code}, result=Result.FAILURE)
+        else:
+            self._tell("backup:write", f"backup:{came.name}", {**facts, "size_bytes": came.size_bytes})
 
     def _blobs(self) -> Blobs:
         """The place for copies; obstore is imported when it is first used."""

@@ -117,7 +117,7 @@ class FileDesk:
         """Hear of changes in other processes."""
         if self._serves or self._reads:
             # It subscribes when it is made.
-            assert self.service
+            self.service.registry.on_configured(self._services.audit.element_configured)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -58,6 +58,8 @@ class FolderProcess:
         self._discovery = Discovery(
             registry=self._registry, bus=bus, file=settings.data_dir / "storage-elements.json", publishes=False
         )
+        self._anew: list[tuple[Element, Element]] = []
+        self._registry.on_configured(lambda *both: self._anew.append(both))
         self._operations = OperationsService(probes={"database": services.database.ping})
         self._metrics = Metrics(
             connections=lambda: services.database.connections_active,
@@ -94,6 +96,10 @@ class FolderProcess:
             stack.push_async_callback(self._close)
             await stack.enter_async_context(self._registry.running())
             await self._registry.load(self._discovery.remembered)
+            if self._anew:
+                async with self._services.audit.running():
+                    for before, now in self._anew:
+                        self._services.audit.element_configured(before, now)
             await stack.enter_async_context(background(forever("metrics", self._refresh_metrics)))
             calm_the_collector()
             log.info("folders are served to the workers", pid=os.getpid(), elements=",".join(self._registry.elements))

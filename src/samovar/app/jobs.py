@@ -35,7 +35,7 @@ def job_kinds(services: "Services") -> tuple[JobKind, ...]:
     """The table of kinds. A handler reaches for its service when it runs (``lambda job, context: services.x.y(job)``), for
     that service may need the job table itself."""
     return (
-        backup_kind(lambda: services.backups.service),
+        backup_kind(lambda: services.backups.service, tell=services.audit.backup_run),
         prune_kind(lambda: services.audit.service, actor=administrator()),
         *file_kinds(lambda: services.files.care),
     )

@@ -27,9 +27,9 @@ from samovar.app.prompts import PromptDesk
 from samovar.app.quotas import quota_service
 from samovar.app.reports import Reports
 from samovar.app.roles import Part, parts_of
-from samovar.app.settings import NO_LIMIT, Settings
+from samovar.app.settings import Settings
 from samovar.app.telemetry.metrics import Metrics
-from samovar.app.tokens import sign_in_tries, token_rules
+from samovar.app.tokens import sign_in_tries, token_rules, wrong_credentials
 from samovar.app.vision import VisionDesk
 from samovar.domains.billing.service.quotas import QuotaService
 from samovar.domains.catalog.model import Provider
@@ -48,7 +48,6 @@ from samovar.kernel.tasks import background
 from samovar.ports.database import Database
 from samovar.ports.dialect import Dialect, Vendor
 from samovar.ports.jobs import CronJob, JobKind
-from samovar.ports.limits import parse_limits
 from samovar.ports.transport import Transport
 from samovar.providers.vendors import VENDORS
 
@@ -133,8 +132,6 @@ class Services:
 
     @cached_property
     def identity(self) -> IdentityService:
-        tries = self.settings.credential_tries
-        limited = tries != NO_LIMIT and not self.settings.only_local_callers
         return IdentityService(
             database=self.database,
             clock=self.clock,
@@ -143,10 +140,11 @@ class Services:
             box=self.box,
             has_wallet=lambda team_id, wallet_id: self.desk.wallets.exists(team_id, wallet_id),
             limiter=self.shared.limiter,
-            wrong_limit=parse_limits(tries)[0] if limited else None,
+            wrong_limit=wrong_credentials(self.settings),
             opened=self.settings.opened,
             tokens=token_rules(self.settings),
             sign_in_tries=sign_in_tries(self.settings),
+            on_signing_key=self.audit.signing_key_made,
         )
 
     @cached_property
@@ -191,9 +189,7 @@ class Services:
 
     @cached_property
     def reports(self) -> Reports:
-        return Reports(
-            self.settings, database=self.database, clock=self.clock, budgets=self.desk.budgets, report=_report
-        )
+        return Reports(self, report=_report)
 
     @cached_property
     def gateway(self) -> GatewayService:

@@ -41,6 +41,13 @@ def token_rules(settings: Settings) -> TokenRules:
     )
 
 
+def wrong_credentials(settings: Settings) -> Limit | None:
+    """The limit on wrong keys; none where :func:`sign_in_tries` says none."""
+    if settings.credential_tries == NO_LIMIT or settings.only_local_callers:
+        return None
+    return parse_limits(settings.credential_tries)[0]
+
+
 def sign_in_tries(settings: Settings) -> Limit | None:
     """The limit on wrong secrets; none where every caller is this machine's own, who would lock each other out."""
     if settings.sign_in_tries == NO_LIMIT or settings.only_local_callers:

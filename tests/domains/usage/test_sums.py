@@ -40,7 +40,9 @@ def reader_of(team_id: str) -> Principal:
 
 
 def upkeep_on(database: Database, clock: ManualClock) -> UsageUpkeep:
-    return UsageUpkeep(database=database, clock=clock, retention=RETENTION, report=lambda *_: None)
+    return UsageUpkeep(
+        database=database, clock=clock, retention=RETENTION, pruned=lambda *_: None, report=lambda *_: None
+    )
 
 
 def by_hand(events: Sequence[CallFinished]) -> Figures:

@@ -30,6 +30,10 @@ Open = Callable[[Element], StorageElement]
 know."""
 
 
+ConfiguredAnew = Callable[[Element, Element], None]
+"""An element as it was registered, and as the settings say now."""
+
+
 class Registry:
     """Which elements there are, opened and started. What it tells of room and health is two seconds old at most and serves to
     choose; whether something is allowed only the element itself decides. Call :meth:`load` before anything else."""
@@ -52,6 +56,7 @@ class Registry:
         self._configured = configured
         self._open_element = open_element
         self._holds = holds
+        self._configured_anew: ConfiguredAnew = lambda *_: None
         self._elements: Mapping[str, Element] = {}
         self._version = 0
         self._opened: dict[str, StorageElement] = {}
@@ -67,6 +72,10 @@ class Registry:
         self._log = structlog.get_logger("samovar.files")
         bus.subscribe(ELEMENTS_CHANGED, self.on_changed)
         bus.on_gap(self.on_gap)
+
+    def on_configured(self, hear: ConfiguredAnew) -> None:
+        """Who hears of elements that the settings changed. Before :meth:`load`."""
+        self._configured_anew = hear
 
     @property
     def elements(self) -> Mapping[str, Element]:
@@ -249,12 +258,17 @@ class Registry:
         await self._start_all()
 
     async def _configure(self) -> None:
+        changed: list[tuple[Element, Element]] = []
         async with self._database.transaction() as tx:
             known = {element.id: element for element in await store.every(tx)}
             for wanted in self._configured:
                 there = known.get(wanted.id)
                 if there is None or _says(there) != _says(wanted):
                     await store.keep(tx, _over(there, wanted))
+                    if there is not None:
+                        changed.append((there, wanted))
+        for before, now in changed:
+            self._configured_anew(before, now)
 
     async def _read(self) -> None:
         async with self._database.reading() as tx:

@@ -37,7 +37,7 @@ from samovar.domains.identity.service.keys import (
 from samovar.domains.identity.service.news import News
 from samovar.domains.identity.service.secret_hashes import SecretHashing
 from samovar.domains.identity.service.sign_in import SignIn
-from samovar.domains.identity.service.signing_keys import SigningKeys
+from samovar.domains.identity.service.signing_keys import OnSigningKey, SigningKeys
 from samovar.domains.identity.service.tokens import OwnKeys, TokenIssuer, TokenVerifier
 from samovar.domains.identity.service.tries import Tries
 from samovar.domains.identity.service.warm import SignInBounds
@@ -122,13 +122,16 @@ class IdentityService:
         tokens: TokenRules | None = None,
         sign_in_tries: Limit | None = SIGN_IN_TRIES,
         hashing: SecretHashing | None = None,
+        on_signing_key: OnSigningKey = lambda _: None,
     ) -> None:
         tokens = tokens or TokenRules()
         self._visitors = {surface: visitor(surface) for surface in opened}
         rotation = Rotation(
             every=timedelta(seconds=tokens.rotate_every_s), grace=timedelta(seconds=tokens.rotation_grace_s)
         )
-        self.signing_keys = SigningKeys(database=database, clock=clock, ids=ids, box=box, rotation=rotation)
+        self.signing_keys = SigningKeys(
+            database=database, clock=clock, ids=ids, box=box, rotation=rotation, made=on_signing_key
+        )
         self.issuer = TokenIssuer(keys=self.signing_keys, issuer=tokens.issuer, clock=clock, ids=ids)
         self.verifier = TokenVerifier(keys=OwnKeys(self.signing_keys), issuer=tokens.issuer, clock=clock)
         self._sign_in = SignIn(

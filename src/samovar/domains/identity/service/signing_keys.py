@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -41,16 +41,30 @@ class VerifyingKey(NamedTuple):
     about: SigningKey
 
 
+OnSigningKey = Callable[[SigningKey], None]
+"""Hears of each key that this process made."""
+
+
 class SigningKeys:
     """One for a process, over the table that all share."""
 
-    def __init__(self, *, database: Database, clock: Clock, ids: Ids, box: SecretBox, rotation: Rotation) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        ids: Ids,
+        box: SecretBox,
+        rotation: Rotation,
+        made: OnSigningKey = lambda _: None,
+    ) -> None:
         self._log = structlog.get_logger("samovar.identity")
         self._database = database
         self._clock = clock
         self._ids = ids
         self._box = box
         self._rotation = rotation
+        self._made = made
         self._turn = asyncio.Lock()
         self._looking = asyncio.Lock()
         self._rows: tuple[SigningKey, ...] = ()
@@ -127,6 +141,7 @@ class SigningKeys:
                 await store.delete_retired(tx, now - _KEPT_FOR)
             if is_ours:
                 self._log.info("a new key signs tokens", kid=kid, since=made.active_from.isoformat())
+                self._made(made)
             await self._read()
 
     async def watch(self) -> None:
