@@ -278,3 +278,46 @@ async def test_batches_that_waited_to_be_summed_are_summed_by_the_migration(url:
 
 def columns_of(table: str) -> Callable[[sa.Connection], list[Any]]:
     return lambda connection: list(sa.inspect(connection).get_columns(table))
+
+
+async def test_words_with_marks_are_found_without_them_after_the_migration(url: str, tmp_path: Path) -> None:
+    """The columns that nothing here reads get whatever fits."""
+    await migrate(url, scripts=stream_before("0026", tmp_path / "before"))
+    database = opened(url)
+    old = {0: "café отчет résumé", 7: "plain words", 9: "iй þorn smørrebrød"}
+    try:
+        async with database.transaction() as tx:
+            columns = await tx.run_sync(columns_of("files"))
+            for number, stems in old.items():
+                row = {str(one["name"]): _anything(one, number) for one in columns if "computed" not in one}
+                row |= {"number": number, "stems": stems}
+                names = ", ".join(row)
+                values = ", ".join(f":{name}" for name in row)
+                await tx.execute(sa.text(f"INSERT INTO files ({names}) VALUES ({values})"), row)
+    finally:
+        await database.close()
+    await migrate(url)
+    database = opened(url)
+    try:
+        async with database.reading() as tx:
+            rows = await tx.execute(sa.text("SELECT number, stems FROM files ORDER BY number"))
+            found = {row.number: row.stems for row in rows}
+            words = "file_search MATCH 'smorrebrod'" if url.startswith("sqlite") else "file_search @@ 'smorrebrod'"
+            table = "file_search" if url.startswith("sqlite") else "files"
+            assert (await tx.execute(sa.text(f"SELECT count(*) FROM {table} WHERE {words}"))).scalar_one() == 1
+    finally:
+        await database.close()
+    assert found == {0: "cafe отчет resum", 7: "plain words", 9: "iй thorn smorrebrod"}
+
+
+def _anything(column: Any, number: int) -> Any:
+    kind = column["type"]
+    if column["nullable"]:
+        return None
+    if isinstance(kind, sa.Boolean):
+        return False
+    if isinstance(kind, sa.Integer):
+        return number
+    if isinstance(kind, sa.DateTime):
+        return datetime(2026, 11, 21, tzinfo=UTC)
+    return str(number) if isinstance(kind, sa.String) else "{}"

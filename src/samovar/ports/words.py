@@ -1,4 +1,8 @@
-"""Words as search knows them: Russian and English stems, the same in what is written and in what is asked. Pure."""
+"""Words as search knows them: Russian and English stems, the same in what is written and in what is asked. Pure.
+
+Latin letters are without their marks: who asks for ``cafe`` finds ``café``, and the other way round. Cyrillic ones keep theirs
+(й is no и), but for ё, which many write as е.
+"""
 
 import re
 import unicodedata
@@ -8,6 +12,11 @@ MAX_QUERY_CHARS: Final = 200
 MAX_QUERY_WORDS: Final = 16
 _MAX_WORD_CHARS: Final = 64
 _WORD: Final = re.compile(r"[^\W_]+")
+_MARKED: Final = re.compile("([a-z])[\u0300-\u036f]+")
+# Those that Unicode does not take apart.
+_SPELLED: Final = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ħ": "h", "ı": "i", "ŧ": "t"}
+)
 _CYRILLIC: Final = re.compile(r"[\u0400-\u04ff]")
 
 
@@ -23,7 +32,14 @@ def query_stems(text: str) -> tuple[str, ...]:
 
 def _words(text: str) -> list[str]:
     folded = unicodedata.normalize("NFKC", text).casefold().replace("ё", "е")
+    if not folded.isascii():
+        folded = _unmarked(folded)
     return [word[:_MAX_WORD_CHARS] for word in _WORD.findall(folded)]
+
+
+def _unmarked(text: str) -> str:
+    apart = unicodedata.normalize("NFD", text.translate(_SPELLED))
+    return unicodedata.normalize("NFC", _MARKED.sub(r"\1", apart))
 
 
 def _stemmed(words: list[str]) -> list[str]:

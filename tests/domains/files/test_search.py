@@ -189,3 +189,26 @@ def fits(query: FileQuery, one: Attributes) -> bool:
             query.checksum in (None, one.checksum),
         )
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "is_found"),
+    [
+        ("Menü Café.pdf", "cafe menu", True),
+        ("cafe.pdf", "CAFÉ", True),
+        ("cafe\u0301.pdf", "café", True),
+        ("tiếng Việt", "tieng viet", True),
+        ("Smørrebrød", "smorrebrod", True),
+        ("Łódź straße", "lodz strasse", True),
+        ("отчёт", "отчет", True),
+        ("мой йод", "иод", False),
+        ("мой йод", "мой йод", True),
+        ("їжак", "іжак", False),
+    ],
+)
+async def test_latin_letters_are_found_without_their_marks_and_cyrillic_ones_are_letters_of_their_own(
+    files: FileService, name: str, asked: str, is_found: bool
+) -> None:
+    made = await put(files, filename=name)
+    page = await files.reads.page(ANN, FileQuery(text=asked), limit=10)
+    assert [one.file_id for one in page.items] == [made.file_id] * is_found
