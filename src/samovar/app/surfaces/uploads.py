@@ -35,6 +35,12 @@ _METADATA: Final[Mapping[str, Any]] = {
 _PIECE: Final[Mapping[str, Any]] = {
     "application/offset+octet-stream": {"schema": {"type": "string", "format": "binary"}}
 }
+_ASKED_OF_PIECE: Final[Mapping[str, Any]] = {
+    "Tus-Resumable": _VERSION,
+    "Upload-Offset": _BYTES,
+    "Upload-Length": _BYTES,
+    "Upload-Checksum": _CHECKSUM,
+}
 _STANDING: Final[Mapping[str, Any]] = {
     "application/json": {"schema": {"$ref": f"#/components/schemas/{UploadAnswer.__name__}"}}
 }
@@ -91,12 +97,7 @@ UPLOADS: Final[Mapping[tuple[str, str], Described]] = {
         contents={204: {}},
         body=_PIECE,
         path=_ID,
-        asks={
-            "Tus-Resumable": _VERSION,
-            "Upload-Offset": _BYTES,
-            "Upload-Length": _BYTES,
-            "Upload-Checksum": _CHECKSUM,
-        },
+        asks=_ASKED_OF_PIECE,
         must=("Tus-Resumable", "Upload-Offset"),
         tag=_TAG,
         headers=_STANDS,
@@ -111,10 +112,7 @@ UPLOADS: Final[Mapping[tuple[str, str], Described]] = {
         path=_ID,
         asks={
             "X-HTTP-Method-Override": {"type": "string", "enum": ["HEAD", "PATCH", "DELETE"]},
-            "Tus-Resumable": _VERSION,
-            "Upload-Offset": _BYTES,
-            "Upload-Length": _BYTES,
-            "Upload-Checksum": _CHECKSUM,
+            **_ASKED_OF_PIECE,
         },
         must=("X-HTTP-Method-Override", "Tus-Resumable"),
         tag=_TAG,

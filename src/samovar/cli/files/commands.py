@@ -137,12 +137,7 @@ def remove(
         await ask(api, "DELETE", f"{_PATH}/{quote(file_id, safe='')}")
         return file_id
 
-    found, failed = _each(file_ids, one, parallel, url, admin_token, key)
-    if as_json:
-        say_json(found)
-    else:
-        note(f"Deleted {len(found)} of {len(file_ids)}.")
-    _end(failed)
+    _each(file_ids, one, "Deleted", parallel, as_json, url, admin_token, key)
 
 
 @app.command("finalize")
@@ -161,12 +156,7 @@ def finalize(
 
         return await ask(api, "POST", f"{_PATH}/{quote(file_id, safe='')}/finalize") or file_id
 
-    found, failed = _each(file_ids, one, parallel, url, admin_token, key)
-    if as_json:
-        say_json(found)
-    else:
-        note(f"Finalized {len(found)} of {len(file_ids)}.")
-    _end(failed)
+    _each(file_ids, one, "Finalized", parallel, as_json, url, admin_token, key)
 
 
 @app.command("restore")
@@ -320,17 +310,25 @@ def _with_bars(
 def _each(
     file_ids: Sequence[str],
     one: "Callable[[Api, str], Awaitable[Any]]",
+    done: str,
     parallel: int,
+    as_json: bool,
     url: str | None,
     admin_token: str | None,
     key: str | None,
-) -> "tuple[list[Any], list[Failed]]":
+) -> None:
+    """``done`` begins the line that says how many it was done with."""
     from samovar.cli.files.working import each
 
     async def work(api: "Api") -> "tuple[list[Any], list[Failed]]":
         return await each(file_ids, lambda file_id: one(api, file_id), parallel=parallel)
 
-    return _reached(work, url, admin_token, key)
+    found, failed = _reached(work, url, admin_token, key)
+    if as_json:
+        say_json(found)
+    else:
+        note(f"{done} {len(found)} of {len(file_ids)}.")
+    _end(failed)
 
 
 def _listed(
