@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import random
+from abc import abstractmethod
 from collections.abc import Coroutine
 from datetime import timedelta
 from pathlib import Path
@@ -52,13 +53,13 @@ class ElementMachine(RuleBasedStateMachine):
         self.unacknowledged: set[str] = set()
         self.begin_life()
 
+    @abstractmethod
     def begin_life(self) -> None:
         """Make an element at a new place."""
-        raise NotImplementedError
 
+    @abstractmethod
     def restart(self) -> None:
         """Stop the element and start it where it was."""
-        raise NotImplementedError
 
     def run(self, step: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(step)
