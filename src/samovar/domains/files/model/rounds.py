@@ -62,14 +62,13 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What a round met. ``read_bytes`` are those of contents that were compared with their checksums; ``findings`` are the first
-    hundred. ``error`` is what ended the last attempt before its end."""
+    hundred."""
 
     met: int = 0
     read_bytes: int = 0
     faults: Mapping[Fault, int] = {}
     outcomes: Mapping[Outcome, int] = {}
     findings: tuple[Finding, ...] = ()
-    error: str | None = None
 
 
 class Round(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,13 +117,13 @@ def fault_of_thing(found: Found) -> Finding | None:
     attributes = found.attributes
     if attributes is None:
         if found.fault is None:
-            return _finding(found, Fault.ORPHAN, "It is content without attributes.")
-        return _finding(found, Fault.ATTRIBUTES_UNREADABLE, found.fault)
+            return _of_thing(found, Fault.ORPHAN, "It is content without attributes.")
+        return _of_thing(found, Fault.ATTRIBUTES_UNREADABLE, found.fault)
     if found.content_bytes is None:
-        return _finding(found, Fault.CONTENT_MISSING, "It has attributes and no content.")
+        return _of_thing(found, Fault.CONTENT_MISSING, "It has attributes and no content.")
     if found.content_bytes != attributes.size_bytes:
         said = f"It has {found.content_bytes} bytes; its attributes say {attributes.size_bytes}."
-        return _finding(found, Fault.CONTENT_DIFFERS, said)
+        return _of_thing(found, Fault.CONTENT_DIFFERS, said)
     return None
 
 
@@ -140,6 +139,17 @@ def fault_of_row(row: Attributes | None, told: Attributes) -> Fault | None:
     return Fault.ROW_DIFFERS if told.revision > row.revision else None
 
 
-def _finding(found: Found, fault: Fault, detail: str) -> Finding:
+def reported(fault: Fault, *, path: str, file_id: str | None, detail: str) -> Finding:
+    """A finding about which nothing is done yet."""
+    return Finding(fault=fault, outcome=Outcome.REPORTED, path=path, file_id=file_id, detail=detail)
+
+
+def not_there(*, path: str, file_id: str) -> Finding:
+    """The finding of a row that no file stands behind."""
+    detail = "There is a row, and nothing on the element."
+    return reported(Fault.FILE_MISSING, path=path, file_id=file_id, detail=detail)
+
+
+def _of_thing(found: Found, fault: Fault, detail: str) -> Finding:
     file_id = None if found.attributes is None else found.attributes.file_id
-    return Finding(fault=fault, outcome=Outcome.REPORTED, path=found.path, file_id=file_id, detail=detail)
+    return reported(fault, path=found.path, file_id=file_id, detail=detail)

@@ -5,13 +5,13 @@ shared is not asked for here: it ends sooner by itself.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
 from samovar.domains.files.model.records import StoredFile
+from samovar.domains.files.service.asking import Asking
 from samovar.domains.files.service.projecting import Projector
 from samovar.domains.files.service.registry import Registry
 from samovar.domains.files.store import rebuilding, rows
@@ -24,24 +24,6 @@ BELIEVED: Final = timedelta(hours=24)
 _WAIT_S: Final = 2.0
 _AT_ONCE: Final = 64
 _GATHER_S: Final = 0.5
-
-
-class _Asking:
-    """A file that is asked for. A disk that hangs holds whoever waits for it, even cancelled: so it is not waited for longer than
-    one likes."""
-
-    def __init__(self, asked: Coroutine[Any, Any, StoredFile], *, over: Callable[[], object]) -> None:
-        self._task = asyncio.ensure_future(asked)
-        self._task.add_done_callback(lambda _: over())
-
-    async def answer(self, timeout_s: float) -> StoredFile | None:
-        """``None`` where there is none by then."""
-        await asyncio.wait({self._task}, timeout=timeout_s)
-        return self._task.result() if self._task.done() and not self._task.cancelled() else None
-
-    def cancel(self) -> None:
-        """Nobody wants to know any more."""
-        self._task.cancel()
 
 
 class Confirming:
@@ -61,7 +43,7 @@ class Confirming:
         self._projector = projector
         self._clock = clock
         self._wait_s = wait_s
-        self._asking: dict[str, _Asking] = {}
+        self._asking: dict[str, Asking[StoredFile]] = {}
         self._confirmed: list[tuple[str, str]] = []
         self._writing: asyncio.Task[None] | None = None
         self._log = structlog.get_logger("samovar.files")
@@ -75,7 +57,7 @@ class Confirming:
         if file_id not in self._asking:
             if len(self._asking) >= _AT_ONCE:
                 return file
-            self._asking[file_id] = _Asking(self._asked(file), over=lambda: self._asking.pop(file_id, None))
+            self._asking[file_id] = Asking(self._asked(file), over=lambda: self._asking.pop(file_id, None))
         return await self._asking[file_id].answer(self._wait_s) or file
 
     async def close(self) -> None:

@@ -10,12 +10,13 @@ import structlog
 
 from samovar.domains.files.errors import ElementLost, ElementOutOfReach, ElementUnknown
 from samovar.domains.files.model.choosing import Element, ElementState, Standing, ranked
+from samovar.domains.files.service.asking import Asking
 from samovar.domains.files.store import elements as store
 from samovar.kernel.errors import Invalid, SamovarError, Unavailable
 from samovar.kernel.tasks import background
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database
-from samovar.ports.elements import Condition, ElementUnavailable, RetentionKind, StorageElement
+from samovar.ports.elements import Condition, ElementUnavailable, Mode, RetentionKind, StorageElement
 from samovar.ports.events import Bus
 
 ELEMENTS_CHANGED: Final = "files.elements.changed"
@@ -67,7 +68,7 @@ class Registry:
         self._used_bytes: Mapping[str, int] = {}
         self._standings: tuple[float, list[Standing]] | None = None
         self._looking = asyncio.Lock()
-        self._asking: dict[str, _Asking] = {}
+        self._asking: dict[str, Asking[Condition]] = {}
         self._condition_s = condition_s
         self._log = structlog.get_logger("samovar.files")
         bus.subscribe(ELEMENTS_CHANGED, self.on_changed)
@@ -211,10 +212,15 @@ class Registry:
         try:
             asking = self._asking.get(element_id)
             if asking is None or asking.is_over:
-                asking = self._asking[element_id] = _Asking(self.serving(element_id))
+                asking = self._asking[element_id] = Asking(self.serving(element_id).condition())
             return await asking.answer(self._condition_s)
         except ElementUnavailable:
             return None
+
+    async def mode(self, element_id: str) -> Mode | None:
+        """The mode in force; ``None`` where it does not say so in its time."""
+        condition = await self.condition(element_id)
+        return None if condition is None else condition.mode
 
     async def write(self, element: Element, *, revision: int | None) -> bool:
         """Register an element (``revision`` is ``None``), or write it over its ``revision``; whether that was the one."""
@@ -327,35 +333,6 @@ class Registry:
                 self._log.warning("storage elements could not be looked at", reason=error.detail)
             except Exception:  # noqa: BLE001 - edge: the loop outlives whatever goes wrong; elements stay as they were
                 self._log.exception("the registry of storage elements could not be read")
-
-
-class _Asking:
-    """An element that was asked how it is. A disk that hangs holds whoever waits for it, even cancelled: so it is not waited for
-    longer than one likes, and not asked again before it has answered."""
-
-    def __init__(self, element: StorageElement) -> None:
-        self._task = asyncio.ensure_future(element.condition())
-        self._task.add_done_callback(_heard)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it answered."""
-        return self._task.done()
-
-    async def answer(self, timeout_s: float) -> Condition | None:
-        """``None`` where it has not answered by then. Raises what it raised."""
-        await asyncio.wait({self._task}, timeout=timeout_s)
-        return self._task.result() if self._task.done() and not self._task.cancelled() else None
-
-    def cancel(self) -> None:
-        """Nobody wants to know any more."""
-        self._task.cancel()
-
-
-def _heard(asking: asyncio.Future[Condition]) -> None:
-    # Else the loop complains of a failure that nobody waited for.
-    if not asking.cancelled():
-        asking.exception()
 
 
 def _says(element: Element) -> tuple[object, ...]:

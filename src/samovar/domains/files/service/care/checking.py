@@ -1,6 +1,5 @@
 """Looking whether an element and the rows agree. Changes nothing."""
 
-import asyncio
 from typing import Final
 
 import msgspec
@@ -8,16 +7,16 @@ import msgspec
 from samovar.domains.files.model.records import CopyState
 from samovar.domains.files.model.rounds import (
     Fault,
-    Finding,
-    Outcome,
     Round,
     RoundKind,
     begun,
     fault_of_row,
     fault_of_thing,
+    not_there,
+    reported,
     with_met,
 )
-from samovar.domains.files.service.care.rounds import ElementRounds, in_batches
+from samovar.domains.files.service.care.rounds import ElementRounds, in_batches, paced
 from samovar.domains.files.service.registry import Registry
 from samovar.domains.files.store import rebuilding
 from samovar.ports.clock import Clock
@@ -61,8 +60,7 @@ class Checker:
             await self._rounds.keep(one)
         async for copy in self._rounds.missing(element, met):
             if copy.state is not CopyState.DAMAGED:
-                detail = "There is a row, and nothing on the element."
-                one = self._rounds.noted(one, _finding(Fault.FILE_MISSING, copy.file_id, copy.path, detail))
+                one = self._rounds.noted(one, not_there(path=copy.path, file_id=copy.file_id))
         one = msgspec.structs.replace(one, updated_at=self._clock.now(), finished_at=self._clock.now())
         await self._rounds.keep(one)
         return one
@@ -79,10 +77,9 @@ class Checker:
             fault_of = fault_of_row(known.get(attributes.file_id), attributes)
             # It may have been changed, or taken away, between the two looks.
             if fault_of is not None and (fault_of := await self._again(element, attributes)) is not None:
-                one = self._rounds.noted(
-                    one,
-                    _finding(fault_of, attributes.file_id, attributes.path, "The row is not what the attributes say."),
-                )
+                detail = "The row is not what the attributes say."
+                finding = reported(fault_of, path=attributes.path, file_id=attributes.file_id, detail=detail)
+                one = self._rounds.noted(one, finding)
         return one
 
     async def _again(self, element: StorageElement, attributes: Attributes) -> Fault | None:
@@ -107,17 +104,8 @@ class Checker:
                 return one
             one = msgspec.structs.replace(one, report=with_met(one.report, things=0, read_bytes=found.content_bytes))
             if wrong is not None:
-                one = self._rounds.noted(
-                    one, _finding(Fault.CONTENT_DIFFERS, found.attributes.file_id, found.path, wrong)
-                )
+                file_id = found.attributes.file_id
+                finding = reported(Fault.CONTENT_DIFFERS, path=found.path, file_id=file_id, detail=wrong)
+                one = self._rounds.noted(one, finding)
             await paced(self._clock, began, found.content_bytes, self._read_bytes_per_s)
         return one
-
-
-async def paced(clock: Clock, began: float, size_bytes: int, bytes_per_s: float) -> None:
-    """Wait until so many bytes may have been read since ``began``."""
-    await asyncio.sleep(max(0.0, began + size_bytes / bytes_per_s - clock.monotonic()))
-
-
-def _finding(fault: Fault, file_id: str, path: str, detail: str) -> Finding:
-    return Finding(fault=fault, outcome=Outcome.REPORTED, path=path, file_id=file_id, detail=detail)

@@ -18,6 +18,8 @@ from samovar.domains.files.model.rounds import (
     begun,
     fault_of_row,
     fault_of_thing,
+    not_there,
+    reported,
     with_mended,
     with_met,
 )
@@ -75,7 +77,7 @@ class Rebuilder:
             one = await self._remove(element, one, met)
         elif had_rows:
             detail = "The element is empty, and the rows know of files on it: nothing was removed. Is its disk mounted?"
-            finding = Finding(fault=Fault.FILE_MISSING, outcome=Outcome.REPORTED, path="", file_id=None, detail=detail)
+            finding = reported(Fault.FILE_MISSING, path="", file_id=None, detail=detail)
             one = self._rounds.noted(one, finding)
         async with self._database.transaction() as tx:
             await rebuilding.recount(tx)
@@ -138,7 +140,8 @@ class Rebuilder:
         await self._drop_memory(stands, told)
         changed = [name for name in told.__struct_fields__ if getattr(told, name) != getattr(row, name)]
         detail = f"The row said something else: {', '.join(changed)}."
-        return self._rounds.noted(one, _finding(Fault.ROW_DIFFERS, Outcome.MENDED, told.file_id, path, detail))
+        finding = reported(Fault.ROW_DIFFERS, path=path, file_id=told.file_id, detail=detail)
+        return self._rounds.noted(one, msgspec.structs.replace(finding, outcome=Outcome.MENDED))
 
     async def _drop_memory(self, stands: StoredFile | None, told: Attributes) -> None:
         # As if it were gone: what is remembered may be of the same revision.
@@ -192,8 +195,4 @@ class Rebuilder:
 
 
 def _gone(file_id: str, path: str, outcome: Outcome) -> Finding:
-    return _finding(Fault.FILE_MISSING, outcome, file_id, path, "There is a row, and nothing on the element.")
-
-
-def _finding(fault: Fault, outcome: Outcome, file_id: str, path: str, detail: str) -> Finding:
-    return Finding(fault=fault, outcome=outcome, path=path, file_id=file_id, detail=detail)
+    return msgspec.structs.replace(not_there(path=path, file_id=file_id), outcome=outcome)

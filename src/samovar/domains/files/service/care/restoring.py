@@ -121,7 +121,7 @@ class FileRestoring:
         """Whether the original is an archive's, or what an archive has is all there is to read. Raises ``ElementUnavailable``
         where the original's element does not say which it is."""
         original = file.attributes.storage_element_id
-        modes = {one: await self._mode_of(one) for one in {original, *(copy.element_id for copy in file.copies)}}
+        modes = {one: await self._registry.mode(one) for one in {original, *(copy.element_id for copy in file.copies)}}
         if modes[original] is None and not self._registry.is_lost(original):
             # Raises, for one that does not serve.
             modes[original] = (await self._registry.serving(original).condition()).mode
@@ -144,7 +144,7 @@ class FileRestoring:
         """The element that will have it, its copy whole there. One that died may have made it and told nobody: so all are asked
         before anything is copied."""
         for element in self._registry.started():
-            if await self._mode_of(element.element_id) in _TAKE and await _is_whole(element, stands):
+            if await self._registry.mode(element.element_id) in _TAKE and await _is_whole(element, stands):
                 return element
         refusal: SamovarError = ContentDamaged(_none_good(stands.file_id))
         for one in await self._registry.candidates(stands.retention.kind, stands.size_bytes):
@@ -158,7 +158,7 @@ class FileRestoring:
 
     async def _takers(self, file: StoredFile) -> list[str]:
         """The elements that have a copy and take amendments."""
-        return [copy.element_id for copy in _good(file) if await self._mode_of(copy.element_id) in _TAKE]
+        return [copy.element_id for copy in _good(file) if await self._registry.mode(copy.element_id) in _TAKE]
 
     async def _copied(self, file: StoredFile, stands: Attributes, element_id: str) -> None:
         replica_of = None if element_id == stands.storage_element_id else stands.storage_element_id
@@ -187,11 +187,6 @@ class FileRestoring:
         except (FileNotThere, DamagedFile, ElementUnavailable):
             return False
         return True
-
-    async def _mode_of(self, element_id: str) -> Mode | None:
-        """In force; ``None`` where it does not say."""
-        condition = await self._registry.condition(element_id)
-        return None if condition is None else condition.mode
 
 
 async def _is_whole(element: StorageElement, stands: Attributes) -> bool:

@@ -15,6 +15,7 @@ from samovar.domains.files.errors import ElementLost
 from samovar.domains.files.model.choosing import Standing
 from samovar.domains.files.model.records import CopyState, FileAnswer, StoredFile, told
 from samovar.domains.files.service.care.copying import Copier
+from samovar.domains.files.service.care.rounds import is_gone
 from samovar.domains.files.service.changes import Amendment, FileChanges
 from samovar.domains.files.service.registry import Registry
 from samovar.domains.files.store import collecting, rows
@@ -94,7 +95,7 @@ class FileRetention:
         if file.attributes.retention.kind is RetentionKind.TEMPORARY:
             permanent = Amendment(retention=_PERMANENT)
             answer = await self._changes.amend(principal, file_id, permanent, expected=expected)
-        if await self._mode_of(file.attributes.storage_element_id) is not Mode.EDIT or not _keeping(candidates):
+        if await self._registry.mode(file.attributes.storage_element_id) is not Mode.EDIT or not _keeping(candidates):
             return Finalized(file=answer, job_id=None)
         payload = {"team_id": principal.team_id, "file_id": file_id}
         async with self._database.transaction() as tx:
@@ -106,7 +107,7 @@ class FileRetention:
         """Copy a permanent file to an element that does not delete, verify, switch to it; the original stays for a day. Raises
         what copying raises: then it is tried again."""
         file = await self._copier.stored(team_id, file_id)
-        if file is None or await self._mode_of(file.attributes.storage_element_id) is not Mode.EDIT:
+        if file is None or await self._registry.mode(file.attributes.storage_element_id) is not Mode.EDIT:
             return
         source = self._registry.serving(file.attributes.storage_element_id)
         try:
@@ -127,7 +128,7 @@ class FileRetention:
     async def _target(self, file: StoredFile, stands: Attributes) -> StorageElement | None:
         """The element that will have it, where its copy stands already."""
         for copy in file.copies:
-            if copy.state is CopyState.GOOD and await self._mode_of(copy.element_id) is Mode.RW:
+            if copy.state is CopyState.GOOD and await self._registry.mode(copy.element_id) is Mode.RW:
                 return self._registry.serving(copy.element_id)
         keeping = _keeping(await self._registry.candidates(RetentionKind.PERMANENT, stands.size_bytes))
         if not keeping:
@@ -184,11 +185,11 @@ class FileRetention:
         done, before = Collected(), self._clock.now() - ORPHANS_KEPT
         for element in self._registry.started():
             try:
-                if await self._mode_of(element.element_id) is not Mode.EDIT:
+                if await self._registry.mode(element.element_id) is not Mode.EDIT:
                     continue
                 async for found in element.walk():
                     is_orphan = found.attributes is None and found.fault is None
-                    if is_orphan and found.modified_at <= before and await _is_nobodys(element, found.path):
+                    if is_orphan and found.modified_at <= before and await is_gone(element, found.path):
                         await element.delete(found.path)
                         self._log.warning("an orphan was removed", element=element.element_id, path=found.path)
                         done = _more(done, found.content_bytes or 0)
@@ -228,7 +229,7 @@ class FileRetention:
             await self._copier.refresh(ended.team_id, ended.file_id)
             return None
         for copy in file.copies:
-            if await self._mode_of(copy.element_id) is not Mode.EDIT:
+            if await self._registry.mode(copy.element_id) is not Mode.EDIT:
                 raise ModeRefused(f"A copy of it is on the element {copy.element_id}, which does not delete.")
         if stands.replica_of is None:
             nobodys = msgspec.structs.replace(
@@ -271,11 +272,6 @@ class FileRetention:
             self._log.warning("what was left behind is kept", file_id=stands.file_id, reason=wrong)
         return wrong is None
 
-    async def _mode_of(self, element_id: str) -> Mode | None:
-        """In force; ``None`` where it does not say."""
-        condition = await self._registry.condition(element_id)
-        return None if condition is None else condition.mode
-
 
 def _keeping(candidates: list[Standing]) -> list[Standing]:
     """Those that do not delete."""
@@ -284,12 +280,3 @@ def _keeping(candidates: list[Standing]) -> list[Standing]:
 
 def _more(done: Collected, size_bytes: int) -> Collected:
     return msgspec.structs.replace(done, removed=done.removed + 1, size_bytes=done.size_bytes + size_bytes)
-
-
-async def _is_nobodys(element: StorageElement, path: str) -> bool:
-    """Still so: attributes may have come since."""
-    try:
-        await element.attributes(path)
-    except FileNotThere:
-        return True
-    return False

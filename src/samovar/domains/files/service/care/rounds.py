@@ -101,7 +101,7 @@ async def is_gone(element: StorageElement, path: str) -> bool:
     except FileNotThere:
         return True
     except DamagedFile:
-        return False
+        pass
     return False
 
 
@@ -139,3 +139,8 @@ async def in_batches(element: StorageElement, *, after: str, size: int) -> Async
             batch = []
     if batch:
         yield batch
+
+
+async def paced(clock: Clock, began: float, size_bytes: int, bytes_per_s: float) -> None:
+    """Wait until so many bytes may have been read since ``began``."""
+    await asyncio.sleep(max(0.0, began + size_bytes / bytes_per_s - clock.monotonic()))

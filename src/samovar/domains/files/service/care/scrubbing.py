@@ -18,12 +18,13 @@ from samovar.domains.files.model.rounds import (
     begun,
     fault_of_row,
     fault_of_thing,
+    not_there,
+    reported,
     with_met,
 )
-from samovar.domains.files.service.care.checking import paced
 from samovar.domains.files.service.care.copying import Copier
 from samovar.domains.files.service.care.replicas import FileReplicas
-from samovar.domains.files.service.care.rounds import JOB_OF, ElementRounds, in_batches, is_gone
+from samovar.domains.files.service.care.rounds import JOB_OF, ElementRounds, in_batches, is_gone, paced
 from samovar.domains.files.service.registry import Registry
 from samovar.domains.files.store import rebuilding
 from samovar.domains.files.store.rebuilding import KnownCopy
@@ -123,7 +124,8 @@ class Scrubber:
             after = page[-1].file_id
 
     async def _lost(self, element_id: str, one: Round, copy: KnownCopy) -> Round:
-        finding = _finding(Fault.FILE_MISSING, copy.path, copy.file_id, f"It stood on {element_id}, which is lost.")
+        detail = f"It stood on {element_id}, which is lost."
+        finding = reported(Fault.FILE_MISSING, path=copy.path, file_id=copy.file_id, detail=detail)
         if copy.state is CopyState.GOOD:
             async with self._database.transaction() as tx:
                 await rebuilding.set_state(tx, copy.file_id, element_id, CopyState.MISSING)
@@ -153,7 +155,7 @@ class Scrubber:
         if wrong is None:
             return one, None
         file_id = None if found.attributes is None else found.attributes.file_id
-        return one, _finding(Fault.CONTENT_DIFFERS, found.path, file_id, wrong)
+        return one, reported(Fault.CONTENT_DIFFERS, path=found.path, file_id=file_id, detail=wrong)
 
     async def _set_aside(self, element: StorageElement, one: Round, finding: Finding) -> Round:
         """Into quarantine, and then from a replica again."""
@@ -204,7 +206,7 @@ class Scrubber:
             else "The row says something else; rebuild it in full."
         )
         outcome = Outcome.MENDED if fault is None else Outcome.REPORTED
-        finding = _finding(fault or Fault.ROW_DIFFERS, told.path, told.file_id, detail)
+        finding = reported(fault or Fault.ROW_DIFFERS, path=told.path, file_id=told.file_id, detail=detail)
         return self._noted(one, msgspec.structs.replace(finding, outcome=outcome))
 
     async def _compare_replica(
@@ -218,7 +220,9 @@ class Scrubber:
         if told.revision >= row.revision:
             return one
         await self._replicas.tend(told.team_id, told.file_id)
-        finding = _finding(Fault.OUTDATED_REPLICA, told.path, told.file_id, "The original had been changed since.")
+        finding = reported(
+            Fault.OUTDATED_REPLICA, path=told.path, file_id=told.file_id, detail="The original had been changed since."
+        )
         return self._noted(one, msgspec.structs.replace(finding, outcome=Outcome.MENDED))
 
     async def _adopt(self, element: StorageElement, one: Round, told: Attributes) -> Round:
@@ -234,8 +238,12 @@ class Scrubber:
         try:
             await self._copier.project(await self._copier.align(element, told, ahead))
         except ModeRefused as error:
-            return self._noted(one, _finding(Fault.ROW_MISSING, told.path, told.file_id, error.detail))
-        finding = _finding(Fault.ROW_MISSING, told.path, told.file_id, "It is the only copy, and the original now.")
+            return self._noted(
+                one, reported(Fault.ROW_MISSING, path=told.path, file_id=told.file_id, detail=error.detail)
+            )
+        finding = reported(
+            Fault.ROW_MISSING, path=told.path, file_id=told.file_id, detail="It is the only copy, and the original now."
+        )
         return self._noted(one, msgspec.structs.replace(finding, outcome=Outcome.REPAIRED))
 
     async def _look_for_missing(self, element: StorageElement, one: Round) -> Round:
@@ -248,9 +256,7 @@ class Scrubber:
                 )
             for copy in page:
                 if copy.state is CopyState.GOOD and await is_gone(element, copy.path):
-                    finding = _finding(
-                        Fault.FILE_MISSING, copy.path, copy.file_id, "There is a row, and nothing on the element."
-                    )
+                    finding = not_there(path=copy.path, file_id=copy.file_id)
                     async with self._database.transaction() as tx:
                         await rebuilding.set_state(tx, copy.file_id, element.element_id, CopyState.MISSING)
                     one = self._noted(one, await self._repaired(finding, copy))
@@ -261,7 +267,3 @@ class Scrubber:
     def _noted(self, one: Round, finding: Finding) -> Round:
         self.findings[finding.fault, finding.outcome] += 1
         return self._rounds.noted(one, finding)
-
-
-def _finding(fault: Fault, path: str, file_id: str | None, detail: str) -> Finding:
-    return Finding(fault=fault, outcome=Outcome.REPORTED, path=path, file_id=file_id, detail=detail)
