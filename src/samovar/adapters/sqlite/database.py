@@ -15,7 +15,9 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util.concurrency import await_
 
+from samovar.adapters.sqlite.turns import OneTurn
 from samovar.kernel.errors import Unavailable
 from samovar.ports.database import Engine, Tx
 
@@ -201,7 +203,7 @@ class SqliteDatabase:
         engine = create_async_engine(
             URL.create("sqlite+aiosqlite", database=str(self._path)),
             # The driver's own habit is to begin a transaction at the first write; ours begin where we say.
-            connect_args={"isolation_level": None, "async_creator_fn": self._opened, "factory": _Connection},
+            connect_args={"isolation_level": None, "factory": _Connection},
             pool_size=size,
             max_overflow=overflow,
             pool_timeout=self._wait_s,
@@ -215,6 +217,10 @@ class SqliteDatabase:
                 cursor.execute(pragma)
             cursor.close()
 
+        def connect(dialect: Any, _record: object, where: Any, how: Any) -> OneTurn:
+            return OneTurn(dialect.loaded_dbapi, await_(self._opened(*where, **how)))
+
+        event.listen(engine.sync_engine, "do_connect", connect)
         event.listen(engine.sync_engine, "connect", prepare)
         event.listen(engine.sync_engine, "handle_error", self._translated, retval=True)
         return engine
