@@ -277,9 +277,12 @@ def among(tx: Tx, column: ColumnElement[str], values: Iterable[str]) -> ColumnEl
     return among_json(tx.dialect.name, column, msgspec.json.encode(list(values)).decode())
 
 
-def among_json(dialect: str, column: ColumnElement[str], values: str) -> ColumnElement[bool]:
-    """``column`` is one of a JSON list of texts; for a statement that is made once and run often."""
-    given: BindParameter[str] = bindparam("among", values, unique=True)
+def among_json(dialect: str, column: ColumnElement[str], values: str | None = None) -> ColumnElement[bool]:
+    """``column`` is one of a JSON list of texts: these ``values``, or, for a statement that is made once and run often, what is
+    given it each time as ``among``."""
+    given: BindParameter[str] = bindparam("among", type_=Text())
+    if values is not None:
+        given = bindparam("among", values, unique=True)
     rows = "jsonb_array_elements_text(CAST(:among AS jsonb))" if dialect == "postgresql" else "json_each(:among)"
     return column.in_(select(text("value")).select_from(text(rows).bindparams(given)))
 

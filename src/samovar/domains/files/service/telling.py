@@ -5,7 +5,7 @@ because it could not be told.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from samovar.domains.files.model.records import FileEvent, FileHappened, StoredFile
-from samovar.domains.files.service.memory import FileMemory
+from samovar.domains.files.service.memory import FileMemory, Key
 from samovar.domains.files.store import outbox, rows
 from samovar.kernel.errors import Unavailable
 from samovar.ports.clock import Clock
@@ -25,6 +25,7 @@ FILES_CHANGED: Final = "files.changed"
 
 _LEASE: Final = timedelta(seconds=60)
 _BATCH: Final = 100
+_AT_ONCE: Final = 25
 _LOOK_EVERY_S: Final = 5.0
 _REST_S: Final = 2.0
 _FAREWELL_S: Final = 5.0
@@ -100,12 +101,17 @@ class Teller:
     async def _tell_some(self) -> int:
         """The oldest hundred that nobody else tells; how many there were."""
         now = self._clock.now()
-        async with self._database.transaction() as tx:
+        # A power cut may take what is written here, and then it is told once more.
+        async with self._database.visible() as tx:
             taken = await outbox.take(tx, now=now, until=now + _LEASE, limit=_BATCH)
         if not taken:
             return 0
-        told = [news_id for news_id, event in taken if await self._tell(event)]
-        async with self._database.transaction() as tx:
+        told = [
+            news_id
+            for start in range(0, len(taken), _AT_ONCE)
+            for news_id in await self._tell(taken[start : start + _AT_ONCE])
+        ]
+        async with self._database.visible() as tx:
             await outbox.done(tx, told)
         return len(taken)
 
@@ -126,13 +132,38 @@ class Teller:
         """Bus handler."""
         self._memory.clear()
 
-    async def _tell(self, event: FileEvent) -> bool:
+    async def _tell(self, some: Sequence[tuple[int, FileEvent]]) -> list[int]:
+        """Which of these were told."""
+        try:
+            published = await self._shared([event for _, event in some if event.happened is not FileHappened.DELETING])
+        except Unavailable as error:
+            self._log.warning("news of files waits", count=len(some), reason=error.detail)
+            published = set()
+        return [news_id for news_id, event in some if await self._is_told(event, published)]
+
+    async def _shared(self, some: Sequence[FileEvent]) -> set[Key]:
+        """Share how these files stand now, read all at once and shared at once, for what is read is old soon; for which that
+        was done."""
+        keys = {(event.team_id, event.file_id) for event in some}
+        if not keys:
+            return set()
+        async with self._database.reading() as tx:
+            stand = await rows.several(tx, keys)
+        published = set[Key]()
+        for key in keys:
+            try:
+                await self._memory.publish(*key, stand.get(key))
+                published.add(key)
+            except Exception as error:  # noqa: BLE001 - edge: one that cannot be told must not stop the others
+                self._log.warning("news of a file waits", file_id=key[1], reason=str(error))
+        return published
+
+    async def _is_told(self, event: FileEvent, published: Container[Key]) -> bool:
         try:
             if event.happened is FileHappened.DELETING:
                 return self._settle is not None and await self._settle(event)
-            async with self._database.reading() as tx:
-                stands = await rows.one(tx, event.team_id, event.file_id)
-            await self._memory.publish(event.team_id, event.file_id, stands)
+            if (event.team_id, event.file_id) not in published:
+                return False
             await self._publish(event)
             await self._notify(event)
         except Unavailable as error:

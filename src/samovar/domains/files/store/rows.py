@@ -1,17 +1,18 @@
 """Rows made from attributes, over and over: only what is newer changes anything."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row, delete, func, insert, select, text, update
+from sqlalchemy import BigInteger, Row, bindparam, delete, func, insert, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from samovar.domains.files.model.names import number_of
 from samovar.domains.files.model.query import custom_text, searched
 from samovar.domains.files.model.records import Copy, CopyState, StoredFile
 from samovar.domains.files.store.tables import copies, files, marks, owners, spaces
-from samovar.ports.database import Tx
+from samovar.ports.database import Tx, add_to_rows
 from samovar.ports.elements import Attributes, Provenance, Retention, RetentionKind
 
 SHOWN: Final = tuple([column for column in files.columns if column.name not in ("stems",)])
@@ -52,6 +53,13 @@ async def one(tx: Tx, team_id: str, file_id: str) -> StoredFile | None:
     return None if row is None else (await read(tx, [row]))[0]
 
 
+async def several(tx: Tx, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], StoredFile]:
+    """Those of these files, by team and id, that are there."""
+    query = select(*SHOWN).where(tuple_(files.c.team_id, files.c.file_id).in_(sorted(keys))).limit(len(keys))
+    found = await read(tx, (await tx.execute(query)).all())
+    return {(one.attributes.team_id, one.attributes.file_id): one for one in found}
+
+
 async def read(tx: Tx, rows: Sequence[Row[Any]]) -> list[StoredFile]:
     """The files in ``rows``, with their copies."""
     found: dict[str, list[Copy]] = {}
@@ -82,7 +90,7 @@ async def forget(tx: Tx, team_id: str, file_id: str) -> StoredFile | None:
     await tx.execute(delete(files).where(files.c.team_id == team_id, files.c.number == row.number))
     for copy in stored.copies:
         await forget_copy(tx, team_id, file_id, copy.element_id)
-    await _count_owner(tx, team_id, row.owner, files=-1, size_bytes=-row.size_bytes)
+    await _count_owners(tx, {(team_id, row.owner): (-1, -row.size_bytes)})
     return stored
 
 
@@ -101,8 +109,7 @@ async def _added(tx: Tx, told: Sequence[Attributes]) -> list[Attributes]:
     """Insert those that are not there yet; which those were. The database decides it for each, so that of two who tell the
     same only one counts it."""
     values = [values_of(one, number) for one, number in zip(told, await numbers_for(tx, told), strict=True)]
-    statement = _insert(tx, files).on_conflict_do_nothing(index_elements=["file_id"]).returning(files.c.file_id)
-    new = {row.file_id for row in await tx.execute(statement, values)}
+    new = {row.file_id for row in await tx.execute(_files_added(tx.dialect.name), values)}
     number_by_id = {value["file_id"]: value["number"] for value in values}
     added = [one for one in told if one.file_id in new]
     if rows := [row for one in added for row in marks_of(one, number_by_id[one.file_id])]:
@@ -111,8 +118,7 @@ async def _added(tx: Tx, told: Sequence[Attributes]) -> list[Attributes]:
     for one in added:
         count, size = by_owner.get((one.team_id, one.owner), (0, 0))
         by_owner[one.team_id, one.owner] = (count + 1, size + one.size_bytes)
-    for (team_id, owner), (count, size) in sorted(by_owner.items()):
-        await _count_owner(tx, team_id, owner, files=count, size_bytes=size)
+    await _count_owners(tx, by_owner)
     return added
 
 
@@ -179,8 +185,7 @@ async def _keep_copies(tx: Tx, told: Sequence[Attributes]) -> None:
     ]
     if not values:
         return
-    statement = _insert(tx, copies).on_conflict_do_nothing(index_elements=["file_id", "element_id"])
-    added = await tx.execute(statement.returning(copies.c.element_id, copies.c.size_bytes), values)
+    added = await tx.execute(_copies_added(tx.dialect.name), values)
     by_element: dict[str, tuple[int, int]] = {}
     for row in added:
         count, size = by_element.get(row.element_id, (0, 0))
@@ -192,33 +197,39 @@ async def _keep_copies(tx: Tx, told: Sequence[Attributes]) -> None:
             await tx.execute(update(copies).where(*mine).values(expires_at=value["expires_at"]))
 
 
-async def _count_owner(tx: Tx, team_id: str, owner: str, *, files: int, size_bytes: int) -> None:
-    row = {
-        "team_id": team_id,
-        "owner": owner,
-        "files": files,
-        "size_bytes": size_bytes,
-        "held_files": 0,
-        "held_bytes": 0,
-    }
-    statement = _insert(tx, owners).values(**row)
-    await tx.execute(
-        statement.on_conflict_do_update(
+async def _count_owners(tx: Tx, by_owner: Mapping[tuple[str, str], tuple[int, int]]) -> None:
+    if by_owner:
+        values = [
+            {"of_team": team_id, "of_owner": owner, "count": count, "size": size}
+            for (team_id, owner), (count, size) in sorted(by_owner.items())
+        ]
+        await tx.execute(_owners_grown(tx.dialect.name), values)
+
+
+@cache
+def _owners_grown(dialect: str) -> Any:
+    # Made once: to put such a statement together costs as much as to run it, and one runs with every upload.
+    count, size = bindparam("count", type_=BigInteger), bindparam("size", type_=BigInteger)
+    return (
+        _insert_in(dialect, owners)
+        .values(
+            team_id=bindparam("of_team"),
+            owner=bindparam("of_owner"),
+            files=count,
+            size_bytes=size,
+            held_files=0,
+            held_bytes=0,
+        )
+        .on_conflict_do_update(
             index_elements=["team_id", "owner"],
-            set_={"files": owners.c.files + files, "size_bytes": owners.c.size_bytes + size_bytes},
+            set_={"files": owners.c.files + count, "size_bytes": owners.c.size_bytes + size},
         )
     )
 
 
-async def _count_space(tx: Tx, by_element: dict[str, tuple[int, int]]) -> None:
-    for element_id, (count, size) in sorted(by_element.items()):
-        statement = _insert(tx, spaces).values(element_id=element_id, files=count, size_bytes=size)
-        await tx.execute(
-            statement.on_conflict_do_update(
-                index_elements=["element_id"],
-                set_={"files": spaces.c.files + count, "size_bytes": spaces.c.size_bytes + size},
-            )
-        )
+async def _count_space(tx: Tx, by_element: Mapping[str, tuple[int, int]]) -> None:
+    grown = [(element_id, count, size) for element_id, (count, size) in sorted(by_element.items())]
+    await add_to_rows(tx, spaces, grown, keys=("element_id",))
 
 
 async def count(tx: Tx, team_id: str) -> int:
@@ -253,8 +264,19 @@ def _copy_key(one: Attributes) -> tuple[str, str]:
     return one.storage_element_id, one.file_id
 
 
-def _insert(tx: Tx, table: Any) -> Any:
-    return (postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert)(table)
+def _insert_in(dialect: str, table: Any) -> Any:
+    return (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
+
+
+@cache
+def _files_added(dialect: str) -> Any:
+    return _insert_in(dialect, files).on_conflict_do_nothing(index_elements=["file_id"]).returning(files.c.file_id)
+
+
+@cache
+def _copies_added(dialect: str) -> Any:
+    statement = _insert_in(dialect, copies).on_conflict_do_nothing(index_elements=["file_id", "element_id"])
+    return statement.returning(copies.c.element_id, copies.c.size_bytes)
 
 
 def values_of(one: Attributes, number: int) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import case, delete, func, literal, select, update
+import msgspec
+from sqlalchemy import bindparam, case, delete, func, select, update
 
 from samovar.domains.files.model.transactions import (
     UNFINISHED,
@@ -13,7 +15,7 @@ from samovar.domains.files.model.transactions import (
     TransactionState,
 )
 from samovar.domains.files.store.tables import UNFINISHED_ROWS, outbox, transactions
-from samovar.ports.database import Instant, Tx, among, insert_new, insert_rows, upsert
+from samovar.ports.database import Instant, Tx, among_json, insert_new, insert_rows, upsert
 from samovar.ports.elements import Attributes
 
 _OPEN, _CANCELLING = TransactionState.OPEN.value, TransactionState.CANCELLING.value
@@ -62,18 +64,28 @@ async def done(tx: Tx, told: Sequence[Attributes], *, now: datetime) -> list[str
 
 
 async def _done(tx: Tx, file_ids: Sequence[str], now: datetime) -> list[str | None]:
-    is_cancelling, at = transactions.c.state == _CANCELLING, literal(now, Instant())
-    closed = (
+    given = {"among": msgspec.json.encode(file_ids).decode(), "at": now}
+    return list((await tx.scalars(_closed(tx.dialect.name), given)).all())
+
+
+@cache
+def _closed(dialect: str) -> Any:
+    # Made once: to put it together costs more than to run it, and it runs with every upload.
+    is_cancelling, at = transactions.c.state == _CANCELLING, bindparam("at", type_=Instant())
+    return (
         update(transactions)
-        .where(among(tx, transactions.c.file_id, file_ids), transactions.c.state.in_([*_UNFINISHED, _ROLLED_BACK]))
+        .where(
+            among_json(dialect, transactions.c.file_id),
+            transactions.c.state.in_([*_UNFINISHED, _ROLLED_BACK]),
+        )
         .values(
             state=case((is_cancelling, _CANCELLING), else_=TransactionState.DONE.value),
             error_code=case((is_cancelling, transactions.c.error_code), else_=None),
             due_at=case((is_cancelling, at), else_=None),
             finished_at=case((is_cancelling, None), else_=at),
         )
+        .returning(transactions.c.hold_id)
     )
-    return list((await tx.scalars(closed.returning(transactions.c.hold_id))).all())
 
 
 async def close(tx: Tx, file_ids: Sequence[str], *, error_code: str, now: datetime) -> int:
