@@ -14,6 +14,7 @@ import uvloop
 from bench.figures import Figure, median
 from bench.scenarios.bench import Bench
 from bench.scenarios.rebuild import rebuild
+from bench.scenarios.uploads import uploads
 from samovar.adapters.disk import DiskElement
 from samovar.adapters.system import SystemClock
 from samovar.ports.elements import Draft, Mode, Retention, RetentionKind
@@ -36,7 +37,7 @@ def files(bench: Bench) -> list[Figure]:
     own = os.sched_getaffinity(0)
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
     try:
-        return [*_measured(bench), *rebuild(bench)]
+        return [*_measured(bench), *uploads(bench), *rebuild(bench)]
     finally:
         os.sched_setaffinity(0, own)
 
@@ -120,7 +121,7 @@ def _small(root: Path, seconds: float, writers: int) -> float:
             while time.perf_counter() - started < seconds:
                 count += 1
                 made = await element.write(_draft(count), _pieces(content))
-                await element.acknowledge([made.file_id])
+                await element.acknowledge([(made.file_id, made.revision)])
 
         await asyncio.gather(*(go_on() for _ in range(writers)))
         return count / (time.perf_counter() - started)

@@ -5,8 +5,8 @@ import random
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -103,8 +103,22 @@ async def _on_postgres(folder: Path, count: int) -> float:
 
 async def _measured(database: Database, folder: Path, count: int) -> float:
     """Files a second, from the first folder to the last count."""
+    async with serving(database, folder) as files:
+        clock = SystemClock()
+        jobs = JobTable(kinds=(), clock=clock, ids=SystemIds(clock=clock), bus=MemoryBus())
+        care = FileCare(files=files, database=database, jobs=jobs, clock=clock, rules=CareRules())
+        started = time.perf_counter()
+        done = await care.rebuilder.run("edit", Extent.FULL)
+        took_s = time.perf_counter() - started
+    assert done.report.met == count, done.report
+    return count / took_s
+
+
+@asynccontextmanager
+async def serving(database: Database, folder: Path) -> AsyncIterator[FileService]:
+    """The files of one process, with one element on a disk; the database is closed with them."""
     clock, bus = SystemClock(), MemoryBus()
-    ids, now = SystemIds(clock=clock), clock.now()
+    now = clock.now()
     place = Element(
         id="edit",
         url=(folder / "edit").as_uri(),
@@ -116,7 +130,7 @@ async def _measured(database: Database, folder: Path, count: int) -> float:
     files = FileService(
         database=database,
         clock=clock,
-        ids=ids,
+        ids=SystemIds(clock=clock),
         bus=bus,
         cache=MemoryCache(clock=clock),
         box=AesGcmBox(master_key=os.urandom(32)),
@@ -125,18 +139,12 @@ async def _measured(database: Database, folder: Path, count: int) -> float:
         rules=IngestRules(),
         notify=_nobody,
     )
-    jobs = JobTable(kinds=(), clock=clock, ids=ids, bus=bus)
-    care = FileCare(files=files, database=database, jobs=jobs, clock=clock, rules=CareRules())
     try:
         async with files.running(_keep):
-            started = time.perf_counter()
-            done = await care.rebuilder.run("edit", Extent.FULL)
-            took_s = time.perf_counter() - started
+            yield files
     finally:
         await bus.close()
         await database.close()
-    assert done.report.met == count, done.report
-    return count / took_s
 
 
 async def _nobody(event: FileEvent) -> None:
