@@ -200,3 +200,34 @@ def test_while_the_element_is_away_attributes_are_told_and_all_goes_on_when_it_i
     until(lambda: store.content(made["file_id"])[:2] == (200, "kept"))
     until(lambda: store.upload("taken.txt", b"x")[0] == 201)
     until(lambda: store.ingester.request("GET", "/ready")[0] == 200)
+
+
+def test_a_change_waits_for_its_element_where_its_caller_asks_and_outlives_the_worker(store: Store) -> None:
+    status, made = store.upload("waits.txt", b"waits")
+    assert status == 201
+    path, later = f"/api/files/{made['file_id']}", {"Prefer": "respond-async, wait=5"}
+    status, about, headers = store.ingester.request("PATCH", path, {"tags": ["usual"]}, later)
+    assert (status, about["tags"], "preference-applied" in headers) == (200, ["usual"], False)
+    worker = store.apart.start("worker")
+    kill(store.storage)
+    assert store.ingester.request("PATCH", path, {"tags": ["refused"]})[0] == 503
+    assert store.ingester.request("POST", "/api/files/upload", b"x", {"X-Filename": "x", **later})[0] == 503
+    once = {**later, "Idempotency-Key": "change-once"}
+    status, taken, headers = store.ingester.request("PATCH", path, {"tags": ["late"]}, once)
+    assert (status, taken["state"], headers["preference-applied"]) == (202, "waiting", "respond-async"), taken
+    assert (headers["location"], headers["x-job-id"]) == (f"{path}/changes/{taken['id']}", taken["id"])
+    status, renamed, _ = store.ingester.request("PATCH", path, {"filename": "late.txt"}, later)
+    assert (status, renamed["id"] == taken["id"]) == (202, False)
+    status, again, _ = store.ingester.request("PATCH", path, {"tags": ["late"]}, once)
+    assert (status, again) == (202, taken)
+    until(lambda: "se-1" in (store.query.request("GET", headers["location"])[1]["reason"] or ""))
+    kill(worker)
+    worker = store.apart.start("worker")
+    store.storage = store.apart.storage(store.admin, "se-1", "edit", SAMOVAR_PORT=port_of(store.storage))
+    changes = [f"{path}/changes/{one['id']}" for one in (taken, renamed)]
+    until(lambda: all(store.query.request("GET", one)[1]["state"] == "done" for one in changes), within_s=60)
+    until(lambda: store.query.request("GET", path)[1]["filename"] == "late.txt")
+    status, about, _ = store.query.request("GET", path)
+    assert (about["tags"], about["revision"]) == (["late"], 4)
+    status, said, _ = store.admin.request("GET", "/api/audit?action=file:queue-end")
+    assert (status, [one["result"] for one in said["items"]]) == (200, ["success"] * 2)

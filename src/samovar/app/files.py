@@ -94,9 +94,12 @@ class FileDesk:
             files=self.service,
             database=services.database,
             jobs=services.jobs.table,
+            audit=lambda: services.audit.service,
             clock=services.clock,
             rules=CareRules(
-                read_bytes_per_s=services.settings.file_scrub_bytes_per_s, replicas=services.settings.file_replicas
+                read_bytes_per_s=services.settings.file_scrub_bytes_per_s,
+                replicas=services.settings.file_replicas,
+                queued_days=services.settings.file_queued_days,
             ),
         )
 
@@ -186,10 +189,10 @@ class FileDesk:
     def routers(self, authenticate: Authenticate) -> Iterator[APIRouter]:
         """Everything else."""
         if Part.QUERY in self._parts:
-            yield files_http.query_router(files=self.service, authenticate=authenticate)
+            yield files_http.query_router(files=self.service, waiting=self.care.later, authenticate=authenticate)
         if Part.INGESTER in self._parts:
-            yield files_http.ingest_router(files=self.service, authenticate=authenticate)
-            yield retention_router(retention=self.care.retention, authenticate=authenticate)
+            yield files_http.ingest_router(files=self.service, waiting=self.care.later, authenticate=authenticate)
+            yield retention_router(retention=self.care.retention, later=self.care.later, authenticate=authenticate)
             yield restoring_router(restoring=self.care.restoring, authenticate=authenticate)
         if Part.REGISTRY in self._parts:
             yield files_http.registry_router(files=self.service, authenticate=authenticate)

@@ -137,6 +137,11 @@ class Jobs(Protocol):
         """One of the team's."""
         ...
 
+    async def unfinished(self, tx: Tx, team_id: str, kind: str, *, key_prefix: str, limit: int) -> list[Job]:
+        """The team's jobs of a kind that wait or run and whose key begins so, ordered by key. ``key_prefix`` is letters, digits,
+        ``-`` and ``/``."""
+        ...
+
     async def page(
         self, tx: Tx, team_id: str, *, state: JobState | None, kind: str | None, before: str | None, limit: int
     ) -> list[Job]:
@@ -160,6 +165,15 @@ class LeaseLost(Exception):
 
 class GiveUp(Exception):
     """Raised by a handler: trying again would not help. The job becomes a dead letter at once."""
+
+
+class NotYet(Exception):
+    """Raised by a handler: what the job needs is not there yet. It is due again after ``rest_s``, and the attempt does not count;
+    when to :class:`GiveUp` is the handler's to say."""
+
+    def __init__(self, reason: str, *, rest_s: float) -> None:
+        super().__init__(reason)
+        self.rest_s = rest_s
 
 
 class JobContext(Protocol):

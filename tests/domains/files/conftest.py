@@ -124,9 +124,9 @@ async def files(start: Start) -> FileService:
 
 
 @pytest.fixture
-def care(database: Database, clock: ManualClock, ids: SystemIds) -> Care:
+def care(database: Database, clock: ManualClock, ids: SystemIds, box: AesGcmBox) -> Care:
     """Looks after the files of a process."""
-    return Care(database, clock, ids)
+    return Care(database, clock, ids, box)
 
 
 async def told_all(files: FileService) -> None:

@@ -108,6 +108,16 @@ class JobTable:
         found = (await tx.execute(select(jobs).where(jobs.c.team_id == team_id, jobs.c.id == job_id))).one_or_none()
         return None if found is None else job_of(found)
 
+    async def unfinished(self, tx: Tx, team_id: str, kind: str, *, key_prefix: str, limit: int) -> list[Job]:
+        """See the port."""
+        query = (
+            select(jobs)
+            .where(LIVE, jobs.c.team_id == team_id, jobs.c.kind == kind, jobs.c.key.startswith(key_prefix))
+            .order_by(jobs.c.key)
+            .limit(limit)
+        )
+        return [job_of(row) for row in await tx.execute(query)]
+
     async def page(
         self, tx: Tx, team_id: str, *, state: JobState | None, kind: str | None, before: str | None, limit: int
     ) -> list[Job]:

@@ -19,7 +19,7 @@ from samovar.kernel.errors import SamovarError, Unavailable
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database, Tx
 from samovar.ports.events import Bus
-from samovar.ports.jobs import MAX_ERROR_CHARS, GiveUp, Job, JobKind, JobState, LeaseLost, Retry
+from samovar.ports.jobs import MAX_ERROR_CHARS, GiveUp, Job, JobKind, JobState, LeaseLost, NotYet, Retry
 
 _DIED: Final = "the worker that ran it died, or lost the database for longer than its lease"
 
@@ -302,6 +302,9 @@ class Worker:
             return self._stopped(running, error)
         except GiveUp as error:
             return self._failure(job, self._words(error), is_final=True)
+        except NotYet as error:
+            due = self._clock.now() + timedelta(seconds=error.rest_s)
+            return Failure(running.hold, JobState.QUEUED, self._words(error), due, is_free=True)
         except Exception as error:  # noqa: BLE001 - edge: whatever a handler raises is a failed attempt
             if deadline.expired():
                 return self._failure(job, f"it took longer than {kind.timeout_s:g} s")

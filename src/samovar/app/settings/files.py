@@ -85,6 +85,12 @@ class Keeping(Serving):
         5.0, gt=0, le=300, description="How often an admin process looks for uploads without a leader."
     )
     file_transaction_days: int = Field(7, ge=1, le=365, description="How long it is told how an upload ended.")
+    file_queued_days: int = Field(
+        7,
+        ge=1,
+        le=30,
+        description="How long a change that was sent with Prefer: respond-async waits for a storage element that is away.",
+    )
     file_collect_schedule: Schedule = Field(
         "23 * * * *", description="When files that are over are taken away: five fields of cron, or off."
     )

@@ -35,6 +35,13 @@ class LinkUnknown(NotFound):
     title = "No such link"
 
 
+class ChangeUnknown(NotFound):
+    """No such change of this file waits or waited, or none that this caller may see."""
+
+    code = "file_change_not_found"
+    title = "No such change"
+
+
 class LinkRefused(Forbidden):
     """The link is over, was revoked, or is not of this file."""
 

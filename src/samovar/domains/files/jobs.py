@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from samovar.domains.files.model.rounds import Extent, RoundKind
 from samovar.domains.files.service.care import FileCare
+from samovar.domains.files.service.care.later import LATER_JOB
 from samovar.domains.files.service.care.replicas import REPLICATE_JOB
 from samovar.domains.files.service.care.restoring import RESTORE_JOB
 from samovar.domains.files.service.care.retention import COLLECT_JOB, FINALIZE_JOB, ORPHANS_JOB
@@ -13,6 +14,7 @@ from samovar.domains.files.service.care.scrubbing import SCRUB_ALL_JOB
 from samovar.ports.jobs import CronJob, Job, JobContext, JobKind, Retry
 
 _MOST_S: Final = 48 * 3_600.0
+_ONE_S: Final = 600.0
 _RETRY: Final = Retry(max_attempts=12, first_s=5, most_s=1_800)
 
 Care = Callable[[], FileCare]
@@ -20,8 +22,11 @@ Care = Callable[[], FileCare]
 
 def file_kinds(care: Care) -> tuple[JobKind, ...]:
     """The rows for the table of kinds."""
-    return tuple(
-        JobKind(name=name, handler=_handler(work), retry=_RETRY, timeout_s=_MOST_S) for name, work in _work(care)
+    return (
+        *[JobKind(name=name, handler=_handler(work), retry=_RETRY, timeout_s=_MOST_S) for name, work in _work(care)],
+        JobKind(
+            name=LATER_JOB, handler=lambda job, context: care().later.make(job, context), retry=_RETRY, timeout_s=_ONE_S
+        ),
     )
 
 

@@ -18,7 +18,7 @@ from samovar.kernel.errors import SamovarError, Unavailable
 from samovar.kernel.principal import Principal
 from samovar.ports.blobs import Blobs
 from samovar.ports.clock import Clock, Ids
-from samovar.ports.database import Database
+from samovar.ports.database import Database, Tx
 from samovar.ports.secrets import SecretBox
 
 __all__ = ["READ", "AppendBounds", "AuditFigures", "AuditService", "AuditSettings", "Pruned", "Wanted"]
@@ -125,6 +125,11 @@ class AuditService:
     async def record(self, entry: Entry) -> None:
         """Returns when ``entry`` is committed. Raises ``AuditUnwritten``: the record is not known to be, and is tried again."""
         await self._appender.append(entry)
+
+    async def record_in(self, tx: Tx, entry: Entry) -> None:
+        """In the transaction of what it tells of, as its last step: both are committed, or neither. Raises
+        ``RecordRefused``."""
+        await self._appender.append_in(tx, entry)
 
     def submit(self, entry: Entry) -> None:
         """The same without waiting, for whoever cannot. Raises ``AuditUnwritten`` where there is no room."""

@@ -14,7 +14,7 @@ from samovar.domains.audit.model import Entry, Place, Record
 from samovar.domains.audit.model.records import follow
 from samovar.domains.audit.service.sealing import Report, Sealing
 from samovar.kernel.errors import Unavailable
-from samovar.ports.database import Database
+from samovar.ports.database import Database, Tx
 
 _FIRST_REST_S: Final = 0.1
 _LAST_REST_S: Final = 5.0
@@ -96,6 +96,14 @@ class Appender:
         except asyncio.CancelledError:
             written.add_done_callback(_heard)
             raise
+
+    async def append_in(self, tx: Tx, entry: Entry) -> None:
+        """In somebody's own transaction, as the last thing it does: the chain's head is locked until it ends. Raises
+        :class:`RecordRefused`."""
+        head = await self._sealing.lock(tx)
+        record = _following(Place(head.sequence, head.hash), entry)
+        await store.add_records(tx, [record])
+        await self._sealing.after(tx, head, Place(record.sequence, record.hash))
 
     async def run(self) -> None:
         """Write until cancelled; call :meth:`close` afterwards."""

@@ -15,12 +15,14 @@ from samovar.domains.files.http.conventions import (
     refusals,
     told_file,
 )
+from samovar.domains.files.http.later import QUEUED, IdempotencyKey, Prefer, or_later
 from samovar.domains.files.http.upload import PREFIX
+from samovar.domains.files.model.later import Doing
 from samovar.domains.files.model.links import DEFAULT_LINK_S, MAX_LINK_S, MIN_LINK_S, Disposition, Link
 from samovar.domains.files.model.names import MAX_FILENAME_BYTES
 from samovar.domains.files.model.records import FileAnswer
 from samovar.domains.files.model.rules import MAX_CUSTOM, MAX_CUSTOM_VALUE_CHARS, MAX_TAG_CHARS, MAX_TAGS
-from samovar.domains.files.service import Amendment, FileChanges, FileLinks
+from samovar.domains.files.service import Amendment, Change, FileChanges, FileLinks, WaitingChanges
 from samovar.kernel.principal import Principal
 from samovar.kernel.time import rfc3339
 from samovar.ports.revisions import expected_revision
@@ -79,32 +81,47 @@ class LinkList(BaseModel):
     items: list[LinkAnswer]
 
 
-def add(routes: APIRouter, changes: FileChanges, authenticate: Authenticate) -> None:
+def add(routes: APIRouter, changes: FileChanges, later: WaitingChanges, authenticate: Authenticate) -> None:
     """Changes of one file."""
     who = Annotated[Principal, Depends(authenticate)]
 
     @routes.patch(
         "/{file_id}",
         summary="Say something else of a file",
-        responses={**refusals(400, 404, 409, 412), **answers(FileAnswer, words="The file as it is now.")},
+        responses={**refusals(400, 404, 409, 412), **answers(FileAnswer, words="The file as it is now."), **QUEUED},
     )
     async def amend(
         principal: who,
         file_id: FileIdInPath,
         body: Annotated[FilePatch, Body(examples=[{"tags": ["report"], "attributes": {"project": "apollo"}}])],
         if_match: IfMatch = None,
+        prefer: Prefer = None,
+        _once: IdempotencyKey = None,
     ) -> Response:
         """Its name, tags or attributes. The content never changes."""
         amendment = Amendment(
             filename=body.filename, tags=None if body.tags is None else tuple(body.tags), custom=body.attributes
         )
-        return told_file(await changes.amend(principal, file_id, amendment, expected=expected_revision(if_match)))
+        expected = expected_revision(if_match)
 
-    @routes.delete("/{file_id}", status_code=204, summary="Delete a file", responses=refusals(404, 409))
-    async def delete(principal: who, file_id: FileIdInPath) -> Response:
+        async def now() -> Response:
+            return told_file(await changes.amend(principal, file_id, amendment, expected=expected))
+
+        change = Change(doing=Doing.AMEND, amendment=amendment, expected=expected)
+        return await or_later(change, now=now, later=later, principal=principal, file_id=file_id, prefer=prefer)
+
+    @routes.delete("/{file_id}", status_code=204, summary="Delete a file", responses={**refusals(404, 409), **QUEUED})
+    async def delete(
+        principal: who, file_id: FileIdInPath, prefer: Prefer = None, _once: IdempotencyKey = None
+    ) -> Response:
         """For good, with all its copies and links. Only an element in mode `edit` deletes."""
-        await changes.delete(principal, file_id)
-        return Response(status_code=204)
+
+        async def now() -> Response:
+            await changes.delete(principal, file_id)
+            return Response(status_code=204)
+
+        change = Change(doing=Doing.DELETE)
+        return await or_later(change, now=now, later=later, principal=principal, file_id=file_id, prefer=prefer)
 
 
 def add_links(routes: APIRouter, links: FileLinks, authenticate: Authenticate) -> None:

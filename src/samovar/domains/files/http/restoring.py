@@ -6,7 +6,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Response
 
 from samovar.domains.files.http.conventions import Authenticate, FileIdInPath, answers, refusals
-from samovar.domains.files.http.retention import JOB_HEADER
+from samovar.domains.files.http.later import JOB_HEADER
 from samovar.domains.files.http.upload import PREFIX
 from samovar.domains.files.model.records import FileAnswer
 from samovar.domains.files.service.care.restoring import FileRestoring

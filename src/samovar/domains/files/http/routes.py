@@ -5,13 +5,13 @@ from typing import Final
 
 from fastapi import APIRouter, Response
 
-from samovar.domains.files.http import changing, elements, owners, searching
+from samovar.domains.files.http import changing, elements, later, owners, searching
 from samovar.domains.files.http.conventions import Authenticate
 from samovar.domains.files.http.door import Door, Raw
 from samovar.domains.files.http.reading import About, Content
 from samovar.domains.files.http.tus import UPLOADS, Creation, One, Speaking, Spoken
 from samovar.domains.files.http.upload import PREFIX, Upload, UploadBounds
-from samovar.domains.files.service import FileService, Thumbnails
+from samovar.domains.files.service import FileService, Thumbnails, WaitingChanges
 from samovar.ports.asgi import Route
 
 # Whatever stands where an id would is one of no file, unless it is a place of its own.
@@ -51,19 +51,20 @@ def _in_pieces(*, files: FileService, door: Door, bounds: UploadBounds) -> list[
     ]
 
 
-def ingest_router(*, files: FileService, authenticate: Authenticate) -> APIRouter:
+def ingest_router(*, files: FileService, waiting: WaitingChanges, authenticate: Authenticate) -> APIRouter:
     """Changes of files that stand."""
     routes = _routes()
     owners.add(routes, files.reads, files.changes, authenticate)
-    changing.add(routes, files.changes, authenticate)
+    changing.add(routes, files.changes, waiting, authenticate)
     return routes
 
 
-def query_router(*, files: FileService, authenticate: Authenticate) -> APIRouter:
-    """Searching, and links for others."""
+def query_router(*, files: FileService, waiting: WaitingChanges, authenticate: Authenticate) -> APIRouter:
+    """Searching, links for others, and how changes stand that wait."""
     routes = _routes()
     searching.add(routes, files.reads, authenticate)
     changing.add_links(routes, files.links, authenticate)
+    later.add(routes, waiting, authenticate)
     return routes
 
 

@@ -6,6 +6,7 @@ Beside them what keeps it true: ``projecting`` (rows), ``confirming`` (rows that
 """
 
 from samovar.domains.files.service.care import CareRules, FileCare
+from samovar.domains.files.service.care.later import Change, WaitingChanges
 from samovar.domains.files.service.changes import Amendment, FileChanges
 from samovar.domains.files.service.elements import ElementAdmin, ElementChange, NewElement
 from samovar.domains.files.service.files import FileService
@@ -19,6 +20,7 @@ from samovar.domains.files.service.thumbnails import Thumbnails
 __all__ = [
     "Amendment",
     "CareRules",
+    "Change",
     "ElementAdmin",
     "ElementChange",
     "FileCare",
@@ -33,4 +35,5 @@ __all__ = [
     "Reading",
     "Registry",
     "Thumbnails",
+    "WaitingChanges",
 ]

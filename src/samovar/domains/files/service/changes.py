@@ -105,7 +105,7 @@ class FileChanges:
                 # What is a copy by now moved, or goes, between the two looks.
                 raise StaleRevision(current=stands.revision)
             try:
-                amended = await element.amend(_amended(stands, amendment))
+                amended = await element.amend(said_otherwise(stands, amendment))
                 break
             except StaleRevision:
                 if expected is not None or not left:
@@ -215,7 +215,8 @@ class FileChanges:
             return True
 
 
-def _amended(stands: Attributes, amendment: Amendment) -> Attributes:
+def said_otherwise(stands: Attributes, amendment: Amendment) -> Attributes:
+    """The attributes that come after these. Raises ``BadFile``."""
     tags = stands.tags if amendment.tags is None else tuple(dict.fromkeys(amendment.tags))
     custom: Custom = dict(stands.custom)
     for key, value in (amendment.custom or {}).items():

@@ -95,14 +95,14 @@ class Replayed(Exception):
 
 def once(authenticate: Authenticate, service: IdempotencyService) -> Authenticate:
     """``authenticate`` for routes of the control plane, which then takes the request's ``Idempotency-Key``, if it is a POST
-    with one. It raises :class:`Replayed` and what claiming a key raises; the one who sends the answer finds a
-    :class:`Recorder` in the scope."""
+    with one, or a change that may wait (``Prefer: respond-async``). It raises :class:`Replayed` and what claiming a key raises;
+    the one who sends the answer finds a :class:`Recorder` in the scope."""
     header = HEADER.decode()
 
     async def authenticate_once(request: Request) -> Principal:
         principal = await authenticate(request)
         key = request.headers.get(header)
-        if key is None or request.method != "POST":
+        if key is None or not (request.method == "POST" or _may_wait(request)):
             return principal
         found = await service.claim(
             principal,
@@ -117,3 +117,8 @@ def once(authenticate: Authenticate, service: IdempotencyService) -> Authenticat
         return principal
 
     return authenticate_once
+
+
+def _may_wait(request: Request) -> bool:
+    said = ",".join(request.headers.getlist("prefer")).lower()
+    return request.method in ("PATCH", "DELETE") and "respond-async" in said

@@ -1,9 +1,14 @@
 """All that looks after files once they are kept, for one process."""
 
+from collections.abc import Callable
+from functools import cached_property
+
 import msgspec
 
+from samovar.domains.audit.service import AuditService
 from samovar.domains.files.service.care.checking import Checker
 from samovar.domains.files.service.care.copying import Copier
+from samovar.domains.files.service.care.later import WaitingChanges
 from samovar.domains.files.service.care.rebuilding import Rebuilder
 from samovar.domains.files.service.care.replicas import FileReplicas
 from samovar.domains.files.service.care.restoring import FileRestoring
@@ -19,17 +24,28 @@ from samovar.ports.jobs import Jobs
 
 class CareRules(msgspec.Struct, frozen=True, kw_only=True):
     """``read_bytes_per_s`` bounds what rounds read of contents; ``replicas`` is on how many elements a permanent file stands that
-    does not say."""
+    does not say; ``queued_days`` is how long a change waits for its element."""
 
     read_bytes_per_s: float = 20 * 1024 * 1024
     replicas: int = 1
+    queued_days: int = 7
 
 
 class FileCare:
     """Rounds over the elements that this process serves."""
 
-    def __init__(self, *, files: FileService, database: Database, jobs: Jobs, clock: Clock, rules: CareRules) -> None:
-        self._files = files
+    def __init__(
+        self,
+        *,
+        files: FileService,
+        database: Database,
+        jobs: Jobs,
+        audit: Callable[[], AuditService],
+        clock: Clock,
+        rules: CareRules,
+    ) -> None:
+        self._files, self._database, self._jobs = files, database, jobs
+        self._audit, self._clock, self._rules = audit, clock, rules
         self.copier = Copier(
             database=database,
             registry=files.registry,
@@ -76,12 +92,30 @@ class FileCare:
             clock=clock,
             read_bytes_per_s=rules.read_bytes_per_s,
         )
-        self.checker = Checker(
-            database=database,
-            registry=files.registry,
+
+    @cached_property
+    def checker(self) -> Checker:
+        """Compares rows with what stands."""
+        return Checker(
+            database=self._database,
+            registry=self._files.registry,
             element_rounds=self.rounds,
-            clock=clock,
-            read_bytes_per_s=rules.read_bytes_per_s,
+            clock=self._clock,
+            read_bytes_per_s=self._rules.read_bytes_per_s,
+        )
+
+    @cached_property
+    def later(self) -> WaitingChanges:
+        """Changes that wait for an element."""
+        return WaitingChanges(
+            database=self._database,
+            registry=self._files.registry,
+            changes=self._files.changes,
+            retention=self.retention,
+            jobs=self._jobs,
+            audit=self._audit,
+            clock=self._clock,
+            keep_days=self._rules.queued_days,
         )
 
     def figures(self) -> FileFigures:
