@@ -17,7 +17,7 @@ COMMANDS = [block for block in re.findall(r"```sh\n(.*?)```", PAGE.read_text(), 
 
 
 def test_the_page_has_the_commands_that_are_run_here() -> None:
-    assert len(COMMANDS) == 4
+    assert len(COMMANDS) == 5
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -69,7 +69,8 @@ class SeaweedS3:
         words = [
             *("server", f"-dir={self._folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"),
             *(f"-{name}={port}" for name, port in self._ports.items()),
-            *(f"-s3.config={config}", "-master.volumeSizeLimitMB=64", "-volume.max=20", "-s3.autoCreateBucket=true"),
+            # A bucket takes seven volumes with its first object, and what was deleted frees none.
+            *(f"-s3.config={config}", "-master.volumeSizeLimitMB=64", "-volume.max=200", "-s3.autoCreateBucket=true"),
             # Else they are at ports and paths that two of us would share.
             *("-s3.port.iceberg=0", "-s3.port.lance=0", "-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock"),
         ]
