@@ -128,6 +128,20 @@ async def test_more_calls_than_are_remembered_while_the_database_takes_none_are_
     await still.money.close()
 
 
+async def test_what_a_vendor_said_is_moved_as_it_was_noted(start: Start, installed: Database) -> None:
+    still = await start(remembered_calls=100)
+    wallet = await still.wallet(100)
+    for call_id, memo in (("call_1", b'{"model":"a\\u0000b"}'), ("call_2", b'{"model":"%b"}' % (b"x" * 300_000))):
+        hold = await still.money.hold(call_id, wallet, CREDIT, principal_id="key_1")
+        await gone(hold.sent())
+        await gone(hold.settle(cost(2), memo))
+    await still.money.flush()
+    async with installed.reading() as tx:
+        found = await tx.execute(text("SELECT id, memo FROM ledger WHERE kind = 'charge' ORDER BY id"))
+        assert [tuple(row) for row in found] == [("call_1", '{"model":"a\\ufffdb"}'), ("call_2", None)]
+    await still.money.close()
+
+
 async def test_what_is_written_a_second_time_counts_once_and_what_is_new_in_it_counts(
     still: Till, installed: Database
 ) -> None:

@@ -50,6 +50,8 @@ Record: TypeAlias = Intent | Outcome
 
 # As JSON writes it. Searched for with `find`: `in` raises and drops an error first, before Python 3.12.
 _NUL: Final = b"\\u0000"
+REPLACED: Final = b"\\ufffd"
+"""Stands in a record for a NUL."""
 _encode: Final = msgspec.json.Encoder().encode
 _head: Final = HEAD.pack
 _decoder: Final = msgspec.json.Decoder(Record)
@@ -60,7 +62,7 @@ def framed(record: Record) -> bytes:
     payload = _encode(record)
     if payload.find(_NUL) >= 0:
         # PostgreSQL's text holds no NUL, and a vendor may well send one.
-        payload = payload.replace(_NUL, b"\\ufffd")
+        payload = payload.replace(_NUL, REPLACED)
     if len(payload) > MAX_RECORD_BYTES:
         raise ValueError(f"a record of {len(payload)} bytes")
     return _head(len(payload), crc32(payload)) + payload

@@ -24,12 +24,10 @@ from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database
 
 MOVE_EVERY_S: Final = 0.25
-# A batch costs some milliseconds, whatever is in it.
-_MOVE_MANY_EVERY_S: Final = 1.0
-_MANY: Final = 250
 LONGEST_PAUSE_S: Final = 10.0
 _LEASES_AT_ONCE: Final = 100
-_AT_ONCE: Final = 2_000
+# A millisecond of the event loop.
+_AT_ONCE: Final = 1_200
 # Where the database refused as many one by one, it is not the calls' fault.
 REFUSED_TOGETHER: Final = 1_000
 # What of a dead process was refused so often and so long is set aside, if the database takes something else.
@@ -59,17 +57,15 @@ class Mover:
         while True:
             await asyncio.sleep(pause_s)
             try:
-                moved = await self.drain()
-                pause_s = MOVE_EVERY_S if moved < _MANY else _MOVE_MANY_EVERY_S
+                await self.drain()
+                pause_s = MOVE_EVERY_S
             except (Unavailable, ChargesRefused, OSError) as error:
                 self._report(f"charges wait in the spool: {error}")
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
-    async def drain(self) -> int:
-        """Move all that was written before this was called; how many calls. Raises ``Unavailable``, and ``ChargesRefused`` where
-        the database takes none of what there is, ``OSError`` where the disk fails; nothing is lost by that, nor by a
-        cancellation."""
-        moved = 0
+    async def drain(self) -> None:
+        """Move all that was written before this was called. Raises ``Unavailable``, and ``ChargesRefused`` where the database
+        takes none of what there is, ``OSError`` where the disk fails; nothing is lost by that, nor by a cancellation."""
         async with self._moving:
             until = self._spool.written
             while self._batch is not None or self._spool.moved < until:
@@ -88,9 +84,7 @@ class Mover:
                     self._batch = Batch(batch.calls + more.calls, more.end)
                     continue
                 self._batch = None
-                moved += len(batch.calls)
                 self._passed(batch.end)
-        return moved
 
     async def _next(self) -> Batch:
         """From memory; where that has not kept up, from the disk until it is whole again."""

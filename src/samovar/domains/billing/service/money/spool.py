@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from samovar.domains.billing.errors import SpoolFull
-from samovar.domains.billing.model.records import NO_MEMO, Intent, Outcome, framed
+from samovar.domains.billing.model.records import NO_MEMO, REPLACED, Intent, Outcome, framed
 from samovar.domains.billing.service.money.ended import Ended
 from samovar.domains.billing.service.money.journal import Place
 from samovar.domains.billing.service.money.segment import Segment
@@ -163,7 +163,7 @@ class Spool:
         if self._is_closed:
             self._report(f"call {intent.call_id} ended after its process's spool, and is charged at its hold")
             return None
-        frame = _framed(outcome)
+        frame, is_altered = _framed(outcome)
         try:
             if self._late:
                 raise BlockingIOError
@@ -177,8 +177,11 @@ class Spool:
             self._dirty.set()
             return None
         self._open.pop(intent.call_id, None)
-        segment = self._segment
-        self.ended.note(intent, outcome, segment.number, segment.size)
+        if is_altered:
+            self.ended.forget()
+        else:
+            segment = self._segment
+            self.ended.note(intent, outcome, segment.number, segment.size)
         return self._synced(strictly=False) if self._always else None
 
     @property
@@ -355,14 +358,15 @@ def remove_folder(folder: Path) -> None:
     folder.rmdir()
 
 
-def _framed(outcome: Outcome) -> bytes:
+def _framed(outcome: Outcome) -> tuple[bytes, bool]:
+    """The record, and whether it says something else than ``outcome``."""
     try:
-        return framed(outcome)
+        frame = framed(outcome)
     except ValueError:
         # Too long, or text that is no Unicode: the memo is what a vendor sent, and the charge matters more.
-        return framed(
-            Outcome(outcome.call_id, outcome.cost_nano_usd, outcome.kind, outcome.source, outcome.mark, NO_MEMO)
-        )
+        bare = Outcome(outcome.call_id, outcome.cost_nano_usd, outcome.kind, outcome.source, outcome.mark, NO_MEMO)
+        return framed(bare), True
+    return frame, frame.find(REPLACED) >= 0
 
 
 def _sync_folder(folder: Path) -> None:
