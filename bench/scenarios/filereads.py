@@ -195,5 +195,5 @@ def _none_open(element: Element) -> StorageElement:
     raise LookupError(element.id)
 
 
-async def _nobody(event: FileEvent) -> None:
+async def _nobody(event: FileEvent, file: StoredFile | None) -> None:
     pass

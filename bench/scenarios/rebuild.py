@@ -28,7 +28,7 @@ from samovar.adapters.system import SystemClock, SystemIds
 from samovar.domains.audit.service import AuditService
 from samovar.domains.files.model.choosing import Element
 from samovar.domains.files.model.names import stored_path
-from samovar.domains.files.model.records import FileEvent
+from samovar.domains.files.model.records import FileEvent, StoredFile
 from samovar.domains.files.model.rounds import Extent
 from samovar.domains.files.service import CareRules, FileCare, FileService, IngestRules
 from samovar.ports.database import Database
@@ -152,7 +152,7 @@ async def serving(database: Database, folder: Path) -> AsyncIterator[FileService
         await database.close()
 
 
-async def _nobody(event: FileEvent) -> None:
+async def _nobody(event: FileEvent, file: StoredFile | None) -> None:
     pass
 
 

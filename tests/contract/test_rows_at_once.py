@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from samovar.ports.database import Database, Instant, Json, add_to_rows, insert_rows
+from samovar.ports.database import Database, Instant, Json
+from samovar.ports.scripts import add_to_rows, insert_rows
 
 TABLES = sa.MetaData()
 POTS = sa.Table(

@@ -25,7 +25,7 @@ from samovar.domains.files.http.retention import router as retention_router
 from samovar.domains.files.http.rounds import router as rounds_router
 from samovar.domains.files.http.transactions import router as transactions_router
 from samovar.domains.files.model.choosing import Element
-from samovar.domains.files.model.records import FileEvent
+from samovar.domains.files.model.records import FileEvent, StoredFile
 from samovar.domains.files.service import CareRules, FileCare, FileFigures, FileService, IngestRules, Thumbnails
 from samovar.domains.files.service.resumable import UploadRules
 from samovar.domains.files.service.transactions import TransactionRules
@@ -103,14 +103,14 @@ class FileDesk:
             ),
         )
 
-    async def _notify(self, event: FileEvent) -> None:
+    async def _notify(self, event: FileEvent, file: StoredFile | None) -> None:
         await on_file_event(event)
         if (because := event.details.get("because")) is not None:
             # Nobody asked for it at that moment: who looks for a file that is gone finds why.
             self._services.audit.tell(
                 "file:end", f"file:{event.file_id}", team_id=event.team_id, because=because, **_facts_of(event)
             )
-        await self.care.replicas.heard(event)
+        await self.care.replicas.heard(event, file)
 
     @cached_property
     def thumbnails(self) -> Thumbnails:

@@ -4,24 +4,17 @@
 the migrations make. All differences between the engines (upsert, JSON, instants) live here and in the two adapters.
 """
 
-import sqlite3
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
-from functools import cache
-from itertools import chain
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from sqlalchemy import (
     BigInteger,
     BindParameter,
-    Boolean,
     ColumnElement,
     Dialect,
-    Float,
-    Integer,
     MetaData,
     Table,
     Text,
@@ -33,6 +26,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeDecorator, TypeEngine
+
+if TYPE_CHECKING:
+    from samovar.ports.scripts import Script
 
 metadata = MetaData(
     naming_convention={
@@ -48,6 +44,8 @@ Tx: TypeAlias = AsyncConnection
 """An open transaction. Store functions take it first and never commit."""
 
 Engine: TypeAlias = Literal["sqlite", "postgresql"]
+
+T = TypeVar("T")
 
 
 class Database(Protocol):
@@ -78,6 +76,11 @@ class Database(Protocol):
         """Read only, without the write lock."""
         ...
 
+    async def run(self, script: "Script[T]", *, is_synced: bool = True) -> T:
+        """A whole transaction (:meth:`visible` where it is not ``is_synced``), written as a script: on SQLite in one turn of a
+        thread."""
+        ...
+
     async def ping(self) -> None:
         """Raises ``Unavailable`` when the database does not answer."""
         ...
@@ -94,12 +97,7 @@ class Instant(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("an instant without a time zone")
-        span = value - _EPOCH
-        return (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds
+        return None if value is None else microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         return (
@@ -110,6 +108,14 @@ class Instant(TypeDecorator[datetime]):
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def microseconds(instant: datetime) -> int:
+    """Since 1970, of an aware instant. Raises ``ValueError`` for one without a time zone."""
+    if instant.tzinfo is None:
+        raise ValueError("an instant without a time zone")
+    span = instant - _EPOCH
+    return (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds
 
 
 class Json(TypeDecorator[Any]):
@@ -162,114 +168,6 @@ async def insert_new(tx: Tx, table: Table, rows: list[dict[str, Any]], *, keys: 
     if rows:
         insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
         await tx.execute(insert(table).on_conflict_do_nothing(index_elements=list(keys)), rows)
-
-
-async def insert_rows(tx: Tx, table: Table, rows: Sequence[Sequence[object]], *, keys: tuple[str, ...]) -> int:
-    """Insert many rows fast, each a value for every column in their order, as the driver takes them (an instant is its
-    microseconds, JSON its text); those whose ``keys`` are there are skipped. Returns how many were new.
-
-    Made for writing beside a busy event loop: no statement holds the interpreter for more than a fraction of a
-    millisecond. Measured for a table of 31 columns: 6 us a row on SQLite, with a few statements of fixed sizes, which SQLite
-    keeps compiled (taking JSON apart there costs 23). asyncpg encodes each value on the loop: PostgreSQL gets the rows as one
-    JSON text and takes them apart itself.
-    """
-    return await _written(tx, rows, _InsertInto(table, keys, "NOTHING"))
-
-
-async def add_to_rows(tx: Tx, table: Table, rows: Sequence[Sequence[object]], *, keys: tuple[str, ...]) -> None:
-    """As :func:`insert_rows`, where all columns but ``keys`` are numbers: a row that is there grows by the new one's. Give them
-    in the order of their keys: who changes the same rows elsewhere then waits, and does so never crosswise."""
-    names = [column.name for column in table.columns if column.name not in keys]
-    grown = ", ".join(f"{name} = {table.name}.{name} + excluded.{name}" for name in names)
-    await _written(tx, rows, _InsertInto(table, keys, f"UPDATE SET {grown}"))
-
-
-class _InsertInto(NamedTuple):
-    table: Table
-    keys: tuple[str, ...]
-    on_conflict: str
-
-    def rows(self, bound: int | None) -> str:
-        """The statement for so many rows by parameters, or (``None``) for any number as one JSON text."""
-        return _insert_rows(self, bound)
-
-
-async def _written(tx: Tx, rows: Sequence[Sequence[object]], into: _InsertInto) -> int:
-    if tx.dialect.name == "sqlite":
-        return await _bound(tx, rows, into)
-    written = 0
-    for start in range(0, len(rows), _JSON_ROWS):
-        values = (msgspec.json.encode(rows[start : start + _JSON_ROWS]).decode(),)
-        written += await _counted(tx, into.rows(None), values)
-    return written
-
-
-async def _bound(tx: Tx, rows: Sequence[Sequence[object]], into: _InsertInto) -> int:
-    """All statements in one turn of the driver's thread, past SQLAlchemy, which would go there and back three times for each:
-    beside a busy event loop every return waits for a whole round of it."""
-    statements: deque[tuple[str, Sequence[Sequence[object]]]] = deque()
-    done = 0
-    while done < len(rows):
-        some = rows[done : done + _bound_rows(len(rows) - done)]
-        statements.append((into.rows(len(some)), some))
-        done += len(some)
-    driver: Any = (await tx.get_raw_connection()).driver_connection
-    connection: sqlite3.Connection = driver._conn
-    written = 0
-
-    def run() -> None:
-        nonlocal written
-        while statements:
-            text, some = statements[0]
-            written += connection.execute(text, tuple(chain.from_iterable(some))).rowcount
-            statements.popleft()
-
-    try:
-        await driver._execute(run)
-    except sqlite3.Error:
-        # SQLAlchemy knows the words for what is wrong. A statement that failed left nothing behind; those before it did.
-        for text, some in statements:
-            written += await _counted(tx, text, tuple(chain.from_iterable(some)))
-    return written
-
-
-async def _counted(tx: Tx, statement: str, values: tuple[object, ...]) -> int:
-    return (await tx.exec_driver_sql(statement, values)).rowcount
-
-
-_JSON_ROWS = 250
-
-
-def _bound_rows(left: int) -> int:
-    return next(size for size in (100, 10, 1) if size <= left)
-
-
-@cache
-def _insert_rows(into: _InsertInto, bound: int | None) -> str:
-    columns = into.table.columns.values()
-    # Names come from our own tables: nothing of a caller's stands in this text.
-    names = ", ".join(column.name for column in columns)
-    if bound is None:
-        values = ", ".join(f"(value ->> {position}){_pg_cast(column.type)}" for position, column in enumerate(columns))
-        source = f"SELECT {values} FROM jsonb_array_elements($1::jsonb)"  # noqa: S608
-    else:
-        source = "VALUES " + ", ".join([f"({', '.join('?' * len(columns))})"] * bound)
-    return (
-        f"INSERT INTO {into.table.name} ({names}) {source} ON CONFLICT ({', '.join(into.keys)}) DO {into.on_conflict}"
-    )
-
-
-def _pg_cast(kind: TypeEngine[Any]) -> str:
-    for types, name in (
-        ((Instant, BigInteger), "bigint"),
-        ((Integer,), "integer"),
-        ((Boolean,), "boolean"),
-        ((Float,), "double precision"),
-        ((Json,), "jsonb"),
-    ):
-        if isinstance(kind, types):
-            return f"::{name}"
-    return ""
 
 
 def among(tx: Tx, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:

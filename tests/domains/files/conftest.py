@@ -12,7 +12,7 @@ from samovar.adapters.disk import DiskElement
 from samovar.adapters.memory import MemoryBus, MemoryCache
 from samovar.adapters.system import SystemIds
 from samovar.domains.files.model.choosing import Element
-from samovar.domains.files.model.records import FileAnswer, FileEvent
+from samovar.domains.files.model.records import FileAnswer, FileEvent, StoredFile
 from samovar.domains.files.model.rules import Intent
 from samovar.domains.files.service import FileService, IngestRules
 from samovar.domains.identity.model import ServiceRole, administrator, permissions_of
@@ -84,7 +84,7 @@ async def start(
     get no elements, and share the database, the bus and the cache."""
     cache = MemoryCache(clock=clock)
 
-    async def notify(event: FileEvent) -> None:
+    async def notify(event: FileEvent, file: StoredFile | None) -> None:
         told.append(event)
 
     async with AsyncExitStack() as stack:

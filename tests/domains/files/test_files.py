@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import uuid
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,9 @@ from samovar.domains.files.model.query import FileQuery
 from samovar.domains.files.model.records import FileEvent, FileHappened
 from samovar.domains.files.model.rules import Intent
 from samovar.domains.files.service import Amendment, FileService, IngestRules
-from samovar.domains.files.store import owners, rows
+from samovar.domains.files.service.news import TOLD_BY_ITSELF, News
+from samovar.domains.files.service.projecting import Projector
+from samovar.domains.files.store import owners, projection
 from samovar.kernel.errors import Forbidden, StaleRevision
 from samovar.ports.database import Database
 from samovar.ports.elements import (
@@ -29,6 +32,7 @@ from samovar.ports.elements import (
     RetentionKind,
     StorageElement,
 )
+from samovar.ports.scripts import perform
 from tests.domains.files.conftest import (
     ADMIN,
     ANN,
@@ -207,19 +211,34 @@ async def test_a_row_that_was_lost_is_made_up_for_at_the_next_start(
     assert await files.projector.catch_up() == 0
 
 
+async def test_news_of_a_process_that_died_is_told_by_another(
+    files: FileService, database: Database, clock: ManualClock, told: list[FileEvent]
+) -> None:
+    attributes = (await files.reads.find(ANN, (await put(files)).file_id)).file.attributes
+    dead = Projector(database=database, registry=files.registry, clock=clock, news=News())
+    await dead.project(msgspec.structs.replace(attributes, file_id=str(uuid.UUID(int=7))))
+    await files.teller.tell_all()
+    assert {event.file_id for event in told} == {attributes.file_id}
+    clock.advance(TOLD_BY_ITSELF.total_seconds() + 1)
+    await files.teller.tell_all()
+    assert [event.file_id for event in told] == [attributes.file_id, str(uuid.UUID(int=7))]
+    await files.teller.tell_all()
+    assert len(told) == 2
+
+
 async def test_the_same_attributes_told_again_and_at_once_count_once(files: FileService, database: Database) -> None:
     made = await put(files)
     attributes = (await files.reads.find(ANN, made.file_id)).file.attributes
 
     async def again() -> int:
         async with database.transaction() as tx:
-            return len(await rows.project(tx, [attributes, attributes]))
+            return len(await perform(tx, projection.project([attributes, attributes])))
 
     assert await asyncio.gather(*[again() for _ in range(4)]) == [0, 0, 0, 0]
     assert (await files.reads.usage(ANN, "person_ann"))[:2] == (1, 5)
     older = msgspec.structs.replace(attributes, revision=0, tags=("old",))
     async with database.transaction() as tx:
-        assert not await rows.project(tx, [older])
+        assert not await perform(tx, projection.project([older]))
 
 
 async def test_files_with_one_number_take_the_next(files: FileService, database: Database) -> None:
@@ -230,7 +249,7 @@ async def test_files_with_one_number_take_the_next(files: FileService, database:
     for file_id in (twin, f"{twin[:20]}000{twin[23:]}"):
         async with database.transaction() as tx:
             told = msgspec.structs.replace(attributes, file_id=file_id)
-            assert [one.file_id for one in await rows.project(tx, [told])] == [file_id]
+            assert [one.file_id for one in await perform(tx, projection.project([told]))] == [file_id]
     assert len((await files.reads.page(ANN, _all(), limit=10)).items) == 3
 
 
@@ -308,7 +327,7 @@ async def test_a_rebuilt_row_may_be_of_a_team_that_nobody_knows(files: FileServi
         retention=Retention(kind=PERMANENT),
     )
     async with database.transaction() as tx:
-        await rows.project(tx, [other])
+        await perform(tx, projection.project([other]))
     assert (await files.reads.find(caller("ann", team_id="lost"), other.file_id)).file.attributes == other
 
 

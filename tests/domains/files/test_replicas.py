@@ -51,7 +51,7 @@ async def test_a_permanent_file_gets_its_replicas_after_the_upload(three: FileSe
     fewer = await put(three, ANN, b"fewer", retention=PERMANENT, replicas=1)
     temporary = await put(three, ANN, b"temporary", replicas=3)
     for made in (usual, more, fewer, temporary):
-        await caring.replicas.heard(_event(made))
+        await caring.replicas.heard(_event(made), await _file(three, made.file_id))
     wanted = {file_id: count for file_id, count in ((usual.file_id, 2), (more.file_id, 3))}
     ordered = await care.ordered()
     assert {kind for kind, _ in ordered} == {REPLICATE_JOB}
@@ -73,7 +73,7 @@ async def test_replicas_hear_of_each_change(three: FileService, care: Care) -> N
     await caring.replicas.tend("default", made.file_id)
     for tag in ("one", "two"):
         await three.changes.amend(ANN, made.file_id, Amendment(tags=(tag,)), expected=None)
-    await caring.replicas.heard(_event(made, 3, FileHappened.AMENDED))
+    await caring.replicas.heard(_event(made, 3, FileHappened.AMENDED), await _file(three, made.file_id))
     assert len(await care.ordered()) == 1
     await caring.replicas.tend("default", made.file_id)
     file = await _file(three, made.file_id)

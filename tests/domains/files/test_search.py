@@ -12,11 +12,12 @@ from samovar.domains.files.errors import BadFile
 from samovar.domains.files.model.names import file_id_of
 from samovar.domains.files.model.query import FileQuery, Sort, cursor_of, custom_text, searched
 from samovar.domains.files.service import FileService
-from samovar.domains.files.store import listing, rows
+from samovar.domains.files.store import listing, projection, rows
 from samovar.kernel.ids import hex_of_ulid, ulid
 from samovar.kernel.time import milliseconds
 from samovar.ports.database import Database
 from samovar.ports.elements import Attributes, Retention, RetentionKind
+from samovar.ports.scripts import perform
 from samovar.ports.words import query_stems
 from tests.domains.files.conftest import ADMIN, ANN, put
 
@@ -92,7 +93,7 @@ async def filled(database: Database) -> list[Attributes]:
     told = library()
     for start in range(0, COUNT, 300):
         async with database.transaction() as tx:
-            await rows.project(tx, told[start : start + 300])
+            await perform(tx, projection.project(told[start : start + 300]))
     return told
 
 
@@ -127,7 +128,7 @@ async def test_words_of_a_deleted_or_renamed_file_are_found_no_more(
     mine = [one for one in filled if one.team_id == "default"]
     renamed = msgspec.structs.replace(mine[0], filename="zebra.txt", revision=2, tags=("striped",))
     async with database.transaction() as tx:
-        await rows.project(tx, [renamed])
+        await perform(tx, projection.project([renamed]))
         assert await rows.forget(tx, "default", mine[1].file_id) is not None
     async with database.reading() as tx:
         for query in (FileQuery(text="zebras"), FileQuery(tags=("striped",))):

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, S
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec
 
 from samovar.adapters.disk.commits import Taking
 from samovar.adapters.disk.durability import translated
@@ -14,9 +14,10 @@ from samovar.adapters.disk.lanes import Lanes
 from samovar.adapters.disk.parts import Parts
 from samovar.adapters.disk.promises import Promise, Promises
 from samovar.adapters.disk.syscalls import Syscalls
-from samovar.adapters.disk.threads import Threads, ended
+from samovar.adapters.disk.threads import Threads
 from samovar.adapters.disk.uploads import Arriving
 from samovar.adapters.disk.walk import next_step
+from samovar.kernel.tasks import T, ended
 from samovar.kernel.time import rfc3339
 from samovar.ports.clock import Clock
 from samovar.ports.element_flow import BATCH_BYTES, Batches, difference
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 P = ParamSpec("P")
-T = TypeVar("T")
 
 _PIECES_BYTES: Final = 2 * 1024 * 1024
 _WRITERS: Final = 32

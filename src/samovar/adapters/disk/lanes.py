@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from samovar.adapters.disk.threads import Threads, all_ended
+from samovar.adapters.disk.threads import Threads
+from samovar.kernel.tasks import all_ended
 
 _WAITING: Final = 3
 """Batches that may wait in a lane, the one it is at among them."""

@@ -2,9 +2,11 @@
 thread that still writes."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
+
+from samovar.kernel.tasks import ended
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,32 +43,3 @@ class Threads:
 
 def _submitted(pool: ThreadPoolExecutor, step: Callable[[], T]) -> "asyncio.Future[T]":
     return asyncio.get_running_loop().run_in_executor(pool, step)
-
-
-async def ended(step: "asyncio.Future[T]") -> T:
-    """The outcome of ``step``, however often the caller is cancelled while it runs."""
-    try:
-        return await asyncio.shield(step)
-    except asyncio.CancelledError:
-        await all_ended([step])
-        # Else the loop complains of a failure that nobody looked at.
-        step.exception()
-        raise
-
-
-async def all_ended(steps: "Iterable[asyncio.Future[Any]]") -> None:
-    """Wait until all have ended, well or badly; cancelled, it waits all the same, and is cancelled then."""
-    every = list(steps)
-    pending = {step for step in every if not step.done()}
-    cancelled: asyncio.CancelledError | None = None
-    while pending:
-        try:
-            _, pending = await asyncio.wait(pending)
-        except asyncio.CancelledError as error:
-            cancelled = error
-            pending = {step for step in pending if not step.done()}
-    if cancelled is not None:
-        for step in every:
-            # Else the loop complains of a failure that nobody looked at.
-            step.exception()
-        raise cancelled

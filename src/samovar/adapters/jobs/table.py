@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from samovar.adapters.jobs.rows import LIVE, LIVE_KEY, job_of, jobs
 from samovar.kernel.errors import Unavailable
 from samovar.ports.clock import Clock, Ids
-from samovar.ports.database import Tx, insert_rows
+from samovar.ports.database import Tx
 from samovar.ports.events import Bus
 from samovar.ports.jobs import (
     MAX_ATTEMPTS,
@@ -29,6 +29,7 @@ from samovar.ports.jobs import (
     JobState,
     Priority,
 )
+from samovar.ports.scripts import insert_rows, plain
 
 JOBS_WAITING: Final = "jobs.waiting"
 """Bus topic: look at the table now. An empty message; or the id of a running job that shall be cancelled."""
@@ -91,8 +92,7 @@ class JobTable:
         if len(orders) > MAX_ORDERS:
             raise ValueError(f"{len(orders)} jobs at once; at most {MAX_ORDERS}")
         rows = [self._row(order) for order in orders]
-        plain = [_driver_row(row) for row in rows if row["key"] is None]
-        await insert_rows(tx, jobs, plain, keys=("id",))
+        await insert_rows(tx, jobs, plain(jobs, [row for row in rows if row["key"] is None]), keys=("id",))
         return [Enqueued(row["id"], True) if row["key"] is None else await self._keyed(tx, row) for row in rows]
 
     async def wake(self) -> None:
@@ -234,14 +234,3 @@ class JobTable:
             await self._bus.publish(JOBS_WAITING, message)
         except Unavailable as error:
             log.debug("workers are not woken; they look every second", reason=error.detail)
-
-
-def _driver_row(row: dict[str, Any]) -> list[Any]:
-    """As :func:`insert_rows` takes it: instants as microseconds, JSON as text."""
-    return [_driver_value(value) for value in row.values()]
-
-
-def _driver_value(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return (value - _EPOCH) // timedelta(microseconds=1)
-    return _encode(value).decode() if isinstance(value, dict) else value

@@ -16,7 +16,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from samovar.kernel.errors import Unavailable
-from samovar.ports.database import Engine, Tx
+from samovar.ports.database import Engine, T, Tx
+from samovar.ports.scripts import Script, perform
 
 _PING_S: Final = 5.0
 # SQLSTATE classes (PostgreSQL manual, appendix A) whose cure is to try again: connection lost, out of resources, stopped
@@ -85,6 +86,11 @@ class PostgresDatabase:
         async with self._connected() as tx:
             await tx.execution_options(postgresql_readonly=True)
             yield tx
+
+    async def run(self, script: Script[T], *, is_synced: bool = True) -> T:
+        """See the port."""
+        async with self.transaction() if is_synced else self.visible() as tx:
+            return await perform(tx, script)
 
     async def ping(self) -> None:
         """See the port."""

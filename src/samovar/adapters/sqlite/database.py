@@ -12,14 +12,16 @@ from typing import Any, Final, Literal, TypeAlias, cast
 import aiosqlite
 from sqlalchemy import URL, QueuePool, event
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util.concurrency import await_
 
+from samovar.adapters.sqlite.scripts import ScriptRunner
 from samovar.adapters.sqlite.turns import OneTurn
 from samovar.kernel.errors import Unavailable
-from samovar.ports.database import Engine, Tx
+from samovar.ports.database import Engine, T, Tx
+from samovar.ports.scripts import Script
 
 Synchronous: TypeAlias = Literal["FULL", "NORMAL"]
 """``FULL`` syncs the log at every commit: nothing that was committed is lost when the power goes. ``NORMAL`` syncs it at
@@ -99,6 +101,7 @@ class SqliteDatabase:
             "PRAGMA foreign_keys = ON",
         )
         self._writer = self._pool(pragmas, size=1, overflow=0, recycle_s=recycle_s)
+        self._scripts = ScriptRunner(path, pragmas, self._writer.dialect, is_synced=synchronous == "FULL")
         self._unsynced = self._pool((*pragmas, "PRAGMA synchronous = NORMAL"), size=1, overflow=0, recycle_s=recycle_s)
         self._readers = self._pool(
             (*pragmas, "PRAGMA query_only = ON"), size=pool_size, overflow=max_overflow, recycle_s=recycle_s
@@ -107,9 +110,8 @@ class SqliteDatabase:
     @property
     def connections_active(self) -> int:
         """Connections in use now, by readers and the writer."""
-        return sum(
-            cast(QueuePool, engine.pool).checkedout() for engine in (self._writer, self._unsynced, self._readers)
-        )
+        pools = [cast(QueuePool, engine.pool) for engine in (self._writer, self._unsynced, self._readers)]
+        return sum(pool.checkedout() for pool in pools) + self._scripts.is_busy
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
@@ -123,8 +125,35 @@ class SqliteDatabase:
         async with self._writing(self._unsynced) as tx:
             yield tx
 
+    async def run(self, script: Script[T], *, is_synced: bool = True) -> T:
+        """See the port. Raises ``Unavailable`` when the write lock is not had in time."""
+        # The plain way is not for one that nobody else has: that costs a timer.
+        if not self._write_lock.locked():
+            await self._write_lock.acquire()
+            try:
+                return await self._run(script, is_synced=is_synced)
+            finally:
+                self._write_lock.release()
+        async with self._locked():
+            return await self._run(script, is_synced=is_synced)
+
+    async def _run(self, script: Script[T], *, is_synced: bool) -> T:
+        try:
+            return await self._scripts.run(script, is_synced=is_synced)
+        except sqlite3.Error as error:
+            if _is_outside(error):
+                raise self._unavailable(error) from error
+            raise DBAPIError.instance("a script", (), error, sqlite3.Error, dialect=self._writer.dialect) from error
+
     @asynccontextmanager
     async def _writing(self, engine: AsyncEngine) -> AsyncIterator[Tx]:
+        async with self._locked(), self._connected(engine) as tx:
+            await tx.exec_driver_sql("BEGIN IMMEDIATE")
+            yield tx
+            await tx.commit()
+
+    @asynccontextmanager
+    async def _locked(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._wait_s):
                 await self._write_lock.acquire()
@@ -134,10 +163,7 @@ class SqliteDatabase:
                 headers={"Retry-After": "1"},
             ) from error
         try:
-            async with self._connected(engine) as tx:
-                await tx.exec_driver_sql("BEGIN IMMEDIATE")
-                yield tx
-                await tx.commit()
+            yield
         finally:
             self._write_lock.release()
 
@@ -161,6 +187,7 @@ class SqliteDatabase:
         """See the port."""
         await self._readers.dispose()
         await self._unsynced.dispose()
+        await self._scripts.close()
         # The writer last: SQLite folds the log into the file when its last connection closes, which a reader may not.
         await self._writer.dispose()
         # Who still holds a connection has its thread, too: there is nothing to wait for.
@@ -232,11 +259,16 @@ class SqliteDatabase:
             context.is_disconnect = True
             return None
         error = context.sqlalchemy_exception
-        if isinstance(error, OperationalError) and any(words in str(error.orig).lower() for words in _OUTSIDE):
-            return Unavailable(
-                f"The database {self._path} cannot be used now: {error.orig}.", headers={"Retry-After": "1"}
-            )
+        if isinstance(error, OperationalError) and _is_outside(error.orig):
+            return self._unavailable(error.orig)
         return None
+
+    def _unavailable(self, error: BaseException | None) -> Unavailable:
+        return Unavailable(f"The database {self._path} cannot be used now: {error}.", headers={"Retry-After": "1"})
+
+
+def _is_outside(error: BaseException | None) -> bool:
+    return any(words in str(error).lower() for words in _OUTSIDE)
 
 
 def _ended(threads: list[threading.Thread]) -> None:

@@ -18,7 +18,8 @@ from samovar.domains.billing.model.ledger import (
     spend_account,
 )
 from samovar.domains.billing.store.tables import budget_counters, budgets, leases, ledger, wallets
-from samovar.ports.database import Tx, among, insert_rows
+from samovar.ports.database import Tx, among
+from samovar.ports.scripts import insert_rows
 
 _MAX_FLAWS = 1000
 _HALF = 2**32

@@ -43,6 +43,12 @@ class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
         return f'"{self.attributes.checksum}"'
 
 
+def stored_file(attributes: Attributes) -> StoredFile:
+    """A file that has just been made: it stands on one element."""
+    copy = Copy(element_id=attributes.storage_element_id, path=attributes.path)
+    return StoredFile(attributes=attributes, copies=(copy,))
+
+
 class FileAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A file as the API shows it. ``attributes`` are its owner's own words; ``retention`` says until when it stays."""
 

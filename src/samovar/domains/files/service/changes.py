@@ -20,6 +20,7 @@ from samovar.domains.files.model.records import (
 )
 from samovar.domains.files.model.rules import custom_flaws, filename_flaws, tag_flaws
 from samovar.domains.files.service.memory import FileMemory
+from samovar.domains.files.service.news import News
 from samovar.domains.files.service.projecting import Projector
 from samovar.domains.files.service.query import FileReads
 from samovar.domains.files.service.registry import Registry
@@ -41,6 +42,7 @@ from samovar.ports.elements import (
     Provenance,
     Retention,
 )
+from samovar.ports.scripts import perform
 
 _TRIES: Final = 5
 _DELETING: Final = timedelta(seconds=60)
@@ -70,6 +72,7 @@ class FileChanges:
         reads: FileReads,
         memory: FileMemory,
         teller: Teller,
+        news: News,
         clock: Clock,
         tally: FileTally,
     ) -> None:
@@ -79,6 +82,7 @@ class FileChanges:
         self._reads = reads
         self._memory = memory
         self._teller = teller
+        self._news = news
         self._tally = tally
         self._clock = clock
         self._log = structlog.get_logger("samovar.files")
@@ -158,7 +162,7 @@ class FileChanges:
         """So that it is looked after, should this process die in it."""
         until = self._clock.now() + _DELETING
         async with self._database.transaction() as tx:
-            await outbox.add(tx, [self._event(FileHappened.DELETING, attributes)], not_before=until)
+            await perform(tx, outbox.add([self._event(FileHappened.DELETING, attributes)], not_before=until))
 
     async def _is_gone(self, file: StoredFile) -> bool:
         for copy in file.copies:
@@ -178,10 +182,10 @@ class FileChanges:
             event = msgspec.structs.replace(event, details={**event.details, "because": because})
         async with self._database.transaction() as tx:
             if await rows.forget(tx, attributes.team_id, attributes.file_id) is not None:
-                await outbox.add(tx, [event])
+                await perform(tx, outbox.add([event]))
         self._memory.drop(attributes.team_id, attributes.file_id)
         await self._teller.tell_at_once(None, event)
-        self._projector.told.set()
+        self._news.written()
 
     async def bound(self, principal: Principal, owner: str, *, max_files: int | None, max_bytes: int | None) -> Usage:
         """What an owner may have from now on (0: nothing), instead of what the settings say (``None``)."""

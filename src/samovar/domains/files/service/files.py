@@ -17,6 +17,7 @@ from samovar.domains.files.service.elements import ElementAdmin
 from samovar.domains.files.service.ingest import Ingest, IngestRules
 from samovar.domains.files.service.links import FileLinks
 from samovar.domains.files.service.memory import FileMemory
+from samovar.domains.files.service.news import News
 from samovar.domains.files.service.projecting import Projector
 from samovar.domains.files.service.query import FileReads
 from samovar.domains.files.service.registry import Open, Registry
@@ -78,10 +79,9 @@ class FileService:
             database=database, clock=clock, bus=bus, configured=configured, open_element=open_element
         )
         self.discovery = Discovery(registry=self.registry, bus=bus, file=remember, publishes=is_admin)
-        self.projector = Projector(database=database, registry=self.registry, clock=clock)
-        self.teller = Teller(
-            database=database, memory=self.memory, bus=bus, clock=clock, news=self.projector.told, notify=notify
-        )
+        self.news = News()
+        self.projector = Projector(database=database, registry=self.registry, clock=clock, news=self.news)
+        self.teller = Teller(database=database, memory=self.memory, bus=bus, clock=clock, news=self.news, notify=notify)
         transaction_rules = transaction_rules or TransactionRules()
         self.transactions = Transactions(
             database=database, clock=clock, ids=ids, bus=bus, rules=transaction_rules, tally=self._tally
@@ -150,6 +150,7 @@ class FileService:
             reads=self.reads,
             memory=self.memory,
             teller=self.teller,
+            news=self.news,
             clock=self._clock,
             tally=self._tally,
         )

@@ -5,6 +5,7 @@ this side of the commit point is undone backwards: the element drops what it has
 transaction closed, in one. Where nobody here can tell on which side it is, it is left to whoever resumes it.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Final
@@ -15,7 +16,7 @@ import structlog
 from samovar.domains.files.errors import NoElement, QuotaReached
 from samovar.domains.files.model.choosing import Standing
 from samovar.domains.files.model.names import file_id_of, stored_path
-from samovar.domains.files.model.records import Copy, FileAnswer, StoredFile, owner_of, told
+from samovar.domains.files.model.records import FileAnswer, owner_of, stored_file, told
 from samovar.domains.files.model.rules import Intent, checked, retention_of
 from samovar.domains.files.service.memory import FileMemory
 from samovar.domains.files.service.noted import Noted
@@ -81,6 +82,7 @@ class Ingest:
         self._rules = rules
         self._tally = tally
         self._unbounded_until = 0.0
+        self._asking_bounds = asyncio.Lock()
         self._log = structlog.get_logger("samovar.files")
 
     def draft(self, principal: Principal, intent: Intent) -> Draft:
@@ -143,8 +145,7 @@ class Ingest:
         except Unavailable as error:
             # Durable is durable: the element tells of it again until the row stands.
             self._log.warning("a file waits for its row", file_id=attributes.file_id, reason=error.detail)
-        copy = Copy(element_id=attributes.storage_element_id, path=attributes.path)
-        self._memory.replace(StoredFile(attributes=attributes, copies=(copy,)))
+        self._memory.replace(stored_file(attributes))
 
     async def widen(self, team_id: str, hold_id: str, size_bytes: int) -> int:
         """Hold so many bytes more for an upload without a length, and a good deal beyond where there is room for it; how many.
@@ -176,12 +177,16 @@ class Ingest:
     async def _is_bounded(self) -> bool:
         if self._rules.max_files or self._rules.max_bytes:
             return True
-        now = self._clock.monotonic()
-        if now >= self._unbounded_until:
-            async with self._database.reading() as tx:
-                if await owners.any_bound(tx):
-                    return True
-            self._unbounded_until = now + _UNBOUNDED_S
+        if self._clock.monotonic() < self._unbounded_until:
+            return False
+        # Asked once for all who come in the meantime.
+        async with self._asking_bounds:
+            now = self._clock.monotonic()
+            if now >= self._unbounded_until:
+                async with self._database.reading() as tx:
+                    if await owners.any_bound(tx):
+                        return True
+                self._unbounded_until = now + _UNBOUNDED_S
         return False
 
     async def _hold(self, draft: Draft, hold_id: str, size_bytes: int) -> None:

@@ -6,42 +6,49 @@ A row that cannot be written now is written later; the file stands either way.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final, NamedTuple
 
 import structlog
 
-from samovar.domains.files.model.records import FileEvent, FileHappened
+from samovar.domains.files.model.records import FileEvent, FileHappened, stored_file
+from samovar.domains.files.service.news import TOLD_BY_ITSELF, Fresh, News
 from samovar.domains.files.service.registry import Registry
-from samovar.domains.files.store import outbox, owners, rows, transactions
+from samovar.domains.files.store import outbox, owners, projection, rows, transactions
+from samovar.kernel.batches import Batches
 from samovar.kernel.errors import SamovarError
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database
 from samovar.ports.elements import Attributes, FileNotThere, StorageElement
+from samovar.ports.scripts import Script
 
 _BATCH: Final = 200
 _AGAIN_EVERY_S: Final = 30.0
 
 
-class _Waiting(NamedTuple):
+class _Told(NamedTuple):
     attributes: Attributes
     hold_id: str | None
     happened: FileHappened
-    done: asyncio.Future[bool]
+
+
+class _Written(NamedTuple):
+    gone: set[str]
+    fresh: list[Fresh]
+    has_more: bool
 
 
 class Projector:
-    """One for a process. Its worker runs while :meth:`project` is waited for."""
+    """One for a process."""
 
-    def __init__(self, *, database: Database, registry: Registry, clock: Clock) -> None:
+    def __init__(self, *, database: Database, registry: Registry, clock: Clock, news: News) -> None:
         self._database = database
         self._registry = registry
         self._clock = clock
-        self._waiting: list[_Waiting] = []
-        self._worker: asyncio.Task[None] | None = None
+        self._news = news
+        self._batches = Batches(self._settle, then=self._acknowledge, name="files-project")
         self._log = structlog.get_logger("samovar.files")
-        self.told = asyncio.Event()
-        """Set when there is news in the outbox."""
 
     async def project(
         self, attributes: Attributes, *, hold_id: str | None = None, happened: FileHappened = FileHappened.STORED
@@ -49,11 +56,7 @@ class Projector:
         """Bring the row up to what was committed; ``hold_id`` is released with it. Whether the row stands: that of what was
         amended may be gone with its file. Raises ``Unavailable`` where the database does not take it now: the file stands, and
         :meth:`catch_up` makes up for it."""
-        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(attributes, hold_id, happened, done))
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._work(), name="files-project")
-        return await done
+        return await self._batches.add(_Told(attributes, hold_id, happened))
 
     async def catch_up(self) -> int:
         """Write the rows of all that elements have committed and nobody acknowledged; how many there were. An element that is
@@ -78,8 +81,7 @@ class Projector:
 
     async def close(self) -> None:
         """Let the transaction under way end."""
-        if self._worker is not None:
-            await asyncio.wait([self._worker])
+        await self._batches.close()
 
     async def _catch_up(self, element: StorageElement) -> int:
         count, batch = 0, list[Attributes]()
@@ -107,68 +109,49 @@ class Projector:
         await element.acknowledge([(attributes.file_id, attributes.revision) for attributes in batch])
         return len(batch)
 
-    async def _work(self) -> None:
-        try:
-            while self._waiting:
-                some, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
-                await self._settle(some)
-        finally:
-            self._worker = None
-
-    async def _settle(self, some: list[_Waiting]) -> None:
-        try:
-            gone = await self._write(
-                [one.attributes for one in some if one.happened is not FileHappened.AMENDED],
-                amended=[one.attributes for one in some if one.happened is FileHappened.AMENDED],
-                hold_ids=[one.hold_id for one in some if one.hold_id is not None],
-                happened={one.attributes.file_id: one.happened for one in some},
-            )
-        except Exception as error:  # noqa: BLE001 - handed to each who waits
-            for one in some:
-                if not one.done.done():
-                    one.done.set_exception(error)
-            return
-        for one in some:
-            if not one.done.done():
-                one.done.set_result(one.attributes.file_id not in gone)
-        await self._acknowledge(one.attributes for one in some)
+    async def _settle(self, some: Sequence[_Told]) -> list[bool]:
+        gone = await self._write(
+            [one.attributes for one in some if one.happened is not FileHappened.AMENDED],
+            amended=[one.attributes for one in some if one.happened is FileHappened.AMENDED],
+            hold_ids=[one.hold_id for one in some if one.hold_id is not None],
+            happened={one.attributes.file_id: one.happened for one in some},
+        )
+        return [one.attributes.file_id not in gone for one in some]
 
     async def _write(
         self,
         told: list[Attributes],
         *,
         amended: Sequence[Attributes] = (),
-        hold_ids: Iterable[str],
+        hold_ids: Sequence[str],
         happened: dict[str, FileHappened],
     ) -> set[str]:
         """Which of the ``amended`` have no row any more."""
         now = self._clock.now()
-        async with self._database.transaction() as tx:
-            news = await rows.project(tx, told, amended=amended)
-            gone = await rows.absent(tx, amended)
-            events = [
-                FileEvent(
-                    happened=happened.get(
-                        one.file_id, FileHappened.STORED if one.revision == 1 else FileHappened.AMENDED
-                    ),
-                    team_id=one.team_id,
-                    file_id=one.file_id,
-                    revision=one.revision,
-                    at=now,
-                    details={"owner": one.owner, "size_bytes": one.size_bytes, "element_id": one.storage_element_id},
-                )
-                for one in news
-            ]
-            await outbox.add(tx, events)
-            # Whoever is the first to know of a file gives back what it held: who led it may be dead.
-            if released := [*{*hold_ids, *await transactions.done(tx, told, now=now)}]:
-                await owners.release(tx, released)
-        self.told.set()
-        return gone
 
-    async def _acknowledge(self, told: Iterable[Attributes]) -> None:
+        def script() -> Script[_Written]:
+            news = yield from projection.project(told, amended=amended)
+            gone = yield from projection.absent(amended)
+            new = [one for one in news if one.revision == 1]
+            stored = {one.file_id: _event(one, happened, now) for one in new}
+            # This process tells of them without reading them again; should it die first, another does so then.
+            ids = yield from outbox.add([*stored.values()], not_before=now + TOLD_BY_ITSELF)
+            others = yield from outbox.add([_event(one, happened, now) for one in news if one.revision != 1])
+            # Whoever is the first to know of a file gives back what it held: who led it may be dead.
+            held = yield from transactions.done(told, now=now)
+            yield from owners.release([*{*hold_ids, *held}])
+            fresh = [Fresh(ids[one.file_id], stored[one.file_id], stored_file(one)) for one in new]
+            return _Written(gone, fresh, has_more=bool(others))
+
+        written = await self._database.run(script())
+        self._news.keep(written.fresh)
+        if written.has_more:
+            self._news.written()
+        return written.gone
+
+    async def _acknowledge(self, some: Sequence[_Told]) -> None:
         by_element: dict[str, list[tuple[str, int]]] = defaultdict(list)
-        for one in told:
+        for one in [told.attributes for told in some]:
             by_element[one.storage_element_id].append((one.file_id, one.revision))
         for element_id, rows_told in by_element.items():
             try:
@@ -176,3 +159,15 @@ class Projector:
             except SamovarError as error:
                 # It tells of them again, and the rows stand already.
                 self._log.warning("a storage element was not told of its rows", element=element_id, reason=error.detail)
+
+
+def _event(one: Attributes, happened: Mapping[str, FileHappened], now: datetime) -> FileEvent:
+    usual = FileHappened.STORED if one.revision == 1 else FileHappened.AMENDED
+    return FileEvent(
+        happened=happened.get(one.file_id, usual),
+        team_id=one.team_id,
+        file_id=one.file_id,
+        revision=one.revision,
+        at=now,
+        details={"owner": one.owner, "size_bytes": one.size_bytes, "element_id": one.storage_element_id},
+    )

@@ -40,6 +40,7 @@ from samovar.ports.elements import (
     ModeRefused,
     OffsetDiffers,
 )
+from samovar.ports.scripts import perform
 
 # What an upload holds outlives it, so that it is given back with it and not before.
 _HELD_LONGER: Final = timedelta(days=1)
@@ -306,7 +307,7 @@ class Resumable:
             await uploads.remove(tx, upload)
             await transaction_store.close(tx, [upload.file_id], error_code=error_code, now=self._clock.now())
             if upload.hold_id is not None:
-                await owners.release(tx, [upload.hold_id])
+                await perform(tx, owners.release([upload.hold_id]))
 
     def _held(self, upload: Upload, room_bytes: int) -> Held:
         held = Held(self._ingest, upload.team_id)

@@ -5,7 +5,7 @@ because it could not be told.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Container, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -14,6 +14,7 @@ import structlog
 
 from samovar.domains.files.model.records import FileEvent, FileHappened, StoredFile
 from samovar.domains.files.service.memory import FileMemory, Key
+from samovar.domains.files.service.news import News
 from samovar.domains.files.store import outbox, rows
 from samovar.kernel.errors import Unavailable
 from samovar.ports.clock import Clock
@@ -29,9 +30,11 @@ _AT_ONCE: Final = 25
 _LOOK_EVERY_S: Final = 5.0
 _REST_S: Final = 2.0
 _FAREWELL_S: Final = 5.0
+_GATHER_S: Final = 0.02
 
-Notify = Callable[[FileEvent], Awaitable[None]]
-"""Takes news upward. What it raises is logged, and the news told again later."""
+Notify = Callable[[FileEvent, StoredFile | None], Awaitable[None]]
+"""Takes news upward, with the file as it stands now (``None``: it is gone). What it raises is logged, and the news told again
+later."""
 Settle = Callable[[FileEvent], Awaitable[bool]]
 """Looks after a deletion that was begun; whether it has not to be looked at again. Raises ``Unavailable``."""
 
@@ -49,7 +52,7 @@ class Teller:
     """One for a process; several take turns at the outbox."""
 
     def __init__(
-        self, *, database: Database, memory: FileMemory, bus: Bus, clock: Clock, news: asyncio.Event, notify: Notify
+        self, *, database: Database, memory: FileMemory, bus: Bus, clock: Clock, news: News, notify: Notify
     ) -> None:
         self._database = database
         self._memory = memory
@@ -72,12 +75,19 @@ class Teller:
         while True:
             try:
                 async with asyncio.timeout(_LOOK_EVERY_S):
-                    await self._news.wait()
+                    await self._news.waits.wait()
+                if not self._news.is_unread:
+                    # Nobody knows these files yet, and a hundred together cost little more than one.
+                    await asyncio.sleep(_GATHER_S)
             except TimeoutError:
-                pass
-            self._news.clear()
+                self._news.is_unread = True
+            self._news.waits.clear()
             try:
-                await self.tell_all()
+                async with self._turn:
+                    await self._tell_fresh()
+                    if self._news.is_unread:
+                        self._news.is_unread = False
+                        await self._tell_unread()
             except Unavailable as error:
                 self._log.warning("news of files waits", reason=error.detail)
                 await asyncio.sleep(_REST_S)
@@ -87,21 +97,38 @@ class Teller:
         try:
             async with asyncio.timeout(_FAREWELL_S):
                 await self._turn.acquire()
-        except TimeoutError:
+                await self._tell_fresh()
+        except (TimeoutError, Unavailable):
             self._log.warning("news of files is told again at the next start")
 
     async def tell_all(self) -> int:
         """Tell what there is, after what is being told here just now; how much there was. Raises ``Unavailable``."""
-        found = 0
         async with self._turn:
-            while (some := await self._tell_some()) == _BATCH:
-                found += some
+            return await self._tell_fresh() + await self._tell_unread()
+
+    async def _tell_fresh(self) -> int:
+        """What this process wrote itself; how much there was."""
+        fresh = self._news.taken()
+        told = []
+        for one in fresh:
+            # Nobody can know anything older of it.
+            await self._memory.offer(one.file)
+            if await self._is_told(one.event, {(one.event.team_id, one.event.file_id): one.file}):
+                told.append(one.news_id)
+        if told:
+            # A power cut may take what is written here, and then it is told once more.
+            await self._database.run(outbox.done(told), is_synced=False)
+        return len(fresh)
+
+    async def _tell_unread(self) -> int:
+        found = 0
+        while (some := await self._tell_some()) == _BATCH:
+            found += some
         return found + some
 
     async def _tell_some(self) -> int:
         """The oldest hundred that nobody else tells; how many there were."""
         now = self._clock.now()
-        # A power cut may take what is written here, and then it is told once more.
         async with self._database.visible() as tx:
             taken = await outbox.take(tx, now=now, until=now + _LEASE, limit=_BATCH)
         if not taken:
@@ -111,8 +138,7 @@ class Teller:
             for start in range(0, len(taken), _AT_ONCE)
             for news_id in await self._tell(taken[start : start + _AT_ONCE])
         ]
-        async with self._database.visible() as tx:
-            await outbox.done(tx, told)
+        await self._database.run(outbox.done(told), is_synced=False)
         return len(taken)
 
     async def tell_at_once(self, file: StoredFile | None, event: FileEvent) -> None:
@@ -135,37 +161,38 @@ class Teller:
     async def _tell(self, some: Sequence[tuple[int, FileEvent]]) -> list[int]:
         """Which of these were told."""
         try:
-            published = await self._shared([event for _, event in some if event.happened is not FileHappened.DELETING])
+            stand = await self._shared([event for _, event in some if event.happened is not FileHappened.DELETING])
         except Unavailable as error:
             self._log.warning("news of files waits", count=len(some), reason=error.detail)
-            published = set()
-        return [news_id for news_id, event in some if await self._is_told(event, published)]
+            stand = {}
+        return [news_id for news_id, event in some if await self._is_told(event, stand)]
 
-    async def _shared(self, some: Sequence[FileEvent]) -> set[Key]:
-        """Share how these files stand now, read all at once and shared at once, for what is read is old soon; for which that
-        was done."""
+    async def _shared(self, some: Sequence[FileEvent]) -> dict[Key, StoredFile | None]:
+        """Share how these files stand now, read all at once and shared at once, for what is read is old soon; those for which
+        that was done."""
         keys = {(event.team_id, event.file_id) for event in some}
         if not keys:
-            return set()
+            return {}
         async with self._database.reading() as tx:
             stand = await rows.several(tx, keys)
-        published = set[Key]()
+        shared: dict[Key, StoredFile | None] = {}
         for key in keys:
             try:
                 await self._memory.publish(*key, stand.get(key))
-                published.add(key)
+                shared[key] = stand.get(key)
             except Exception as error:  # noqa: BLE001 - edge: one that cannot be told must not stop the others
                 self._log.warning("news of a file waits", file_id=key[1], reason=str(error))
-        return published
+        return shared
 
-    async def _is_told(self, event: FileEvent, published: Container[Key]) -> bool:
+    async def _is_told(self, event: FileEvent, stand: Mapping[Key, StoredFile | None]) -> bool:
         try:
             if event.happened is FileHappened.DELETING:
                 return self._settle is not None and await self._settle(event)
-            if (event.team_id, event.file_id) not in published:
+            key = (event.team_id, event.file_id)
+            if key not in stand:
                 return False
             await self._publish(event)
-            await self._notify(event)
+            await self._notify(event, stand[key])
         except Unavailable as error:
             self._log.warning("news of a file waits", file_id=event.file_id, reason=error.detail)
             return False

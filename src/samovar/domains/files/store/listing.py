@@ -10,9 +10,10 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, and_, or_, select
 
 from samovar.domains.files.model.query import FileQuery, Place, Sort, number_from, place_of
-from samovar.domains.files.store.rows import SHOWN, attributes_of, mark_of_custom, mark_of_tag
+from samovar.domains.files.store.rows import SHOWN, attributes_of
 from samovar.domains.files.store.search import is_sqlite, plan_for_words, words_match
 from samovar.domains.files.store.tables import files
+from samovar.domains.files.store.values import mark_of_custom, mark_of_tag
 from samovar.domains.files.store.ways import Asked, Rule, has_mark, of_a_rare_mark, on_sqlite, order_of
 from samovar.ports.database import Tx
 from samovar.ports.elements import Attributes

@@ -2,28 +2,33 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import Text, bindparam, delete, or_, select, text, update
 
 from samovar.domains.files.model.records import FileEvent
 from samovar.domains.files.store.tables import outbox
 from samovar.ports.database import Tx
+from samovar.ports.scripts import Add, Ask, Script, plain
+
+_COLUMNS: Final = ("team_id", "file_id", "event", "leased_until")
 
 
-async def add(tx: Tx, events: Sequence[FileEvent], *, not_before: datetime | None = None) -> None:
-    """To be told after the commit, and ``not_before`` then."""
-    if events:
-        rows = [
-            {
-                "team_id": event.team_id,
-                "file_id": event.file_id,
-                "event": msgspec.to_builtins(event),
-                "leased_until": not_before,
-            }
-            for event in events
-        ]
-        await tx.execute(insert(outbox), rows)
+def add(events: Sequence[FileEvent], *, not_before: datetime | None = None) -> Script[dict[str, int]]:
+    """To be told after the commit, and ``not_before`` then; their ids, by file."""
+    rows = [
+        {
+            "team_id": event.team_id,
+            "file_id": event.file_id,
+            "event": msgspec.to_builtins(event),
+            "leased_until": not_before,
+        }
+        for event in events
+    ]
+    made = yield Add(outbox, plain(outbox, rows, _COLUMNS), (), _COLUMNS, returning=("file_id", "id"))
+    return dict(made.rows)
 
 
 async def take(tx: Tx, *, now: datetime, until: datetime, limit: int) -> list[tuple[int, FileEvent]]:
@@ -39,6 +44,14 @@ async def take(tx: Tx, *, now: datetime, until: datetime, limit: int) -> list[tu
     return sorted(found, key=lambda pair: pair[0])
 
 
-async def done(tx: Tx, ids: Sequence[int]) -> None:
+def done(ids: Sequence[int]) -> Script[None]:
     """They were told."""
-    await tx.execute(delete(outbox).where(outbox.c.id.in_(list(ids))))
+    yield Ask(_gone, {"ids": msgspec.json.encode(ids).decode()})
+
+
+@cache
+def _gone(dialect: str) -> Any:
+    listed = "SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(:ids AS jsonb))"
+    if dialect != "postgresql":
+        listed = "SELECT value FROM json_each(:ids)"
+    return delete(outbox).where(outbox.c.id.op("IN")(text(f"({listed})").bindparams(bindparam("ids", type_=Text))))

@@ -2,13 +2,18 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+import msgspec
+from sqlalchemy import Integer, and_, bindparam, delete, func, insert, or_, select, update
 
 from samovar.domains.files.model.records import Usage
 from samovar.domains.files.store.tables import holds, owners
-from samovar.ports.database import Tx, insert_new
+from samovar.ports.database import Tx, among_json, insert_new
+from samovar.ports.scripts import Add, Ask, Found, Script, perform
+
+_HELD: Final = (holds.c.team_id, holds.c.owner, holds.c.size_bytes)
 
 
 async def hold(
@@ -54,14 +59,21 @@ async def widen(tx: Tx, team_id: str, hold_id: str, *, size_bytes: int, max_byte
     return True
 
 
-async def release(tx: Tx, hold_ids: Sequence[str]) -> None:
+def release(hold_ids: Sequence[str]) -> Script[None]:
     """What these held is free again; one that is not there any more is no error."""
-    await _release(tx, holds.c.id.in_(list(hold_ids)), len(hold_ids))
+    if hold_ids:
+        gone = yield Ask(_freed, {"among": msgspec.json.encode(sorted(hold_ids)).decode()})
+        yield from _given_back(gone)
+
+
+@cache
+def _freed(dialect: str) -> Any:
+    return delete(holds).where(among_json(dialect, holds.c.id)).returning(*_HELD)
 
 
 async def release_over(tx: Tx, *, now: datetime, limit: int) -> int:
     """Free what uploads hold that nobody ended (their process died); how many there were."""
-    return await _release(tx, holds.c.expires_at <= now, limit)
+    return await perform(tx, _release_over(now, limit))
 
 
 async def usage(tx: Tx, team_id: str, owner: str) -> Usage:
@@ -92,22 +104,27 @@ async def _there(tx: Tx, team_id: str, owner: str) -> None:
     await insert_new(tx, owners, [row], keys=("team_id", "owner"))
 
 
-async def _release(tx: Tx, which: Any, limit: int) -> int:
-    some = select(holds.c.id).where(which).order_by(holds.c.id).limit(limit)
-    gone = await tx.execute(
-        delete(holds).where(holds.c.id.in_(some)).returning(holds.c.team_id, holds.c.owner, holds.c.size_bytes)
-    )
+def _release_over(now: datetime, limit: int) -> Script[int]:
+    gone = yield Ask(_freed_over, {"at": now, "some": limit})
+    yield from _given_back(gone)
+    return len(gone.rows)
+
+
+@cache
+def _freed_over(_: str) -> Any:
+    over = holds.c.expires_at <= bindparam("at", type_=holds.c.expires_at.type)
+    some = select(holds.c.id).where(over).order_by(holds.c.id).limit(bindparam("some", type_=Integer))
+    return delete(holds).where(holds.c.id.in_(some)).returning(*_HELD)
+
+
+def _given_back(gone: Found) -> Script[None]:
     by_owner: dict[tuple[str, str], tuple[int, int]] = {}
-    for row in (rows := gone.all()):
-        count, size = by_owner.get((row.team_id, row.owner), (0, 0))
-        by_owner[row.team_id, row.owner] = (count + 1, size + row.size_bytes)
-    for (team_id, owner), (count, size) in sorted(by_owner.items()):
-        await tx.execute(
-            update(owners)
-            .where(owners.c.team_id == team_id, owners.c.owner == owner)
-            .values(held_files=owners.c.held_files - count, held_bytes=owners.c.held_bytes - size)
-        )
-    return len(rows)
+    for team_id, owner, size_bytes in gone.rows:
+        count, size = by_owner.get((team_id, owner), (0, 0))
+        by_owner[team_id, owner] = (count - 1, size - size_bytes)
+    less = [(team_id, owner, 0, 0, *held) for (team_id, owner), held in sorted(by_owner.items())]
+    columns = ("team_id", "owner", "files", "size_bytes", "held_files", "held_bytes")
+    yield Add(owners, less, ("team_id", "owner"), columns, grown=("held_files", "held_bytes"))
 
 
 def _within(own: Any, usual: int, wanted: Any) -> Any:

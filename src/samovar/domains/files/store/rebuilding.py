@@ -5,16 +5,18 @@ What owners and elements have is not counted along the way: :func:`recount` does
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgspec
 from sqlalchemy import case, delete, func, insert, or_, select, text, update
 
 from samovar.domains.files.model.records import CopyState
-from samovar.domains.files.store.rows import SHOWN, attributes_of, holders_of, marks_of, numbers_for, values_of
+from samovar.domains.files.store.projection import add_copies, add_rows
+from samovar.domains.files.store.rows import SHOWN, attributes_of
 from samovar.domains.files.store.tables import copies, files, marks, owners, spaces
-from samovar.ports.database import Instant, Json, Tx, among, insert_rows
+from samovar.domains.files.store.values import marks_of, values_of
+from samovar.ports.database import Tx, among
 from samovar.ports.elements import Attributes
+from samovar.ports.scripts import Script, perform
 
 
 class KnownCopy(NamedTuple):
@@ -33,22 +35,14 @@ async def known(tx: Tx, file_ids: Sequence[str]) -> dict[str, Attributes]:
     return {row.file_id: attributes_of(row) for row in await tx.execute(query)}
 
 
-async def add(tx: Tx, told: Sequence[Attributes]) -> None:
-    """Rows for files that have none."""
-    numbers = await numbers_for(tx, told)
-    values = [values_of(one, number) for one, number in zip(told, numbers, strict=True)]
-    new = await insert_rows(tx, files, [_driven(tx, files, value) for value in values], keys=("file_id",))
-    taken = {number: one.file_id for one, number in zip(told, numbers, strict=True)}
-    if new != len(values):
-        # Somebody else wrote some of them just now, their marks too.
-        taken = await holders_of(tx, numbers)
-    marked = [
-        (mark["team_id"], mark["mark"], mark["number"])
-        for one, number in zip(told, numbers, strict=True)
-        if taken.get(number) == one.file_id
-        for mark in marks_of(one, number)
-    ]
-    await insert_rows(tx, marks, marked, keys=("team_id", "mark", "number"))
+async def add(tx: Tx, added: Sequence[Attributes], copied: Sequence[Attributes]) -> None:
+    """Rows for files that have none, and the copies that these are, where they are not known."""
+    await perform(tx, _add(added, copied))
+
+
+def _add(added: Sequence[Attributes], copied: Sequence[Attributes]) -> Script[None]:
+    yield from add_rows(added)
+    yield from add_copies(copied)
 
 
 async def overwrite(tx: Tx, one: Attributes, *, revision: int) -> bool:
@@ -65,28 +59,6 @@ async def overwrite(tx: Tx, one: Attributes, *, revision: int) -> bool:
     if rows := [*marks_of(one, number)]:
         await tx.execute(insert(marks), rows)
     return True
-
-
-async def add_copies(tx: Tx, told: Sequence[Attributes]) -> None:
-    """The copies that these are, where they are not known."""
-    rows = [
-        _driven(
-            tx,
-            copies,
-            {
-                "file_id": one.file_id,
-                "element_id": one.storage_element_id,
-                "team_id": one.team_id,
-                "path": one.path,
-                "state": CopyState.GOOD.value,
-                "size_bytes": one.size_bytes,
-                "checked_at": None,
-                "expires_at": one.retention.expires_at if one.replica_of else None,
-            },
-        )
-        for one in told
-    ]
-    await insert_rows(tx, copies, rows, keys=("file_id", "element_id"))
 
 
 async def on_element(tx: Tx, element_id: str, *, after: str, limit: int) -> list[KnownCopy]:
@@ -153,21 +125,6 @@ async def recount(tx: Tx) -> None:
     ]
     if rows:
         await tx.execute(insert(spaces), rows)
-
-
-def _driven(tx: Tx, table: Any, values: dict[str, Any]) -> list[object]:
-    """As the driver takes them: see :func:`~samovar.ports.database.insert_rows`."""
-    return [_plain(tx, column.type, values[column.name]) for column in table.columns]
-
-
-def _plain(tx: Tx, kind: Any, value: Any) -> object:
-    if value is None:
-        return None
-    if isinstance(kind, Instant):
-        return kind.process_bind_param(value, tx.dialect)
-    if isinstance(kind, Json):
-        return msgspec.json.encode(value).decode()
-    return value
 
 
 async def at_path(tx: Tx, element_id: str, path: str) -> KnownCopy | None:

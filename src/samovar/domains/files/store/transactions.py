@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, case, delete, func, select, update
+from sqlalchemy import bindparam, case, delete, func, or_, select, update
 
 from samovar.domains.files.model.transactions import (
     UNFINISHED,
@@ -15,18 +15,18 @@ from samovar.domains.files.model.transactions import (
     TransactionState,
 )
 from samovar.domains.files.store.tables import UNFINISHED_ROWS, outbox, transactions
-from samovar.ports.database import Instant, Tx, among_json, insert_new, insert_rows, upsert
+from samovar.ports.database import Instant, Tx, among_json, upsert
 from samovar.ports.elements import Attributes
+from samovar.ports.scripts import Add, Ask, Script, plain
 
 _OPEN, _CANCELLING = TransactionState.OPEN.value, TransactionState.CANCELLING.value
 _UNFINISHED = [state.value for state in UNFINISHED]
 _ROLLED_BACK = TransactionState.ROLLED_BACK.value
 
 
-async def add(tx: Tx, some: Sequence[Transaction]) -> None:
-    """They begin. Before every upload: so it is done in one turn of the driver."""
-    if some:
-        await insert_rows(tx, transactions, [_driven(tx, one) for one in some], keys=("file_id",))
+def add(some: Sequence[Transaction]) -> Script[None]:
+    """They begin."""
+    yield Add(transactions, plain(transactions, map(_values, some)), ("file_id",))
 
 
 async def place(tx: Tx, one: Transaction) -> None:
@@ -51,32 +51,28 @@ async def renew(tx: Tx, file_ids: Sequence[str], *, coordinator: str, due_at: da
     return {*(await tx.scalars(own)).all()}
 
 
-async def done(tx: Tx, told: Sequence[Attributes], *, now: datetime) -> list[str]:
+def done(told: Sequence[Attributes], *, now: datetime) -> Script[list[str]]:
     """Their files stand, and have their rows: that is the truth, whoever took them for lost. Those that are being cancelled are
     for the canceller, at once. What a power cut took of transactions is made again. Returns the ids of what they hold of their
     owners' room, for the caller to release."""
     file_ids = sorted(one.file_id for one in told if one.replica_of is None)
-    held = await _done(tx, file_ids, now) if file_ids else []
+    if not file_ids:
+        return []
+    held = (yield Ask(_closed, {"among": msgspec.json.encode(file_ids).decode(), "at": now})).rows
     if len(held) < len(file_ids):
-        first = [one for one in told if one.replica_of is None and one.revision == 1]
-        await insert_new(tx, transactions, [_remade(one, now) for one in first], keys=("file_id",))
-    return [hold_id for hold_id in held if hold_id is not None]
-
-
-async def _done(tx: Tx, file_ids: Sequence[str], now: datetime) -> list[str | None]:
-    given = {"among": msgspec.json.encode(file_ids).decode(), "at": now}
-    return list((await tx.scalars(_closed(tx.dialect.name), given)).all())
+        first = [_remade(one, now) for one in told if one.replica_of is None and one.revision == 1]
+        yield Add(transactions, plain(transactions, first), ("file_id",))
+    return [hold_id for (hold_id,) in held if hold_id is not None]
 
 
 @cache
 def _closed(dialect: str) -> Any:
-    # Made once: to put it together costs more than to run it, and it runs with every upload.
     is_cancelling, at = transactions.c.state == _CANCELLING, bindparam("at", type_=Instant())
     return (
         update(transactions)
         .where(
             among_json(dialect, transactions.c.file_id),
-            transactions.c.state.in_([*_UNFINISHED, _ROLLED_BACK]),
+            or_(*[transactions.c.state == state for state in (*_UNFINISHED, _ROLLED_BACK)]),
         )
         .values(
             state=case((is_cancelling, _CANCELLING), else_=TransactionState.DONE.value),
@@ -241,16 +237,6 @@ def _remade(one: Attributes, now: datetime) -> dict[str, Any]:
             finished_at=now,
         )
     )
-
-
-def _driven(tx: Tx, one: Transaction) -> list[object]:
-    values = _values(one)
-    return [
-        column.type.process_bind_param(values[column.name], tx.dialect)
-        if isinstance(column.type, Instant)
-        else values[column.name]
-        for column in transactions.columns
-    ]
 
 
 def _values(one: Transaction) -> dict[str, Any]:

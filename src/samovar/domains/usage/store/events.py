@@ -30,7 +30,8 @@ from samovar.domains.usage.errors import EventsKnown, EventsRefused
 from samovar.domains.usage.model import Filters, Place, Record, UsageRow, Window
 from samovar.domains.usage.model.records import cost_text
 from samovar.domains.usage.model.users import OTHER_USERS
-from samovar.ports.database import Instant, Tx, among, insert_rows, metadata
+from samovar.ports.database import Instant, Tx, among, metadata
+from samovar.ports.scripts import insert_rows
 
 _EMPTY: Final = text("''")
 

@@ -33,7 +33,8 @@ from samovar.domains.usage.model import Buckets, Dimension, Figures, Filters, Gr
 from samovar.domains.usage.model.figures import DURATION_BOUNDS_MS, OVERHEAD_BOUNDS_MS, Part, quantile
 from samovar.domains.usage.model.sums import KEYS, SUMMED, Sums
 from samovar.domains.usage.store.events import conditions, filtered, summed_by, usage_events
-from samovar.ports.database import Instant, Tx, add_to_rows, metadata
+from samovar.ports.database import Instant, Tx, metadata
+from samovar.ports.scripts import add_to_rows
 
 _DURATIONS: Final = tuple(f"duration_{place}" for place in range(len(DURATION_BOUNDS_MS) + 1))
 _OVERHEADS: Final = tuple(f"overhead_{place}" for place in range(len(OVERHEAD_BOUNDS_MS) + 1))

@@ -105,8 +105,7 @@ class Rebuilder:
             faults = {file_id: fault_of_row(known.get(file_id), attributes) for file_id, attributes in told.items()}
             added = [told[file_id] for file_id, fault in faults.items() if fault is Fault.ROW_MISSING]
             one = msgspec.structs.replace(one, report=with_mended(one.report, Fault.ROW_MISSING, count=len(added)))
-            await rebuilding.add(tx, added)
-            await rebuilding.add_copies(tx, [*told.values()])
+            await rebuilding.add(tx, added, [*told.values()])
             for found in batch:
                 if found.attributes is not None and found.content_bytes is None:
                     await rebuilding.set_state(tx, found.attributes.file_id, element.element_id, CopyState.MISSING)

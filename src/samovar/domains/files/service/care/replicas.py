@@ -39,12 +39,13 @@ class FileReplicas:
         self._usual = usual
         self._log = structlog.get_logger("samovar.files")
 
-    async def heard(self, event: FileEvent) -> None:
-        """A file is new, or says something else: its replicas are made, or hear of it, by a job."""
-        if event.happened is FileHappened.DELETED:
-            return
-        file = await self._copier.stored(event.team_id, event.file_id)
-        if file is None or not self.needs(file, since_revision=event.revision):
+    async def heard(self, event: FileEvent, file: StoredFile | None) -> None:
+        """A file is new, or says something else, and stands like this: its replicas are made, or hear of it, by a job."""
+        if (
+            event.happened is FileHappened.DELETED
+            or file is None
+            or not self.needs(file, since_revision=event.revision)
+        ):
             return
         payload, key = {"team_id": event.team_id, "file_id": event.file_id}, f"{event.file_id}:{event.revision}"
         async with self._database.transaction() as tx:

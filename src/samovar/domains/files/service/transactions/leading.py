@@ -18,17 +18,18 @@ from samovar.domains.files.model.transactions import Transaction, TransactionKin
 from samovar.domains.files.service.tally import Course, FileTally
 from samovar.domains.files.store import owners
 from samovar.domains.files.store import transactions as store
+from samovar.kernel.batches import Batches
 from samovar.kernel.errors import SamovarError, Unavailable
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database, Tx
 from samovar.ports.elements import Draft
 from samovar.ports.events import Bus
+from samovar.ports.scripts import perform
 
 TRANSACTION_CANCELLED: Final = "files.transactions.cancelled"
 """Bus topic: the id of a transaction that is to stop, as ASCII."""
 TRANSACTION_HEADER: Final = "X-Transaction-Id"
 
-_BATCH: Final = 200
 _MARGIN: Final = 0.25
 _SAID_AGAIN: Final = 4
 
@@ -85,7 +86,6 @@ class Leading:
 class _Change(NamedTuple):
     """``begun`` is one that begins; else ``error_code`` says why ``closed`` is over, or is left for others."""
 
-    done: asyncio.Future[None]
     begun: Transaction | None = None
     closed: Transaction | None = None
     error_code: str = ""
@@ -104,8 +104,7 @@ class Transactions:
         self._tally = tally
         self.coordinator = ids.new("coordinator")
         self._leading: dict[str, Leading] = {}
-        self._waiting: list[_Change] = []
-        self._worker: asyncio.Task[None] | None = None
+        self._changes = Batches(self._write, name="files-transactions")
         self._log = structlog.get_logger("samovar.files")
         bus.subscribe(TRANSACTION_CANCELLED, self.on_cancelled)
 
@@ -113,7 +112,7 @@ class Transactions:
         """Write down that an upload begins; it is led here from now on. Raises ``Unavailable``."""
         leads_until_s = self._clock.monotonic() + self._rules.lease_s
         one = self.made(draft, TransactionKind.UPLOAD, element_id=element_id, hold_id=hold_id)
-        await self._changed(_Change(_future(), begun=one))
+        await self._changes.add(_Change(begun=one))
         leading = Leading(one, valid_until_s=leads_until_s - self._rules.lease_s * _MARGIN, clock=self._clock)
         self._leading[one.file_id] = leading
         self._tally.courses[Course.BEGUN] += 1
@@ -165,7 +164,7 @@ class Transactions:
         over = Course.CANCELLED if isinstance(error, TransactionCancelled) else Course.ROLLED_BACK
         self._tally.courses[Course.IN_DOUBT if is_in_doubt else over] += 1
         try:
-            await self._changed(_Change(_future(), closed=one, error_code=code, is_in_doubt=is_in_doubt))
+            await self._changes.add(_Change(closed=one, error_code=code, is_in_doubt=is_in_doubt))
         except Unavailable as refused:
             self._log.warning("an upload's transaction stays open", file_id=one.file_id, reason=refused.detail)
 
@@ -207,41 +206,17 @@ class Transactions:
 
     async def close(self) -> None:
         """Let what is written down be written."""
-        if self._worker is not None:
-            await asyncio.wait([self._worker])
+        await self._changes.close()
 
-    async def _changed(self, change: _Change) -> None:
-        self._waiting.append(change)
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._work(), name="files-transactions")
-        await change.done
-
-    async def _work(self) -> None:
-        try:
-            while self._waiting:
-                some, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
-                await self._write(some)
-        finally:
-            self._worker = None
-
-    async def _write(self, some: Sequence[_Change]) -> None:
-        try:
-            if begun := [one.begun for one in some if one.begun is not None]:
-                # A power cut that takes this row takes the upload with it, or the element tells of the file, and it is made anew.
-                async with self._database.visible() as tx:
-                    await store.add(tx, begun)
-            if closed := [one for one in some if one.closed is not None]:
-                async with self._database.transaction() as tx:
-                    for one in closed:
-                        await self._close(tx, one)
-        except Exception as error:  # noqa: BLE001 - handed to each who waits
-            for one in some:
-                if not one.done.done():
-                    one.done.set_exception(error)
-            return
-        for one in some:
-            if not one.done.done():
-                one.done.set_result(None)
+    async def _write(self, some: Sequence[_Change]) -> list[None]:
+        if begun := [one.begun for one in some if one.begun is not None]:
+            # A power cut that takes this row takes the upload with it, or the element tells of the file, and it is made anew.
+            await self._database.run(store.add(begun), is_synced=False)
+        if closed := [one for one in some if one.closed is not None]:
+            async with self._database.transaction() as tx:
+                for one in closed:
+                    await self._close(tx, one)
+        return [None] * len(some)
 
     async def _close(self, tx: Tx, change: _Change) -> None:
         one, now = change.closed, self._clock.now()
@@ -254,11 +229,7 @@ class Transactions:
             return
         await store.close(tx, [one.file_id], error_code=change.error_code, now=now)
         if one.hold_id is not None:
-            await owners.release(tx, [one.hold_id])
-
-
-def _future() -> asyncio.Future[None]:
-    return asyncio.get_running_loop().create_future()
+            await perform(tx, owners.release([one.hold_id]))
 
 
 def _lost() -> TransactionLost:

@@ -24,6 +24,7 @@ from samovar.kernel.errors import SamovarError, Unavailable
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database
 from samovar.ports.elements import Attributes, FileNotThere, ModeRefused, StorageElement
+from samovar.ports.scripts import perform
 
 _BATCH: Final = 50
 _PRUNED: Final = 1_000
@@ -131,7 +132,7 @@ class Resumer:
         async with self._database.transaction() as tx:
             await store.close(tx, [one.file_id], error_code=error_code, now=self._clock.now())
             if one.hold_id is not None:
-                await owners.release(tx, [one.hold_id])
+                await perform(tx, owners.release([one.hold_id]))
         self._told(one, Course.RESUMED_BACK)
 
     async def _take_back(self, element: StorageElement, one: Transaction, stands: Attributes) -> None:
@@ -151,7 +152,7 @@ class Resumer:
             now = self._clock.now()
             await store.settle(tx, one.file_id, state=state, error_code=error_code, now=now)
             if one.hold_id is not None:
-                await owners.release(tx, [one.hold_id])
+                await perform(tx, owners.release([one.hold_id]))
 
     async def _later(self, one: Transaction, error: SamovarError) -> None:
         due_at = self._clock.now() + timedelta(seconds=retry_s(one.resumes))
