@@ -225,8 +225,7 @@ def _compiled(made: Callable[[str], Any], dialect: Dialect) -> tuple[str, list[_
     compiled = made(dialect.name).compile(dialect=dialect)
     processors, binds = compiled._bind_processors, compiled.binds
     return str(compiled), [
-        _Parameter(name, binds[name].required, binds[name].value, processors.get(name))
-        for name in compiled.positiontup
+        _Parameter(name, binds[name].required, binds[name].value, processors.get(name)) for name in compiled.positiontup
     ]
 
 
