@@ -88,12 +88,14 @@ def element_for(
     element_id: str,
     mode: Mode,
     clock: Clock,
+    may_begin: Callable[[], bool] = lambda: True,
     s3: "S3Access | None" = None,
     reach: Reach | None = None,
 ) -> StorageElement:
     """The storage element at ``url``, not started. ``file:///folder`` is a folder of this machine, which one process at a time
     may have; ``s3:``, ``gs:`` and ``az:`` name a bucket, which several may have; ``http:`` and ``https:`` another process, which
-    knows the mode itself. ``mode`` is the configured one. Raises ``ValueError`` for an address that is none."""
+    knows the mode itself. ``mode`` is the configured one; ``may_begin``: whether a folder without its mark may become it. Raises
+    ``ValueError`` for an address that is none."""
     parts = urlsplit(url)
     if parts.scheme in ("http", "https") and reach is not None:
         from samovar.adapters.remote import Bounds, RemoteElement
@@ -107,7 +109,7 @@ def element_for(
     if parts.scheme == "file":
         from samovar.adapters.disk import DiskElement
 
-        return DiskElement(folder_of(url), element_id=element_id, mode=mode, clock=clock)
+        return DiskElement(folder_of(url), element_id=element_id, mode=mode, clock=clock, may_begin=may_begin)
     if (
         parts.scheme not in ("s3", "gs", "az")
         or not parts.netloc

@@ -60,7 +60,7 @@ class FileDesk:
     @cached_property
     def service(self) -> FileService:
         services, settings = self._services, self._services.settings
-        return FileService(
+        files = FileService(
             database=services.database,
             clock=services.clock,
             ids=services.ids,
@@ -85,6 +85,8 @@ class FileDesk:
                 round_s=settings.file_transaction_round_s,
             ),
         )
+        files.registry.opens(lambda one: is_folder(one) and services.folders_at is None)
+        return files
 
     @cached_property
     def care(self) -> FileCare:
@@ -231,6 +233,7 @@ class FileDesk:
                 element_id=element.id,
                 mode=element.mode,
                 clock=self._services.clock,
+                may_begin=partial(self.service.registry.may_begin, element.id),
                 s3=bucket_access(self._services.settings),
                 reach=reach,
             )

@@ -59,6 +59,7 @@ class FolderProcess:
             registry=self._registry, bus=bus, file=settings.data_dir / "storage-elements.json", publishes=False
         )
         self._anew: list[tuple[Element, Element]] = []
+        self._registry.opens(is_folder)
         self._registry.on_configured(lambda *both: self._anew.append(both))
         self._operations = OperationsService(probes={"database": services.database.ping})
         self._metrics = Metrics(
@@ -119,7 +120,11 @@ class FolderProcess:
     def _open(self, element: Element) -> StorageElement:
         try:
             return adapters.element_for(
-                element.url, element_id=element.id, mode=element.mode, clock=self._services.clock
+                element.url,
+                element_id=element.id,
+                mode=element.mode,
+                clock=self._services.clock,
+                may_begin=partial(self._registry.may_begin, element.id),
             )
         except ValueError as error:
             raise BadElement(f"The address of the storage element {element.id} {error}.") from error

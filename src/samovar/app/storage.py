@@ -4,12 +4,14 @@ Who asks it is checked by the keys that the role admin publishes. An element tha
 process's) ends the process at its start.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from ipaddress import ip_network
 from typing import NoReturn
 
+import msgspec
 import structlog
 
 from samovar import __version__
@@ -25,6 +27,8 @@ from samovar.app.settings import Settings
 from samovar.app.telemetry.metrics import CONTENT_TYPE, Metrics
 from samovar.app.witness import Witness
 from samovar.domains.files import http as files_http
+from samovar.domains.files.model.choosing import Element
+from samovar.domains.files.service.discovery import Discovered, recalled, remember
 from samovar.domains.identity.model import Audience
 from samovar.domains.identity.service import RemoteKeys, TokenVerifier
 from samovar.domains.operations.http import health as health_http
@@ -32,6 +36,7 @@ from samovar.domains.operations.model import CleanupPattern
 from samovar.domains.operations.service import OperationsService
 from samovar.kernel.errors import Unavailable
 from samovar.ports.asgi import Route
+from samovar.ports.clock import Clock
 from samovar.ports.elements import ElementUnavailable, StorageElement
 
 log = structlog.get_logger()
@@ -46,11 +51,18 @@ class StorageProcess:
         self._ids = SystemIds(clock=self._clock)
         ca_pem = None if settings.ca_file is None else settings.ca_file.read_bytes()
         self._transport = Http1Transport(ca_pem=ca_pem)
+        self._file = settings.data_dir / "storage-elements.json"
+        self._known = begun_before(settings, self._clock)
         self._elements = {
             one.id: adapters.element_for(
-                one.url, element_id=one.id, mode=one.mode, clock=self._clock, s3=bucket_access(settings)
+                one.url,
+                element_id=one.id,
+                mode=one.mode,
+                clock=self._clock,
+                may_begin=partial(_was_never_begun, one),
+                s3=bucket_access(settings),
             )
-            for one in configured_elements(settings, self._clock)
+            for one in self._known
         }
         self._operations = OperationsService(
             probes={f"storage {name}": partial(_serving, element) for name, element in self._elements.items()}
@@ -78,9 +90,19 @@ class StorageProcess:
             for element in self._elements.values():
                 stack.push_async_callback(element.close)
                 await element.start()
+            await self._remember()
             log.info("ready", url=self._settings.url, roles=",".join(self._settings.roles), version=__version__)
             yield
             self._operations.stop()
+
+    async def _remember(self) -> None:
+        """That they are begun: there is no database here that knows it."""
+        now = self._clock.now()
+        begun = tuple(msgspec.structs.replace(one, begun_at=one.begun_at or now) for one in self._known)
+        try:
+            await asyncio.to_thread(remember, self._file, Discovered(version=1, elements=begun))
+        except OSError as error:
+            log.warning("the storage elements are not remembered", reason=str(error))
 
     def _routes(self) -> list[Route]:
         keys = RemoteKeys(
@@ -96,6 +118,19 @@ class StorageProcess:
                 idle_s=self._settings.file_idle_s,
             )
         )
+
+
+def begun_before(settings: Settings, clock: Clock) -> list[Element]:
+    """The elements of the settings, and when they were begun, as this process remembers it."""
+    try:
+        begun_at = {one.id: one.begun_at for one in recalled(settings.data_dir / "storage-elements.json")}
+    except (OSError, msgspec.DecodeError):
+        begun_at = {}
+    return [msgspec.structs.replace(one, begun_at=begun_at.get(one.id)) for one in configured_elements(settings, clock)]
+
+
+def _was_never_begun(element: Element) -> bool:
+    return element.begun_at is None
 
 
 def storage_edge(

@@ -7,7 +7,7 @@ the migrations make. All differences between the engines (upsert, JSON, instants
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from sqlalchemy import (
@@ -39,6 +39,9 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+OF_THIS_PLACE: Final = {"of_this_place": True}
+"""The ``info`` of a column that tells of the machine, not of the installation: backups leave it out."""
 
 Tx: TypeAlias = AsyncConnection
 """An open transaction. Store functions take it first and never commit."""

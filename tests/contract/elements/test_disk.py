@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from samovar.adapters.disk import DiskElement
+from samovar.adapters.disk import DiskElement, is_begun
 from samovar.adapters.system import SystemClock
 from samovar.ports.elements import ElementFull, ElementUnavailable, FileNotThere, Mode
 from tests.contract.elements.drafts import content_of, draft, pieces, walked
@@ -229,3 +229,29 @@ async def test_an_upload_that_nobody_goes_on_with_is_forgotten_at_a_start() -> N
         await element.offset("file_one")
     assert not [path for path in disk.paths() if "uploads" in path]
     await element.close()
+
+
+async def test_an_element_that_was_begun_starts_nowhere_but_where_its_mark_is(tmp_path: Path) -> None:
+    root, elsewhere, is_new = tmp_path / "mounted", tmp_path / "elsewhere", True
+    element = DiskElement(
+        root, element_id="se-1", mode=Mode.EDIT, clock=SystemClock(), may_begin=lambda: is_new, segment_bytes=4096
+    )
+    assert not is_begun(root)
+    await element.start()
+    assert is_begun(root)
+    is_new = False
+    kept = await element.write(draft("kept"), pieces(b"tea"))
+    await element.close()
+    root.rename(elsewhere)
+    for put_there in (lambda: None, root.mkdir):
+        put_there()
+        # The folder that its disk was mounted over, or not even that.
+        again = DiskElement(root, element_id="se-1", mode=Mode.EDIT, clock=SystemClock(), may_begin=lambda: is_new)
+        with pytest.raises(ElementUnavailable, match="samovar files begin se-1"):
+            await again.start()
+        assert not root.exists() or not [*root.iterdir()]
+    root.rmdir()
+    elsewhere.rename(root)
+    await again.start()
+    assert await content_of(again, kept.path) == b"tea"
+    await again.close()

@@ -30,11 +30,18 @@ class Process:
         self.registry = Registry(
             database=database, clock=ManualClock(), bus=bus, configured=configured, open_element=self._open
         )
+        self.registry.opens(lambda _: True)
         values = {"file": folder / "known.json", "publishes": False, **more}
         self.discovery = Discovery(registry=self.registry, bus=bus, **values)
 
     def _open(self, element: Element) -> StorageElement:
-        return DiskElement(self.folder / element.id, element_id=element.id, mode=element.mode, clock=SystemClock())
+        return DiskElement(
+            self.folder / element.id,
+            element_id=element.id,
+            mode=element.mode,
+            clock=SystemClock(),
+            may_begin=lambda: self.registry.may_begin(element.id),
+        )
 
     @property
     def known(self) -> set[str]:
@@ -146,3 +153,29 @@ async def test_what_is_older_or_is_no_configuration_changes_nothing(tmp_path: Pa
             for message in (b"", b"{}", b"\xff", msgspec.json.encode(Discovered(version=0, elements=()))):
                 await process.discovery.on_config(message)
             assert process.known == {"mine"}
+
+
+async def test_an_element_is_begun_once_and_never_while_nobody_can_say_whether_it_was(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    one, mark = element("one"), tmp_path / "here" / "one" / ".element" / "element.json"
+    async with away() as nothing:
+        unknowing = Process(nothing, MemoryBus(), tmp_path / "here", [one])
+        async with serving(unknowing):
+            assert (unknowing.registry.started(), mark.exists()) == ([], False)
+        first = Process(sqlite_database, MemoryBus(), tmp_path / "here", [one])
+        async with serving(first):
+            assert (len(first.registry.started()), mark.exists()) == (1, True)
+            revision = first.registry.elements["one"].revision
+            await first.discovery.look()
+        mark.parent.rename(tmp_path / "disk")
+        for database in (sqlite_database, nothing):
+            # From the database, and from what the process remembers where that is away.
+            again = Process(database, MemoryBus(), tmp_path / "here", [one])
+            async with serving(again):
+                assert (again.registry.started(), mark.parent.exists()) == ([], False)
+                known = again.registry.elements["one"]
+                assert (known.begun_at is not None, known.revision) == (True, revision)
+        (tmp_path / "disk").rename(mark.parent)
+        async with serving(unknowing):
+            assert len(unknowing.registry.started()) == 1

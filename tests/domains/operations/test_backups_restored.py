@@ -22,6 +22,7 @@ from samovar.app.settings import Settings
 from samovar.domains.identity.model import administrator
 from samovar.domains.operations.errors import BackupTooNew, NotEmpty, OtherMasterKey, RowRefused
 from samovar.kernel.errors import SamovarError
+from samovar.ports.database import OF_THIS_PLACE
 from tests.support.archives import archive
 from tests.support.installations import call, fill, running, say, settings_at
 from tests.support.servers import POSTGRES_URL, on_postgres
@@ -99,12 +100,13 @@ async def pieces(backup: bytes, size_bytes: int = 70_001) -> AsyncIterator[bytes
 
 
 async def rows_of(settings: Settings) -> dict[str, list[Any]]:
-    """Every row of every table, as Python sees it."""
+    """Every row of every table, as Python sees it, but for what tells of the place where it stands."""
     database = database_of(settings)
     found = {}
     async with database.reading() as tx:
         for table in all_tables().sorted_tables:
-            found[table.name] = sorted((tuple(row) for row in await tx.execute(select(table))), key=repr)
+            columns = [one for one in table.columns if one.info != OF_THIS_PLACE]
+            found[table.name] = sorted((tuple(row) for row in await tx.execute(select(*columns))), key=repr)
     await database.close()
     return found
 

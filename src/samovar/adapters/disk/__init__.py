@@ -6,6 +6,7 @@ threads. One process at a time has the folder.
 """
 
 from samovar.adapters.disk.element import DiskElement
+from samovar.adapters.disk.state import is_begun
 from samovar.adapters.disk.syscalls import Stat, Syscalls
 
-__all__ = ["DiskElement", "Stat", "Syscalls"]
+__all__ = ["DiskElement", "Stat", "Syscalls", "is_begun"]

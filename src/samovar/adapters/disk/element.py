@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, ParamSpec
 
 from samovar.adapters.disk.commits import Taking
 from samovar.adapters.disk.durability import translated
-from samovar.adapters.disk.lanes import Lanes
+from samovar.adapters.disk.lanes import Lanes, digested
 from samovar.adapters.disk.parts import Parts
 from samovar.adapters.disk.promises import Promise, Promises
 from samovar.adapters.disk.syscalls import Syscalls
@@ -58,8 +58,8 @@ class DiskElement:
     """A :class:`samovar.ports.elements.StorageElement` in the folder ``root``.
 
     ``mode`` is the configured one; what was lowered by request stays lowered (``samovar.ports.element_rules.mode_at_start``).
-    ``verify_bytes_per_s`` bounds what :meth:`verify` reads; an open upload that nobody has added to for ``uploads_kept`` is
-    forgotten at the next start.
+    ``may_begin`` is asked at each start in a folder that has no element's mark; ``verify_bytes_per_s`` bounds what :meth:`verify`
+    reads; an open upload that nobody has added to for ``uploads_kept`` is forgotten at the next start.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class DiskElement:
         element_id: str,
         mode: Mode,
         clock: Clock,
+        may_begin: Callable[[], bool] = lambda: True,
         syscalls: Syscalls | None = None,
         verify_bytes_per_s: float = _VERIFY_BYTES_PER_S,
         segment_bytes: int = _SEGMENT_BYTES,
@@ -89,6 +90,7 @@ class DiskElement:
             element_id=element_id,
             configured=mode,
             root=str(root),
+            may_begin=may_begin,
             calls=syscalls or Syscalls(),
             allowed=lambda: self._allow(Operation.WRITE),
             segment_bytes=segment_bytes,
@@ -160,7 +162,7 @@ class DiskElement:
         take: Callable[[Sequence[bytes]], None],
     ) -> None:
         """One thread writes pieces while another digests them and the sender makes the next."""
-        steps = [take] if digest is None else [take, lambda batch: _digest(digest, batch)]
+        steps = [take] if digest is None else [take, lambda batch: digested(digest, batch)]
         lanes = Lanes(self._threads, *steps)
         try:
             while pieces and await lanes.put(pieces):
@@ -393,8 +395,3 @@ class DiskElement:
             yield
         except OSError as error:
             raise translated(error, element_id=self.element_id) from error
-
-
-def _digest(digest: "_Hash", pieces: Sequence[bytes]) -> None:
-    for piece in pieces:
-        digest.update(piece)

@@ -5,10 +5,13 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from samovar.adapters.disk.threads import Threads
 from samovar.kernel.tasks import all_ended
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 _WAITING: Final = 3
 """Batches that may wait in a lane, the one it is at among them."""
@@ -97,3 +100,9 @@ class _Lane:
                 return self._waiting[0]
             self._is_busy = False
             return None
+
+
+def digested(digest: "_Hash", pieces: Sequence[bytes]) -> None:
+    """One lane's work: digest what comes."""
+    for piece in pieces:
+        digest.update(piece)

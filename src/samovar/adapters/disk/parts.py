@@ -27,6 +27,7 @@ class Parts:
         configured: Mode,
         root: str,
         calls: Syscalls,
+        may_begin: Callable[[], bool],
         allowed: Callable[[], None],
         segment_bytes: int,
         unacknowledged_at_most: int,
@@ -37,7 +38,12 @@ class Parts:
         self.under_way = UnderWay()
         self.waiting = waiting = Waiting()
         self.state = State(
-            element_id=element_id, configured=configured, place=place, calls=calls, durability=durability
+            element_id=element_id,
+            configured=configured,
+            may_begin=may_begin,
+            place=place,
+            calls=calls,
+            durability=durability,
         )
         self.journal = journal = Journal(
             place.journal,

@@ -1,11 +1,13 @@
 """What an element keeps of itself: who holds its folder, and its mode."""
 
 import os
+from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
 from samovar.adapters.disk.durability import Durability
-from samovar.adapters.disk.place import PART_SUFFIX, Place
+from samovar.adapters.disk.place import HIDDEN, PART_SUFFIX, Place
 from samovar.adapters.disk.syscalls import Syscalls, read_all, write_all
 from samovar.ports.element_rules import ModeKept, mode_at_start
 from samovar.ports.elements import ElementUnavailable, Mode
@@ -18,17 +20,27 @@ class State:
     """Blocks; called in threads. Raises ``OSError``."""
 
     def __init__(
-        self, *, element_id: str, configured: Mode, place: Place, calls: Syscalls, durability: Durability
+        self,
+        *,
+        element_id: str,
+        configured: Mode,
+        may_begin: Callable[[], bool],
+        place: Place,
+        calls: Syscalls,
+        durability: Durability,
     ) -> None:
         self._element_id = element_id
         self._configured = configured
+        self._may_begin = may_begin
         self._place = place
         self._calls = calls
         self._durability = durability
         self._lock = -1
 
     def take_hold(self) -> None:
-        """Make the folders and hold them against other processes. Raises ``ElementUnavailable`` where another has them."""
+        """Make the folders and hold them against other processes. Raises ``ElementUnavailable`` where another has them, or the
+        element stands elsewhere."""
+        self._check_begun()
         self._make(self._place.root)
         for folder in (self._place.hidden, self._place.journal, self._place.uploads, self._place.aside):
             self._durability.make_folder(folder, below=self._place.root)
@@ -42,6 +54,15 @@ class State:
             raise ElementUnavailable(
                 f"Another process has the storage element {self._element_id} open: one process writes to one folder."
             ) from error
+
+    def _check_begun(self) -> None:
+        # What is made in the folder that a disk is to be mounted over would be taken for the element itself from then on.
+        if not _has_mark(self._calls, self._place) and not self._may_begin():
+            raise ElementUnavailable(
+                f"The storage element {self._element_id} was begun before, and {self._place.root} has no mark of it"
+                f" ({HIDDEN}/element.json): is its disk mounted? It is tried again, and serves when it is back. To begin it anew"
+                f" there, with no file in it, say so: samovar files begin {self._element_id}"
+            )
 
     def let_go(self) -> None:
         """Another process may have it."""
@@ -109,3 +130,16 @@ class State:
             except FileExistsError:
                 return
             self._durability.names(parent)
+
+
+def is_begun(root: Path) -> bool:
+    """Whether some element has its mark in the folder. Blocks; raises ``OSError``."""
+    return _has_mark(Syscalls(), Place(str(root)))
+
+
+def _has_mark(calls: Syscalls, place: Place) -> bool:
+    try:
+        calls.stat(place.state)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True

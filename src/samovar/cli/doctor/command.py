@@ -9,7 +9,10 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from samovar.adapters.system import SystemClock
 from samovar.app.settings import Settings, SettingsInvalid, load
+from samovar.app.storage import begun_before
+from samovar.cli.doctor.elements import check_elements
 from samovar.cli.doctor.finding import Finding, Level
 from samovar.cli.doctor.installation import check_installation
 from samovar.cli.doctor.machine import check_machine, check_start
@@ -47,6 +50,8 @@ async def _check_parts(settings: Settings) -> list[Finding]:
 
     logs.configure(json=False, level="error")
     findings, providers = await check_installation(settings)
+    if settings.is_storage_alone:
+        findings += check_elements(begun_before(settings, SystemClock()))
     findings += await check_redis(settings)
     findings += await check_copies(settings)
     findings += await check_port(settings)

@@ -15,6 +15,7 @@ from samovar.adapters.system import SystemClock, SystemIds
 from samovar.app.adapters import sqlite_path
 from samovar.app.master_key import master_key_file
 from samovar.app.settings import Settings
+from samovar.cli.doctor.elements import check_elements
 from samovar.cli.doctor.finding import Finding, Level
 from samovar.domains.catalog.model import ProviderInfo, ProviderSource
 from samovar.domains.identity.model import administrator
@@ -112,12 +113,14 @@ async def _together(settings: Settings) -> Checked:
         await services.prepare()
         await services.catalog.load()
         providers = await services.catalog.providers.list(administrator())
+        known = await services.files.service.registry.foreseen() if settings.holds_folders else []
     except SamovarError as error:
         remedy = "Give back the master key that this database was installed with."
         return [Finding.fail("master key", error.detail, remedy)], ()
     finally:
         await services.database.close()
-    return [Finding.ok("secrets", "the master key opens what the database holds")], providers
+    secrets = Finding.ok("secrets", "the master key opens what the database holds")
+    return [secrets, *check_elements(known)], providers
 
 
 def _of_environment(settings: Settings) -> list[ProviderInfo]:

@@ -238,6 +238,15 @@ def check(
     _make_rounds("check", element_ids, {"reads_contents": contents}, as_json, url, admin_token, key)
 
 
+@app.command("begin")
+def begin(element_id: Annotated[str, typer.Argument(help="A storage element in a folder of this machine.")]) -> None:
+    """Begin a storage element anew, with no file in it, in a folder that has no mark of it. By itself none is begun twice: such
+    a folder looks like a disk that is not mounted. A server that runs finds it within seconds."""
+    from samovar.cli.files import beginning
+
+    note(f"{element_id} is begun in {beginning.begin(element_id)}.")
+
+
 def _make_rounds(
     kind: str,
     element_ids: Sequence[str] | None,

@@ -35,7 +35,8 @@ class ElementState(StrEnum):
 class Element(msgspec.Struct, frozen=True, kw_only=True):
     """A registered element. ``mode`` is the one that it was configured with: the one in force is asked of the element.
     ``capacity_bytes`` of its own bounds what it may hold, where the place has more. A smaller ``priority`` goes first.
-    ``configured`` ones come from the settings."""
+    ``configured`` ones come from the settings. ``begun_at`` is when its folder was first seen to be one: from then on a folder
+    without its mark is another."""
 
     id: str
     url: str
@@ -48,6 +49,7 @@ class Element(msgspec.Struct, frozen=True, kw_only=True):
     revision: int = 1
     created_at: datetime
     updated_at: datetime
+    begun_at: datetime | None = None
 
 
 class Room(IntEnum):

@@ -43,7 +43,7 @@ class Discovery:
         self._bus = bus
         self._file = file
         self._publishes = publishes
-        self._kept = 0
+        self._kept: tuple[Element, ...] | None = None
         self._told = 0
         self._looks = 0
         self._log = structlog.get_logger("samovar.files")
@@ -58,8 +58,8 @@ class Discovery:
     async def look(self) -> None:
         """Keep and tell what has changed since the last time."""
         known = Discovered(version=self._registry.version, elements=tuple(self._registry.elements.values()))
-        if known.version != self._kept:
-            self._kept = known.version
+        if known.version and known.elements != self._kept:
+            self._kept = known.elements
             await self._keep(known)
         self._looks += 1
         if self._publishes and known.version and (known.version != self._told or self._looks >= _AGAIN_AFTER):
@@ -90,7 +90,7 @@ class Discovery:
         if self._file is None:
             return ()
         try:
-            return msgspec.json.decode(await asyncio.to_thread(_read, self._file), type=Discovered).elements
+            return await asyncio.to_thread(recalled, self._file)
         except (OSError, msgspec.DecodeError) as error:
             self._log.info("no storage elements are remembered", reason=str(error))
             return ()
@@ -99,17 +99,20 @@ class Discovery:
         if self._file is None:
             return
         try:
-            await asyncio.to_thread(_write, self._file, msgspec.json.format(msgspec.json.encode(known)))
+            await asyncio.to_thread(remember, self._file, known)
         except OSError as error:
             self._log.warning("the storage elements are not remembered", reason=str(error))
 
 
-def _read(file: Path) -> bytes:
+def recalled(file: Path) -> tuple[Element, ...]:
+    """What :func:`remember` wrote there. Raises ``OSError``, ``msgspec.DecodeError``."""
     with file.open("rb") as stream:
-        return stream.read(_MAX_BYTES)
+        return msgspec.json.decode(stream.read(_MAX_BYTES), type=Discovered).elements
 
 
-def _write(file: Path, content: bytes) -> None:
+def remember(file: Path, known: Discovered) -> None:
+    """Write it down for the next start. Raises ``OSError``."""
+    content = msgspec.json.format(msgspec.json.encode(known))
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     beside = file.with_name(f"{file.name}.{os.getpid()}")
     beside.write_bytes(content)

@@ -57,12 +57,14 @@ class Registry:
         self._configured = configured
         self._open_element = open_element
         self._holds = holds
+        self._has_folder: Callable[[Element], bool] = lambda _: False
         self._configured_anew: ConfiguredAnew = lambda *_: None
         self._elements: Mapping[str, Element] = {}
         self._version = 0
         self._opened: dict[str, StorageElement] = {}
         self._started: set[str] = set()
         self._refused: dict[str, str] = {}
+        self._away_because: dict[str, str] = {}
         self._starting = asyncio.Lock()
         self._away: frozenset[str] = frozenset()
         self._used_bytes: Mapping[str, int] = {}
@@ -77,6 +79,10 @@ class Registry:
     def on_configured(self, hear: ConfiguredAnew) -> None:
         """Who hears of elements that the settings changed. Before :meth:`load`."""
         self._configured_anew = hear
+
+    def opens(self, has_folder: Callable[[Element], bool]) -> None:
+        """Whose folders this process opens itself: it knows of these that they are begun. Before :meth:`load`."""
+        self._has_folder = has_folder
 
     @property
     def elements(self) -> Mapping[str, Element]:
@@ -146,6 +152,12 @@ class Registry:
             await self.refresh()
         return self.own(element_id)
 
+    def may_begin(self, element_id: str) -> bool:
+        """Whether a folder without its mark may become this element: it was never begun. Nobody may begin one while it is not
+        known what is registered."""
+        element = self._elements.get(element_id)
+        return self._version > 0 and element is not None and element.begun_at is None
+
     async def load(self, remembered: Callable[[], Awaitable[Sequence[Element]]] | None = None) -> None:
         """Register what the settings say, and start all elements. One that does not start is tried again and again. While the
         database is away there are those that are ``remembered``, and those of the settings."""
@@ -163,7 +175,7 @@ class Registry:
         """What :meth:`load` would register and start. Raises ``Unavailable``."""
         async with self._database.reading() as tx:
             there = {element.id: element for element in await store.every(tx)}
-        return [*{**there, **{element.id: element for element in self._configured}}.values()]
+        return [*{**there, **{one.id: _over(there.get(one.id), one) for one in self._configured}}.values()]
 
     async def adopt(self, elements: Sequence[Element]) -> None:
         """Know these, as another process does."""
@@ -292,6 +304,24 @@ class Registry:
                 one for one in self._elements.values() if one.id not in self._started and not self.is_lost(one.id)
             ]
             await asyncio.gather(*[self._start(one) for one in missing])
+            await self._note_begun()
+
+    async def _note_begun(self) -> None:
+        begun = [
+            one
+            for one in self._elements.values()
+            if one.id in self._started and one.begun_at is None and self._has_folder(one)
+        ]
+        if not begun:
+            return
+        now = self._clock.now()
+        try:
+            async with self._database.transaction() as tx:
+                await store.begun(tx, [one.id for one in begun], now)
+        except Unavailable:
+            # It is tried again with the next look.
+            return
+        self._elements = {**self._elements, **{one.id: msgspec.structs.replace(one, begun_at=now) for one in begun}}
 
     async def _start(self, element: Element) -> None:
         try:
@@ -305,10 +335,13 @@ class Registry:
                 self._log.warning("a storage element is out of reach", element=element.id, reason=error.detail)
             return
         except SamovarError as error:
-            self._log.warning("a storage element does not start", element=element.id, reason=error.detail)
+            if self._away_because.get(element.id) != error.detail:
+                self._away_because[element.id] = error.detail
+                self._log.warning("a storage element does not start", element=element.id, reason=error.detail)
             return
         self._started.add(element.id)
         self._refused.pop(element.id, None)
+        self._away_because.pop(element.id, None)
         self._standings = None
 
     async def _look(self) -> list[Standing]:
@@ -343,7 +376,13 @@ def _over(there: Element | None, wanted: Element) -> Element:
     """What the settings say, over what was registered before. Whether it is drained is no matter of the settings."""
     if there is None:
         return wanted
-    return msgspec.structs.replace(wanted, state=there.state, created_at=there.created_at, revision=there.revision + 1)
+    return msgspec.structs.replace(
+        wanted,
+        state=there.state,
+        created_at=there.created_at,
+        begun_at=there.begun_at,
+        revision=there.revision + 1,
+    )
 
 
 def by_id(standings: Iterable[Standing]) -> dict[str, Standing]:

@@ -1,6 +1,7 @@
 """The registry of elements. They are the installation's, not a team's."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -36,6 +37,13 @@ async def change(tx: Tx, element: Element, *, revision: int) -> bool:
         update(elements).where(elements.c.id == element.id, elements.c.revision == revision).values(**_values(element))
     )
     return done.rowcount == 1
+
+
+async def begun(tx: Tx, element_ids: Sequence[str], at: datetime) -> None:
+    """Note that their folders have their marks. It is no change of theirs: their revisions stay."""
+    await tx.execute(
+        update(elements).where(elements.c.id.in_(list(element_ids)), elements.c.begun_at.is_(None)).values(begun_at=at)
+    )
 
 
 async def remove(tx: Tx, element_ids: Sequence[str]) -> None:
@@ -78,4 +86,5 @@ def _element(row: Row[Any]) -> Element:
         revision=row.revision,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        begun_at=row.begun_at,
     )

@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, text
 
-from samovar.ports.database import Instant, Json, metadata
+from samovar.ports.database import OF_THIS_PLACE, Instant, Json, metadata
 
 # SQLite's full text search knows rows by their rowid, which an INTEGER primary key is.
 _NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -33,6 +33,7 @@ elements: Final = Table(
     Column("revision", Integer, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
+    Column("begun_at", Instant, nullable=True, comment="its folder has its mark since", info=OF_THIS_PLACE),
 )
 
 files: Final = Table(

@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from samovar.domains.operations.model.backups import ColumnKind, ColumnShape, TableShape
-from samovar.ports.database import Instant, Json, Tx, as_of_now, metadata, schema_version
+from samovar.ports.database import OF_THIS_PLACE, Instant, Json, Tx, as_of_now, metadata, schema_version
 
 _ROWS_AT_ONCE: Final = 200
 # A row with bytes may be a kept answer of some megabytes.
@@ -98,5 +98,5 @@ def _kind(column: Column[Any]) -> ColumnKind:
 
 
 def _kept(table: Table) -> list[Column[Any]]:
-    """What a database computes by itself is not written down."""
-    return [column for column in table.columns if column.computed is None]
+    """What a database computes by itself is not written down, nor what holds only where the database stands."""
+    return [column for column in table.columns if column.computed is None and column.info != OF_THIS_PLACE]
