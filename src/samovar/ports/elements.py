@@ -166,7 +166,7 @@ class OffsetDiffers(Conflict):
 
 
 class ElementFull(SamovarError):
-    """No room for it there."""
+    """No room for it there, and nothing of it stands there, nor will."""
 
     code = "storage_full"
     status = 507

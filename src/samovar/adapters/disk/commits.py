@@ -129,7 +129,15 @@ class Commits:
         self._durability.content(taking.descriptor, taking.content)
         self._close(taking)
         self._move_in(taking)
-        self._put_attributes(attributes, taking)
+        try:
+            self._put_attributes(attributes, taking)
+        except OSError as error:
+            if not taking.in_doubt:
+                raise
+            # Of a disk that is full, even: who hears that gives the file to another element.
+            raise ElementUnavailable(
+                f"A file may stand in the storage element {self._element_id}, and may not: {error.strerror or error}."
+            ) from error
         # All of it was synced, but where? Only what is on the element's own disk may be said to be kept.
         self.check_held()
         taking.committed = True

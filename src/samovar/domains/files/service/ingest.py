@@ -227,7 +227,7 @@ class Held:
 
 def _may_stand(error: BaseException) -> bool:
     """Whether a file may stand although its write failed like this after all of its content was sent."""
-    return not isinstance(error, Invalid | ModeRefused)
+    return not isinstance(error, Invalid | ModeRefused | ElementFull)
 
 
 def _check_length(draft: Draft) -> None:

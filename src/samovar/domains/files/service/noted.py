@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Final
 
 from samovar.domains.files.service.transactions import Leading
-from samovar.ports.elements import ModeRefused
+from samovar.ports.elements import ElementFull, ModeRefused
 
 _GIVEN_AGAIN_BYTES: Final = 4 * 1024 * 1024
 
@@ -31,6 +31,7 @@ class Noted:
         self._kept_bytes = 0
         self._given = 0
         self._coming: asyncio.Future[bytes | None] | None = None
+        self._is_all = False
         self.has_ended = False
 
     def __aiter__(self) -> "Noted":
@@ -40,11 +41,11 @@ class Noted:
         if self._kept is not None and self._given < len(self._kept):
             self._given += 1
             return self._kept[self._given - 1]
-        piece = await self._piece()
+        piece = None if self._is_all else await self._piece()
         if self._leading is not None:
             self._leading.check()
         if piece is None:
-            self.has_ended = True
+            self._is_all = self.has_ended = True
             raise StopAsyncIteration
         await self._taken(piece)
         return piece
@@ -52,9 +53,9 @@ class Noted:
     def again(self, refusal: Exception) -> bool:
         """Begin anew, after this; whether that can be. Never where an element had all of it and may have committed, nor where
         more came than is kept."""
-        if self._kept is None or (self.has_ended and not isinstance(refusal, ModeRefused)):
+        if self._kept is None or (self.has_ended and not isinstance(refusal, ModeRefused | ElementFull)):
             return False
-        self._given = 0
+        self._given, self.has_ended = 0, False
         return True
 
     async def close(self) -> None:
