@@ -59,9 +59,10 @@ async def forget(tx: Tx, team_id: str, file_id: str) -> StoredFile | None:
     stored = (await read(tx, [row]))[0]
     await tx.execute(delete(marks).where(marks.c.team_id == team_id, marks.c.number == row.number))
     await tx.execute(delete(files).where(files.c.team_id == team_id, files.c.number == row.number))
+    # In the order of those who write them: owners, then what is on elements.
+    await perform(tx, count_owners({(team_id, row.owner): (-1, -row.size_bytes)}))
     for copy in stored.copies:
         await forget_copy(tx, team_id, file_id, copy.element_id)
-    await perform(tx, count_owners({(team_id, row.owner): (-1, -row.size_bytes)}))
     return stored
 
 
