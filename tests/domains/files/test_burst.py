@@ -135,14 +135,15 @@ async def test_a_refusal_in_the_middle_of_a_large_content_stands(late: Callable[
         await files.ingest.upload(ANN, Intent(filename="a.bin"), pieces(*[b"x" * MB] * 6))
 
 
-async def test_who_had_all_of_a_content_may_have_kept_it_unless_its_mode_forbade_that(late: Callable[..., Any]) -> None:
-    files = await late(ElementFull("full"), sees=1, all_of_it=True)
-    with pytest.raises(ElementFull):
+async def test_who_had_all_of_a_content_may_have_kept_it_unless_it_says_otherwise(late: Callable[..., Any]) -> None:
+    files = await late(ElementUnavailable("gone"), sees=1, all_of_it=True)
+    with pytest.raises(ElementUnavailable):
         await files.ingest.upload(ANN, Intent(filename="a.txt"), pieces(b"all"))
-    files.registry.serving("a").refusal = ModeRefused("ro")
-    made = await files.ingest.upload(ANN, Intent(filename="a.txt"), pieces(b"all"))
-    assert made.storage_element_id == "b"
-    assert await read_whole(files, ANN, made.file_id) == b"all"
+    for refusal in (ModeRefused("ro"), ElementFull("full")):
+        files.registry.serving("a").refusal = refusal
+        made = await files.ingest.upload(ANN, Intent(filename="a.txt"), pieces(b"all"))
+        assert made.storage_element_id == "b"
+        assert await read_whole(files, ANN, made.file_id) == b"all"
 
 
 async def test_a_sender_whose_upload_is_refused_while_it_is_waited_for_is_let_go(late: Callable[..., Any]) -> None:
