@@ -19,7 +19,7 @@ from samovar.domains.audit.service import AuditService, AuditSettings
 from samovar.domains.files.model.choosing import Element
 from samovar.domains.identity.model import DEFAULT_TEAM_ID, SigningKey, administrator
 from samovar.domains.operations.model.backups import StoredBackup
-from samovar.kernel.errors import SamovarError
+from samovar.kernel.errors import SamovarError, Unavailable
 from samovar.kernel.tasks import background
 from samovar.kernel.time import rfc3339
 from samovar.ports.blobs import Blobs
@@ -188,4 +188,6 @@ def copy_access(settings: Settings) -> "S3Access":
 
 
 def _report(error: BaseException, what: str) -> None:
-    log.error(what, error=str(error), kind=type(error).__name__)
+    # What is away comes back, and then it is written.
+    tell = log.warning if isinstance(error, Unavailable) else log.error
+    tell(what, error=str(error), kind=type(error).__name__)

@@ -6,13 +6,12 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-import structlog
-
 from samovar.kernel.errors import Unavailable
-
-log = structlog.get_logger()
+from samovar.ports.outages import Outage
 
 _RESTART_AFTER_S: Final = 1.0
+_WENT_ON_S: Final = 10.0
+"""A loop that ran for longer was well."""
 
 
 def calm_the_collector() -> None:
@@ -37,10 +36,15 @@ async def until_done(start: Callable[[], Awaitable[None]]) -> None:
 
 
 async def forever(name: str, run: Callable[[], Awaitable[None]]) -> None:
-    """Keep a loop of ours alive: a defect in it is logged, and it begins again."""
+    """Keep a loop of ours alive: why it failed is logged, and it begins again."""
+    now_s = asyncio.get_running_loop().time
+    outage = Outage(f"background loop {name!r} failed", logger="samovar")
     while True:
+        began_s = now_s()
         try:
             await run()
-        except Exception:  # edge: a background loop must outlive its defects
-            log.exception("background loop failed", loop=name)
+        except Exception as error:  # noqa: BLE001 - edge: a background loop must outlive its defects
+            if now_s() - began_s > _WENT_ON_S:
+                outage.over()
+            outage.tell(error)
             await asyncio.sleep(_RESTART_AFTER_S)

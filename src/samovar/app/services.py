@@ -393,4 +393,6 @@ class Services:
 
 
 def _report(error: BaseException, what: str) -> None:
-    log.error(what, error=str(error), kind=type(error).__name__)
+    # What is away comes back; anything else is lost, or wrong.
+    tell = log.warning if isinstance(error, Unavailable) else log.error
+    tell(what, error=str(error), kind=type(error).__name__)

@@ -132,7 +132,7 @@ async def test_news_of_the_registry_is_a_word_in_the_log_while_the_database_is_a
             await process.registry.on_gap()
             assert process.known == {"mine"}
     said = capsys.readouterr().out
-    assert said.count("the registry of storage elements could not be read") == 2
+    assert said.count("the registry of storage elements could not be read") == 1
     assert "Traceback" not in said
 
 

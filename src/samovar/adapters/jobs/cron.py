@@ -16,6 +16,7 @@ from samovar.kernel.errors import Unavailable
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database, Tx, insert_new
 from samovar.ports.jobs import CronEntry, CronJob, Enqueued, JobOrder
+from samovar.ports.outages import Outage
 
 _LONGEST_PAUSE_S: Final = 30.0
 """The wall clock may jump; what it says is looked at this often."""
@@ -74,11 +75,15 @@ class TableCron:
 
     async def run(self) -> None:
         """Enqueue what is due until cancelled."""
+        outage = Outage(
+            "cron jobs are not looked at: the database does not answer", logger="samovar.cron", report=self._report
+        )
         while True:
             try:
                 pause_s = await self.tick()
+                outage.over()
             except Unavailable as error:
-                self._report(error, "cron jobs are not looked at: the database does not answer")
+                outage.tell(error)
                 pause_s = 1.0
             await asyncio.sleep(pause_s)
 

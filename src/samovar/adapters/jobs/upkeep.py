@@ -12,6 +12,7 @@ from samovar.kernel.errors import Unavailable
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database, Tx
 from samovar.ports.jobs import JobFigures, JobState
+from samovar.ports.outages import Outage
 
 MAX_COUNTED: Final = 100_000
 """A longer queue is said to be this long: to count it would cost more than the figure is worth."""
@@ -48,14 +49,18 @@ class JobUpkeep:
     async def run(self) -> None:
         """Count every few seconds and prune every few minutes, until cancelled."""
         prune_at = self._clock.monotonic()
+        outage = Outage(
+            "jobs are not counted: the database does not answer", logger="samovar.jobs", report=self._report
+        )
         while True:
             try:
                 await self.count()
                 if self._clock.monotonic() >= prune_at:
                     await self.prune()
                     prune_at = self._clock.monotonic() + _PRUNE_EVERY_S
+                outage.over()
             except Unavailable as error:
-                self._report(error, "jobs are not counted: the database does not answer")
+                outage.tell(error)
             await asyncio.sleep(self._every_s)
 
     async def count(self) -> None:

@@ -20,6 +20,7 @@ from samovar.ports.clock import Clock
 from samovar.ports.database import Database, Tx
 from samovar.ports.events import Bus
 from samovar.ports.jobs import MAX_ERROR_CHARS, GiveUp, Job, JobKind, JobState, LeaseLost, NotYet, Retry
+from samovar.ports.outages import Outage
 
 _DIED: Final = "the worker that ran it died, or lost the database for longer than its lease"
 
@@ -114,6 +115,8 @@ class Worker:
         self._turning = asyncio.Lock()
         self._stopping = False
         self._look_at = -math.inf
+        self._waiting = Outage("jobs wait: the database does not answer", logger="samovar.jobs", report=self._report)
+        self._unrenewed = Outage("leases of jobs could not be renewed", logger="samovar.jobs", report=self._report)
         self.ended: Counter[tuple[str, str]] = Counter()
 
     def subscribe(self) -> None:
@@ -212,8 +215,9 @@ class Worker:
             self._woken.clear()
             try:
                 await self.turn()
+                self._waiting.over()
             except Unavailable as error:
-                self._report(error, "jobs wait: the database does not answer")
+                self._waiting.tell(error)
                 await asyncio.sleep(self._settings.poll_s)
                 continue
             with suppress(TimeoutError):
@@ -231,8 +235,9 @@ class Worker:
                 continue
             try:
                 await self.renew(under_way)
+                self._unrenewed.over()
             except Unavailable as error:
-                self._report(error, "leases of jobs could not be renewed")
+                self._unrenewed.tell(error)
                 for one in under_way:
                     # Somebody else may have it by now: nobody shall do it twice at once.
                     if one.lease_ends <= self._clock.monotonic():

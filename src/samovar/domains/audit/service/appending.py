@@ -15,6 +15,7 @@ from samovar.domains.audit.model.records import follow
 from samovar.domains.audit.service.sealing import Report, Sealing
 from samovar.kernel.errors import Unavailable
 from samovar.ports.database import Database, Tx
+from samovar.ports.outages import Outage
 
 _FIRST_REST_S: Final = 0.1
 _LAST_REST_S: Final = 5.0
@@ -108,14 +109,18 @@ class Appender:
     async def run(self) -> None:
         """Write until cancelled; call :meth:`close` afterwards."""
         rest_s = _FIRST_REST_S
+        outage = Outage(
+            "audit records wait: the database does not take them", logger="samovar.audit", report=self._report
+        )
         while True:
             await self._something.wait()
             self._something.clear()
             try:
                 await self.flush()
                 rest_s = _FIRST_REST_S
+                outage.over()
             except (Unavailable, TimeoutError) as error:
-                self._report(error, f"{len(self._queue)} audit records wait: the database does not take them")
+                outage.tell(error)
                 await asyncio.sleep(rest_s)
                 rest_s = min(rest_s * 2, _LAST_REST_S)
                 self._something.set()

@@ -16,6 +16,7 @@ from samovar.domains.audit.store import Head, SealedKey
 from samovar.kernel.errors import Unavailable
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database, Tx
+from samovar.ports.outages import Outage
 from samovar.ports.secrets import SealBroken, SecretBox
 
 Report = Callable[[BaseException, str], None]
@@ -95,12 +96,18 @@ class Sealing:
 
     async def run(self) -> None:
         """Put the checkpoints that are due by time, until cancelled."""
+        outage = Outage(
+            "the audit chain's checkpoint waits: the database does not answer",
+            logger="samovar.audit",
+            report=self._report,
+        )
         while True:
             await asyncio.sleep(self._every.total_seconds())
             try:
                 await self._seal_what_is_due()
+                outage.over()
             except Unavailable as error:
-                self._report(error, "the audit chain's checkpoint waits: the database does not answer")
+                outage.tell(error)
 
     async def key(self, tx: Tx) -> SigningKey:
         """The key that signs: the newest that opens under today's master key; a new one where none does."""

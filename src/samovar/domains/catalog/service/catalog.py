@@ -28,6 +28,7 @@ from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database, Tx
 from samovar.ports.dialect import Vendor
 from samovar.ports.events import Bus
+from samovar.ports.outages import Outage
 from samovar.ports.secrets import SecretBox
 from samovar.ports.transport import Transport
 
@@ -120,12 +121,14 @@ class CatalogService:
 
     async def watch(self, *, every_s: float = POLL_S) -> None:
         """Look for changes for ever: one small query each ``every_s``. A failure is logged and tried again."""
+        outage = Outage("catalog_refresh_failed", logger="samovar.catalog")
         while True:
             await asyncio.sleep(every_s)
             try:
                 await self._live.refresh()
-            except Exception:  # noqa: BLE001 a loop: it must outlive whatever the database does
-                self._log.exception("catalog_refresh_failed")
+                outage.over()
+            except Exception as error:  # noqa: BLE001 a loop: it must outlive whatever the database does
+                outage.tell(error)
 
     @asynccontextmanager
     async def _changing(self, team_id: str) -> AsyncIterator[Tx]:

@@ -18,6 +18,7 @@ from samovar.ports.clock import Clock
 from samovar.ports.database import Database
 from samovar.ports.elements import Condition, ElementUnavailable, Mode, RetentionKind, StorageElement
 from samovar.ports.events import Bus
+from samovar.ports.outages import Outage
 
 ELEMENTS_CHANGED: Final = "files.elements.changed"
 """Bus topic: the registry was written. The message is empty."""
@@ -72,6 +73,7 @@ class Registry:
         self._looking = asyncio.Lock()
         self._asking: dict[str, Asking[Condition]] = {}
         self._condition_s = condition_s
+        self._unread = Outage("the registry of storage elements could not be read", logger="samovar.files")
         self._log = structlog.get_logger("samovar.files")
         bus.subscribe(ELEMENTS_CHANGED, self.on_changed)
         bus.on_gap(self.on_gap)
@@ -266,9 +268,10 @@ class Registry:
         """Bus handler."""
         try:
             await self.refresh()
+            self._unread.over()
         except Unavailable as error:
             # No defect of a handler's, whose traceback takes seconds to draw: it is read every few seconds anyway.
-            self._log.warning("the registry of storage elements could not be read", reason=error.detail)
+            self._unread.tell(error)
 
     async def refresh(self) -> None:
         """Read the registry anew. Raises ``Unavailable``."""
@@ -357,15 +360,15 @@ class Registry:
         ]
 
     async def _look_for_ever(self) -> None:
+        outage = Outage("storage elements could not be looked at", logger="samovar.files")
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             try:
                 await self.on_gap()
                 await self.standings()
-            except Unavailable as error:
-                self._log.warning("storage elements could not be looked at", reason=error.detail)
-            except Exception:  # noqa: BLE001 - edge: the loop outlives whatever goes wrong; elements stay as they were
-                self._log.exception("the registry of storage elements could not be read")
+                outage.over()
+            except Exception as error:  # noqa: BLE001 - edge: the loop outlives whatever goes wrong; elements stay as they were
+                outage.tell(error)
 
 
 def _says(element: Element) -> tuple[object, ...]:

@@ -20,6 +20,7 @@ from samovar.kernel.errors import Unavailable
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database
 from samovar.ports.events import Bus
+from samovar.ports.outages import Outage
 
 FILES_CHANGED: Final = "files.changed"
 """Bus topic: a :class:`FileNews` as MessagePack."""
@@ -72,6 +73,7 @@ class Teller:
 
     async def run(self) -> None:
         """Tell what there is, until cancelled."""
+        outage = Outage("news of files waits", logger="samovar.files")
         while True:
             try:
                 async with asyncio.timeout(_LOOK_EVERY_S):
@@ -88,8 +90,9 @@ class Teller:
                     if self._news.is_unread:
                         self._news.is_unread = False
                         await self._tell_unread()
+                outage.over()
             except Unavailable as error:
-                self._log.warning("news of files waits", reason=error.detail)
+                outage.tell(error)
                 await asyncio.sleep(_REST_S)
 
     async def stop(self) -> None:

@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
 
-import structlog
-
 from samovar.domains.identity import store
 from samovar.domains.identity.errors import (
     ExpiredKey,
@@ -37,6 +35,7 @@ from samovar.kernel.time import rfc3339
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database
 from samovar.ports.limits import Limit, Limiter
+from samovar.ports.outages import Outage
 
 _REFRESH_BATCH: Final = 200
 _REFRESH_RETRY_S: Final = 1.0
@@ -59,7 +58,6 @@ class SignIn:
         bounds: SignInBounds,
         tokens: TokenSignIn,
     ) -> None:
-        self._log = structlog.get_logger("samovar.identity")
         self._database = database
         self._clock = clock
         self._monotonic = clock.monotonic
@@ -76,6 +74,8 @@ class SignIn:
         self._due: dict[bytes, Warm] = {}
         self._refresher: asyncio.Task[None] | None = None
         self._group: asyncio.TaskGroup | None = None
+        self._unread = Outage("gateway keys not re-read; they work until they are stale", logger="samovar.identity")
+        self._unwritten = Outage("last uses of keys not written; trying again later", logger="samovar.identity")
 
     # --- the warm path ----------------------------------------------------------------------------------------------
 
@@ -113,8 +113,9 @@ class SignIn:
                 try:
                     async with asyncio.timeout(_REFRESH_TIMEOUT_S):
                         await self._refresh(batch)
-                except Exception:  # noqa: BLE001 - the loop outlives a database that is away; entries go stale anyway
-                    self._log.exception("gateway keys not re-read; they work until they are stale", keys=len(batch))
+                    self._unread.over()
+                except Exception as error:  # noqa: BLE001 - the loop outlives a database that is away; entries go stale anyway
+                    self._unread.tell(error)
                     for entry in batch:
                         entry.refresh_at = self._monotonic() + _REFRESH_RETRY_S
         finally:
@@ -306,8 +307,9 @@ class SignIn:
         try:
             async with asyncio.timeout(_WRITE_USES_EVERY_S):
                 await self.write_uses()
-        except Exception:  # noqa: BLE001 - the edge of a loop that must go on
-            self._log.exception("last uses of keys not written; trying again later")
+            self._unwritten.over()
+        except Exception as error:  # noqa: BLE001 - the edge of a loop that must go on
+            self._unwritten.tell(error)
 
 
 def _is_account(id_: str) -> bool:

@@ -15,6 +15,7 @@ from samovar.domains.identity.service import jose
 from samovar.kernel.errors import Unavailable
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database
+from samovar.ports.outages import Outage
 from samovar.ports.secrets import SecretBox
 
 if TYPE_CHECKING:
@@ -147,14 +148,16 @@ class SigningKeys:
     async def watch(self) -> None:
         """Make each next key in time, for ever. Nothing happens where no token was ever asked for."""
         pause_s = min(_LOOK_EVERY_S, self._rotation.ahead.total_seconds() / 3)
+        outage = Outage("keys that sign tokens not looked after; trying again later", logger="samovar.identity")
         while True:
             await asyncio.sleep(pause_s)
             try:
                 await self._read()
                 if self._rows:
                     await self.advance()
-            except Exception:  # noqa: BLE001 - the edge of a loop that must go on; whoever asks for a token tries too
-                self._log.exception("keys that sign tokens not looked after; trying again later")
+                outage.over()
+            except Exception as error:  # noqa: BLE001 - the edge of a loop that must go on; whoever asks for a token tries too
+                outage.tell(error)
 
     def _is_read_within(self, span_s: float) -> bool:
         return self._read_at is not None and self._clock.monotonic() - self._read_at < span_s

@@ -3,8 +3,6 @@
 import asyncio
 from typing import Final
 
-import structlog
-
 from samovar.domains.prompts.service.cache import CacheBounds, PromptCache
 from samovar.domains.prompts.service.exchange import PromptExchange
 from samovar.domains.prompts.service.gate import GateRules, WriteGate
@@ -17,6 +15,7 @@ from samovar.ports.clock import Clock
 from samovar.ports.database import Database
 from samovar.ports.events import Bus
 from samovar.ports.limits import Limiter
+from samovar.ports.outages import Outage
 
 __all__ = [
     "PROMPTS_CHANGED",
@@ -58,7 +57,6 @@ class PromptService:
         bounds: CacheBounds | None = None,
         rules: GateRules | None = None,
     ) -> None:
-        self._log = structlog.get_logger("samovar.prompts")
         self._database = database
         self.memory = PromptCache(bounds or CacheBounds(), monotonic=clock.monotonic)
         self.turns = Turns(database=database, clock=clock, bus=bus, cache=self.memory)
@@ -79,12 +77,14 @@ class PromptService:
 
     async def watch(self, *, every_s: float = COMPARE_EVERY_S) -> None:
         """:meth:`compare` for ever: one small query each ``every_s``. A failure is logged and tried again."""
+        outage = Outage("prompts in memory not compared with the database", logger="samovar.prompts")
         while True:
             await asyncio.sleep(every_s)
             try:
                 await self.compare()
-            except Exception:  # noqa: BLE001 a loop: it must outlive whatever the database does
-                self._log.exception("prompts in memory not compared with the database")
+                outage.over()
+            except Exception as error:  # noqa: BLE001 a loop: it must outlive whatever the database does
+                outage.tell(error)
 
     async def _on_gap(self) -> None:
         self.memory.clear()

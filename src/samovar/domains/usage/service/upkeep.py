@@ -9,6 +9,7 @@ from samovar.domains.usage.store import events
 from samovar.kernel.errors import Unavailable
 from samovar.ports.clock import Clock
 from samovar.ports.database import Database
+from samovar.ports.outages import Outage
 
 _PRUNED: Final = 200
 """Events deleted in one transaction: a few milliseconds."""
@@ -37,11 +38,15 @@ class UsageUpkeep:
 
     async def run(self) -> None:
         """Prune every few minutes, until cancelled."""
+        outage = Outage(
+            "usage is not pruned: the database does not answer", logger="samovar.usage", report=self._report
+        )
         while True:
             try:
                 await self.prune()
+                outage.over()
             except Unavailable as error:
-                self._report(error, "usage is not pruned: the database does not answer")
+                outage.tell(error)
             await asyncio.sleep(_PRUNE_EVERY_S)
 
     async def prune(self) -> int:

@@ -13,6 +13,7 @@ from samovar.domains.usage.model.users import Labels
 from samovar.domains.usage.store import events, sums
 from samovar.kernel.errors import Unavailable
 from samovar.ports.database import Database
+from samovar.ports.outages import Outage
 
 BATCH: Final = 5_000
 _TRIES: Final = 200
@@ -64,14 +65,18 @@ class UsageService:
     async def run(self) -> None:
         """Write batches until cancelled; call :meth:`flush` after the last call has ended."""
         pause_s = self._every_s
+        outage = Outage(
+            "usage events wait: the database does not take them", logger="samovar.usage", report=self._report
+        )
         while True:
             await asyncio.sleep(pause_s)
             try:
                 await self.flush()
                 pause_s = self._every_s
+                outage.over()
             except (Unavailable, EventsRefused) as error:
                 # Keep them and come back later; the bound above holds meanwhile.
-                self._report(error, "usage events wait: the database does not take them")
+                outage.tell(error)
                 pause_s = min(pause_s * 2, 10.0)
 
     async def flush(self) -> None:

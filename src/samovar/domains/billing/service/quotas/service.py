@@ -22,6 +22,7 @@ from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database
 from samovar.ports.events import Bus
 from samovar.ports.limits import SharedLimits
+from samovar.ports.outages import Outage
 
 QUOTAS_CHANGED: Final = "billing.quotas.changed"
 """Bus topic. The message is empty: rows of some team changed."""
@@ -186,12 +187,14 @@ class QuotaService:
 
     async def watch(self, *, every_s: float = READ_EVERY_S) -> None:
         """Read rows that changed, for ever: one small query each ``every_s``."""
+        outage = Outage("quotas not re-read; those known hold on", logger="samovar.quotas")
         while True:
             await asyncio.sleep(every_s)
             try:
                 await self._remembered.refresh()
+                outage.over()
             except Unavailable as error:
-                self._log.warning("quotas not re-read; those known hold on", reason=error.detail)
+                outage.tell(error)
 
     async def upkeep(self) -> None:
         """One round of what is done each second: ask whether Redis answers, and hold the places in use anew."""
@@ -210,12 +213,14 @@ class QuotaService:
                 await self._line.leave()
 
     async def _keep_up(self) -> None:
+        outage = Outage("quota upkeep failed", logger="samovar.quotas")
         while True:
             await asyncio.sleep(_UPKEEP_S)
             try:
                 await self.upkeep()
-            except Exception:  # noqa: BLE001 - the edge of a loop that must go on
-                self._log.exception("quota upkeep failed")
+                outage.over()
+            except Exception as error:  # noqa: BLE001 - the edge of a loop that must go on
+                outage.tell(error)
 
     async def _tell(self) -> None:
         await self._remembered.refresh()

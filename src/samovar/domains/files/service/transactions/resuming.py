@@ -24,6 +24,7 @@ from samovar.kernel.errors import SamovarError, Unavailable
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database
 from samovar.ports.elements import Attributes, FileNotThere, ModeRefused, StorageElement
+from samovar.ports.outages import Outage
 from samovar.ports.scripts import perform
 
 _BATCH: Final = 50
@@ -61,12 +62,14 @@ class Resumer:
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
+        outage = Outage("uploads without a leader wait", logger="samovar.files")
         while True:
             await asyncio.sleep(self._rules.round_s)
             try:
                 await self.round()
+                outage.over()
             except Unavailable as error:
-                self._log.warning("uploads without a leader wait", reason=error.detail)
+                outage.tell(error)
 
     async def round(self) -> None:
         """Resume all that may be resumed now, and forget what is long over. Raises ``Unavailable``."""
