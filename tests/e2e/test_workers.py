@@ -219,13 +219,21 @@ def _counts_kept(team: Samovar) -> list[Path]:
     return [*(team.data_dir.parent / "tmp").glob("samovar-metrics-*/*.db")]
 
 
-def test_folders_are_let_go_when_the_supervisor_is_killed(tmp_path: Path, redis_server: str) -> None:
+def test_all_end_when_the_supervisor_is_killed_and_what_is_under_way_first(tmp_path: Path, redis_server: str) -> None:
     running = several(tmp_path, redis_server, SAMOVAR_WORKERS="2")
-    served, left = folder_process(running), workers(running)
+    everybody = children(running)
+    assert {folder_process(running), *workers(running)} == {*everybody}
     try:
-        running.process.kill()
-        running.process.wait(10)
-        until(lambda: not is_running(served))
+        with Begun(running, LARGE, sent_bytes=len(LARGE) // 2) as begun:
+            until(lambda: any(path.stat().st_size for path in half_made(running)))
+            running.process.kill()
+            running.process.wait(10)
+            # The one that has nothing under way has gone; nobody listens any more.
+            until(lambda: sum(map(is_running, everybody)) == 2)
+            begun.go_on()
+            status, said = begun.answer()
+        assert (status, said["size_bytes"]) == (201, len(LARGE)), said
+        until(lambda: not any(map(is_running, everybody)))
     finally:
-        for pid in left:
+        for pid in filter(is_running, everybody):
             os.kill(pid, signal.SIGKILL)

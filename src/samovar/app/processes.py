@@ -2,19 +2,23 @@
 
 That one starts first, for the workers ask it as soon as they start, and stops last, for calls under way need it until they end.
 A signal that a terminal or a service manager sends to all processes of the group must not end it before them: so it heeds none,
-but ends when the supervisor lets go of a pipe. Then it also goes when the supervisor was killed, and the folders are free for the
-next start. Its socket is the supervisor's: while it is started anew, who asks it waits.
+but ends when the supervisor lets go of a pipe. Then it also goes when the supervisor was killed, as the workers do, each when
+what it has under way is done, and folders and port are free for the next start. Its socket is the supervisor's: while it is
+started anew, who asks it waits.
 """
 
+import os
 import signal
 import socket
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from multiprocessing import Pipe
+from functools import partial
+from multiprocessing import Pipe, parent_process
 from multiprocessing.connection import Connection
-from typing import Final
+from multiprocessing.process import BaseProcess
+from typing import Any, Final
 
 import structlog
 from uvicorn.config import STARTUP_FAILURE, Config
@@ -49,6 +53,8 @@ class Processes(Multiprocess):
         folders_socket: socket.socket,
         clock: Clock,
     ) -> None:
+        make: Any = config.app
+        config.app = partial(_beside_the_supervisor, make)
         super().__init__(config, sockets)
         self._folders_config = folders
         self._folders_socket = folders_socket
@@ -160,6 +166,21 @@ class Processes(Multiprocess):
             log.error("the process that has the folders does not end, and is killed", pid=folders.pid)
             folders.kill()
             folders.join()
+
+
+def _beside_the_supervisor(make: Callable[[], Any]) -> Any:
+    """In a worker: make its app, and have it stop in order when the supervisor is gone. Nobody would start it anew, nor tell it
+    to stop, and it would keep the port from the next."""
+    supervisor = parent_process()
+    if supervisor is not None:
+        threading.Thread(target=_stop_behind, args=(supervisor,), daemon=True).start()
+    return make()
+
+
+def _stop_behind(supervisor: BaseProcess) -> None:
+    supervisor.join()
+    log.error("the supervisor is gone: this worker stops", pid=os.getpid())
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class _FolderServer(Process):
