@@ -275,7 +275,9 @@ def test_a_file_is_found_changed_and_deleted(store: Samovar) -> None:
     assert ask(store, "PATCH", path, '{"tags": []}', If_Match=revision).status == 412
     assert ask(store, "GET", "/api/files?tag=q3").json["items"] == []
     assert len(ask(store, "GET", "/api/files?attribute=n%3D1").json["items"]) == 1
-    assert ask(store, "DELETE", path).status == 204
+    assert ask(store, "DELETE", path, If_Match='"7"').status == 412
+    assert ask(store, "DELETE", path, If_Match="seven").status == 400
+    assert ask(store, "DELETE", path, If_Match=ask(store, "GET", path).headers["etag"]).status == 204
     assert ask(store, "GET", path).status == ask(store, "GET", f"{path}/content").status == 404
 
 

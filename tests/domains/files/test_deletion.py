@@ -5,15 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from samovar.adapters.disk import DiskElement
 from samovar.domains.files.errors import ContentAway, FileUnknown
 from samovar.domains.files.model.choosing import Element
 from samovar.domains.files.model.records import FileEvent, FileHappened
-from samovar.domains.files.service import FileService
+from samovar.domains.files.service import Amendment, FileService
+from samovar.kernel.errors import StaleRevision
 from samovar.ports.database import Database
-from samovar.ports.elements import ElementUnavailable, Mode, ModeRefused, RetentionKind, StorageElement
+from samovar.ports.elements import Attributes, ElementUnavailable, Mode, ModeRefused, RetentionKind, StorageElement
 from tests.domains.files.caring import Care
 from tests.domains.files.conftest import ANN, Start, element, put, read_whole, told_all
 from tests.support.clock import ManualClock
@@ -143,3 +145,57 @@ async def test_what_one_element_cannot_be_asked_takes_nothing_from_the_others(
     with pytest.raises(ElementUnavailable, match="nothing was deleted"):
         await files.changes.delete(ANN, made.file_id)
     assert (await files.registry.serving(replica).attributes(file.attributes.path)).replica_of == original
+
+
+async def test_a_deletion_of_what_was_seen_spares_what_was_changed_since(files: FileService) -> None:
+    made = await put(files)
+    await files.changes.amend(ANN, made.file_id, Amendment(tags=("dear",)), expected=1)
+    with pytest.raises(StaleRevision):
+        await files.changes.delete(ANN, made.file_id, expected=1)
+    assert await read_whole(files, ANN, made.file_id) == b"hello"
+    await files.changes.delete(ANN, made.file_id, expected=2)
+    with pytest.raises(FileUnknown):
+        await files.reads.find(ANN, made.file_id)
+
+
+class Crossed(DiskElement):
+    """An element on a disk: whoever looks at a file is so slow that another changes it first."""
+
+    crossed = False
+
+    async def attributes(self, path: str) -> Attributes:
+        stands = await super().attributes(path)
+        if self.crossed:
+            self.crossed = False
+            await super().amend(msgspec.structs.replace(stands, tags=("dear",), revision=stands.revision + 1))
+        return stands
+
+
+async def test_a_change_that_crosses_a_deletion_of_what_was_seen_wins(start: Start, clock: ManualClock) -> None:
+    def opened(one: Element) -> StorageElement:
+        return Crossed(Path(one.url.removeprefix("file://")), element_id=one.id, mode=one.mode, clock=clock)
+
+    files: FileService = await start(open_element=opened)
+    made = await put(files)
+    crossed: Any = files.registry.serving("edit")
+    crossed.crossed = True
+    with pytest.raises(StaleRevision):
+        await files.changes.delete(ANN, made.file_id, expected=1)
+    assert await read_whole(files, ANN, made.file_id) == b"hello"
+
+
+async def test_a_deletion_of_what_was_seen_that_died_is_asked_for_again_and_nobody_changes_it_meanwhile(
+    start: Start, mortal: Any
+) -> None:
+    files: FileService = await start(open_element=mortal)
+    made = await put(files)
+    dying: Any = files.registry.serving("edit")
+    dying.dies = "before"
+    with pytest.raises(Dying):
+        await files.changes.delete(ANN, made.file_id, expected=1)
+    dying.dies = ""
+    with pytest.raises(StaleRevision):
+        await files.changes.amend(ANN, made.file_id, Amendment(tags=("late",)), expected=None)
+    await files.changes.delete(ANN, made.file_id, expected=1)
+    with pytest.raises(FileUnknown):
+        await files.reads.find(ANN, made.file_id)

@@ -83,7 +83,7 @@ class Waiting:
         if change.doing is Doing.AMEND and change.amendment is not None:
             await self.files.changes.amend(principal, file_id, change.amendment, expected=change.expected)
         elif change.doing is Doing.DELETE:
-            await self.files.changes.delete(principal, file_id)
+            await self.files.changes.delete(principal, file_id, expected=change.expected)
         else:
             await self.caring.retention.finalize(principal, file_id, expected=change.expected)
 
@@ -182,13 +182,16 @@ async def test_a_change_that_was_made_meanwhile_wins_and_the_reason_is_told(
     assert (await waiting.audited())[-1] == ("file:queue-end", "failure")
 
 
-async def test_a_deletion_waits_too_and_not_for_a_file_that_was_changed_meanwhile(waiting: Waiting) -> None:
+@pytest.mark.parametrize("deleting", [DELETING, Change(doing=Doing.DELETE, expected=1)])
+async def test_a_deletion_waits_too_and_not_for_a_file_that_was_changed_meanwhile(
+    waiting: Waiting, deleting: Change
+) -> None:
     gone, kept = await put(waiting.files), await put(waiting.files)
     async with waiting.away():
         before = await waiting.take(gone.file_id, amending("last"))
         deletion = await waiting.take(gone.file_id, DELETING)
         behind = await waiting.take(gone.file_id, amending("too late"))
-        refused = await waiting.take(kept.file_id, DELETING)
+        refused = await waiting.take(kept.file_id, deleting)
     await waiting.files.changes.amend(ANN, kept.file_id, Amendment(tags=("dear",)), expected=None)
     await waiting.work(20)
     assert [(await waiting.see(one)).state for one in (before, deletion)] == [WaitingState.DONE] * 2

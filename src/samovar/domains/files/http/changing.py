@@ -110,17 +110,24 @@ def add(routes: APIRouter, changes: FileChanges, later: WaitingChanges, authenti
         change = Change(doing=Doing.AMEND, amendment=amendment, expected=expected)
         return await or_later(change, now=now, later=later, principal=principal, file_id=file_id, prefer=prefer)
 
-    @routes.delete("/{file_id}", status_code=204, summary="Delete a file", responses={**refusals(404, 409), **QUEUED})
+    @routes.delete(
+        "/{file_id}", status_code=204, summary="Delete a file", responses={**refusals(400, 404, 409, 412), **QUEUED}
+    )
     async def delete(
-        principal: who, file_id: FileIdInPath, prefer: Prefer = None, _once: IdempotencyKey = None
+        principal: who,
+        file_id: FileIdInPath,
+        if_match: IfMatch = None,
+        prefer: Prefer = None,
+        _once: IdempotencyKey = None,
     ) -> Response:
         """For good, with all its copies and links. Only an element in mode `edit` deletes."""
+        expected = expected_revision(if_match)
 
         async def now() -> Response:
-            await changes.delete(principal, file_id)
+            await changes.delete(principal, file_id, expected=expected)
             return Response(status_code=204)
 
-        change = Change(doing=Doing.DELETE)
+        change = Change(doing=Doing.DELETE, expected=expected)
         return await or_later(change, now=now, later=later, principal=principal, file_id=file_id, prefer=prefer)
 
 

@@ -121,14 +121,17 @@ class FileChanges:
         await self._teller.tell_at_once(changed, self._event(FileHappened.AMENDED, amended))
         return told(amended)
 
-    async def delete(self, principal: Principal, file_id: str) -> None:
-        """Take it away for good, all its copies. Raises ``ModeRefused`` where an element does not delete, and then nothing has
-        changed."""
+    async def delete(self, principal: Principal, file_id: str, *, expected: int | None = None) -> None:
+        """Take it away for good, all its copies, at the revision ``expected`` (``None``: at any). Raises ``ModeRefused`` where an
+        element does not delete, and ``StaleRevision``; then nothing has changed."""
         with self._tally.of(Operation.DELETE):
             require(principal, Permission.FILES_DELETE)
             file = await self.owned(principal, file_id)
             await self._check_deletable(file)
+            claims = None if expected is None else await self._claiming(file.attributes, expected)
             await self._note_deletion(file.attributes)
+            if claims is not None:
+                await self._registry.serving(claims.storage_element_id).amend(claims)
             # The original last: until it is gone there is a file, and the same can be asked again.
             for copy in reversed(file.copies):
                 if not self._registry.is_lost(copy.element_id):
@@ -157,6 +160,21 @@ class FileChanges:
             if condition is None:
                 raise ElementUnavailable(f"The storage element {copy.element_id} does not answer: nothing was deleted.")
             element_rules.check_mode(condition.mode, element_rules.Operation.DELETE, element_id=copy.element_id)
+
+    async def _claiming(self, known: Attributes, expected: int) -> Attributes | None:
+        """What makes it nobody's original before it goes: whoever changes it just then is refused, or was faster. ``None`` where
+        that is said already, or there is nothing to say it of."""
+        try:
+            stands = await self._registry.serving(known.storage_element_id).attributes(known.path)
+        except (FileNotThere, ElementLost):
+            if known.revision != expected:
+                raise StaleRevision(current=known.revision) from None
+            return None
+        if is_claimed(stands):
+            return None
+        if stands.replica_of is not None or stands.revision != expected:
+            raise StaleRevision(current=stands.revision)
+        return msgspec.structs.replace(stands, replica_of=stands.storage_element_id, revision=stands.revision + 1)
 
     async def _note_deletion(self, attributes: Attributes) -> None:
         """So that it is looked after, should this process die in it."""
@@ -217,6 +235,11 @@ class FileChanges:
         except Unavailable as error:
             self._log.warning("a change of a file waits for its row", file_id=amended.file_id, reason=error.detail)
             return True
+
+
+def is_claimed(stands: Attributes) -> bool:
+    """Whether it is being taken away, by somebody who may have died in it."""
+    return stands.replica_of == stands.storage_element_id
 
 
 def said_otherwise(stands: Attributes, amendment: Amendment) -> Attributes:

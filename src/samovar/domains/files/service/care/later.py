@@ -25,7 +25,7 @@ from samovar.domains.files.model.later import (
 )
 from samovar.domains.files.model.records import StoredFile, may_see
 from samovar.domains.files.service.care.retention import FileRetention
-from samovar.domains.files.service.changes import Amendment, FileChanges, said_otherwise
+from samovar.domains.files.service.changes import Amendment, FileChanges, is_claimed, said_otherwise
 from samovar.domains.files.service.registry import Registry
 from samovar.domains.identity.model import Permission, require
 from samovar.kernel.errors import SamovarError, StaleRevision, Unavailable
@@ -242,13 +242,16 @@ class WaitingChanges:
 
     async def _delete(self, principal: Principal, taken: _Taken, highest: int) -> None:
         try:
-            _check_revision(await self._stands(principal, taken), taken, highest)
+            stands = await self._stands(principal, taken)
         except FileUnknown:
             return
         except FileNotThere:
             # It was begun: what is left of it goes too.
-            pass
-        await self._changes.delete(principal, taken.file_id)
+            await self._changes.delete(principal, taken.file_id)
+            return
+        if not is_claimed(stands):
+            _check_revision(stands, taken, highest)
+        await self._changes.delete(principal, taken.file_id, expected=stands.revision)
 
     async def _finalize(self, principal: Principal, taken: _Taken, highest: int) -> None:
         stands = await self._stands(principal, taken)
