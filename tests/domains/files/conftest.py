@@ -18,7 +18,7 @@ from samovar.domains.files.service import FileService, IngestRules
 from samovar.domains.identity.model import ServiceRole, administrator, permissions_of
 from samovar.kernel.principal import Principal, PrincipalKind
 from samovar.ports.database import Database
-from samovar.ports.elements import Mode, StorageElement
+from samovar.ports.elements import Mode, RetentionKind, StorageElement
 from tests.domains.files.caring import Care
 from tests.support.clock import ManualClock
 
@@ -121,6 +121,33 @@ async def files(start: Start) -> FileService:
     """One process, with an element for temporary files and one for permanent ones."""
     found: FileService = await start()
     return found
+
+
+@pytest.fixture
+async def apart(start: Start, database: Database, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Any]:
+    """Makes an ingester that may be stopped or killed, and an admin beside it."""
+    # They use what stands above.
+    from tests.domains.files.sagas import Halts, Mortal, Roles, Shared
+
+    disks: list[DiskElement] = []
+
+    async def made(mode: Mode = Mode.EDIT, rules: IngestRules | None = None) -> Any:
+        disk = DiskElement(tmp_path / "shared", element_id="one", mode=mode, clock=clock)
+        disks.append(disk)
+        await disk.start()
+        halts, mortal = Halts(), Mortal(database)
+        url, now = (tmp_path / "shared").as_uri(), clock.now()
+        where = [Element(id="one", url=url, mode=mode, created_at=now, updated_at=now)]
+        bus = MemoryBus()
+        more = {"bus": bus, "configured": where, "rules": rules}
+        ingester = await start(**more, database=mortal, open_element=lambda _: Shared(disk, halts), starts_bus=False)
+        admin = await start(**more, open_element=lambda _: Shared(disk))
+        retention = RetentionKind.TEMPORARY if mode is Mode.EDIT else RetentionKind.PERMANENT
+        return Roles(ingester, admin, mortal, halts, disk, tmp_path / "shared", clock, retention)
+
+    yield made
+    for disk in disks:
+        await disk.close()
 
 
 @pytest.fixture

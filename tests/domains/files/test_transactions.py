@@ -1,16 +1,12 @@
 """Uploads as transactions: whoever dies, and wherever, a file is there whole with its row, or not at all, and it is told."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from samovar.adapters.disk import DiskElement
-from samovar.adapters.memory import MemoryBus
 from samovar.domains.files.errors import (
     FileUnknown,
     QuotaReached,
@@ -18,7 +14,6 @@ from samovar.domains.files.errors import (
     TransactionLost,
     TransactionUnknown,
 )
-from samovar.domains.files.model.choosing import Element
 from samovar.domains.files.model.rules import Intent
 from samovar.domains.files.model.transactions import StepStatus, TransactionState
 from samovar.domains.files.service import FileService, IngestRules
@@ -27,35 +22,11 @@ from samovar.kernel.errors import Forbidden
 from samovar.ports.database import Database
 from samovar.ports.elements import ContentDiffers, Mode, ModeRefused, RetentionKind
 from tests.domains.files.conftest import ADMIN, ANN, AUDITOR, BOB, STRANGER, Start, pieces, put, read_whole
-from tests.domains.files.sagas import BEFORE, BEHIND, LEASE_S, Apart, Halts, Mortal, Roles, Shared
+from tests.domains.files.sagas import BEFORE, BEHIND, LEASE_S, Apart, Roles, Shared
 from tests.support.clock import ManualClock
 
 OPEN, CANCELLING, DONE = TransactionState.OPEN, TransactionState.CANCELLING, TransactionState.DONE
 ROLLED_BACK, CANCELLED = TransactionState.ROLLED_BACK, TransactionState.CANCELLED
-
-
-@pytest.fixture
-async def apart(start: Start, database: Database, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Apart]:
-    """Makes them."""
-    disks: list[DiskElement] = []
-
-    async def made(mode: Mode = Mode.EDIT, rules: IngestRules | None = None) -> Roles:
-        disk = DiskElement(tmp_path / "shared", element_id="one", mode=mode, clock=clock)
-        disks.append(disk)
-        await disk.start()
-        halts, mortal = Halts(), Mortal(database)
-        url, now = (tmp_path / "shared").as_uri(), clock.now()
-        where = [Element(id="one", url=url, mode=mode, created_at=now, updated_at=now)]
-        bus = MemoryBus()
-        more = {"bus": bus, "configured": where, "rules": rules}
-        ingester = await start(**more, database=mortal, open_element=lambda _: Shared(disk, halts), starts_bus=False)
-        admin = await start(**more, open_element=lambda _: Shared(disk))
-        retention = RetentionKind.TEMPORARY if mode is Mode.EDIT else RetentionKind.PERMANENT
-        return Roles(ingester, admin, mortal, halts, disk, tmp_path / "shared", clock, retention)
-
-    yield made
-    for disk in disks:
-        await disk.close()
 
 
 # --- as it should go
