@@ -101,7 +101,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 class Attributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an ``*.attr.json`` holds. ``checksum`` is the content's SHA-256 in hexadecimal digits; ``revision`` grows with
     each amendment; ``replica_of`` names the element whose copy this is one more of; ``replicas`` is on how many elements the file
-    is to stand (``None``: on as many as is usual)."""
+    is to stand (``None``: on as many as is usual); ``change`` is the last change that had waited for the element, by its id."""
 
     format: int = 1
     file_id: str
@@ -121,6 +121,7 @@ class Attributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     provenance: Provenance | None = None
     replica_of: str | None = None
     replicas: int | None = None
+    change: str | None = None
 
 
 # --- what may go wrong -----------------------------------------------------------------------------------------------------

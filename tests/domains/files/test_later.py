@@ -294,6 +294,44 @@ async def test_a_worker_that_dies_when_the_change_was_made_does_not_make_it_twic
     assert (await waiting.see(taken)).state is WaitingState.DONE
 
 
+@pytest.mark.parametrize("direct", [Amendment(tags=("direct",)), Amendment(filename="b.txt")])
+@pytest.mark.parametrize("expected", [None, 1])
+async def test_a_change_that_was_made_is_done_though_its_worker_died_and_the_file_was_changed_since(
+    start: Start, care: Care, database: Database, clock: ManualClock, ids: SystemIds, expected: int | None, direct: Any
+) -> None:
+    waiting = Waiting(await start(open_element=_stuck(clock)), care, database, clock, ids)
+    made = await put(waiting.files)
+    element: Any = waiting.files.registry.serving("edit")
+    async with waiting.away():
+        taken = await waiting.take(made.file_id, amending("once", expected=expected))
+        behind = await waiting.take(made.file_id, amending("behind"))
+    element.sticks = True
+    clock.advance(3)
+    await waiting.worker.turn()
+
+    async def is_made() -> bool:
+        return bool(element.amended)
+
+    await eventually(is_made)
+    element.sticks = False
+    changed = await waiting.files.changes.amend(ANN, made.file_id, direct, expected=None)
+    waiting.worker, dead = waiting.another_worker(), waiting.worker
+    await waiting.work(60)
+    assert (await waiting.see(taken)).state is WaitingState.DONE
+    # This one was not made, and what was changed past the line wins.
+    assert ((await waiting.see(behind)).reason or "").startswith("stale_revision: ")
+    assert await waiting.file(made.file_id) == changed
+    assert await waiting.audited() == [
+        ("file:queue", "success"),
+        ("file:queue", "success"),
+        ("file:queue-end", "success"),
+        ("file:queue-end", "failure"),
+    ]
+    # The row, which does not know it, says nothing else than the attributes.
+    assert (await care(waiting.files).checker.run("edit", reads_contents=False)).report.findings == ()
+    await dead.stop()
+
+
 async def test_the_same_change_asked_for_again_is_one_and_too_many_are_refused(waiting: Waiting, care: Care) -> None:
     made = await put(waiting.files)
     async with waiting.away():

@@ -110,6 +110,11 @@ class FileEvent(msgspec.Struct, frozen=True, kw_only=True):
     details: Mapping[str, str | int] = {}
 
 
+def says_the_same(row: Attributes, told: Attributes) -> bool:
+    """Whether a file's row says what its attributes do. Which change was made last is no matter of the row's."""
+    return row == msgspec.structs.replace(told, change=None)
+
+
 def told(attributes: Attributes) -> FileAnswer:
     """As the API shows it."""
     return FileAnswer(

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from samovar.domains.files.model.records import says_the_same
 from samovar.ports.elements import Attributes, Found
 
 MAX_FINDINGS: Final = 100
@@ -135,7 +136,7 @@ def fault_of_row(row: Attributes | None, told: Attributes) -> Fault | None:
     if row is None:
         return Fault.ROW_MISSING
     if row.storage_element_id == told.storage_element_id:
-        return None if row == told else Fault.ROW_DIFFERS
+        return None if says_the_same(row, told) else Fault.ROW_DIFFERS
     return Fault.ROW_DIFFERS if told.revision > row.revision else None
 
 

@@ -89,15 +89,27 @@ class FileChanges:
         teller.on_deleting(self.settle_deletion)
 
     async def amend(
-        self, principal: Principal, file_id: str, amendment: Amendment, *, expected: int | None
+        self,
+        principal: Principal,
+        file_id: str,
+        amendment: Amendment,
+        *,
+        expected: int | None,
+        change: str | None = None,
     ) -> FileAnswer:
-        """Say it otherwise, over the revision ``expected`` (``None``: over any). Raises ``BadFile``, ``StaleRevision``,
-        ``AttributesTooLarge``."""
+        """Say it otherwise, over the revision ``expected`` (``None``: over any); the attributes name the ``change`` from then on.
+        Raises ``BadFile``, ``StaleRevision``, ``AttributesTooLarge``."""
         with self._tally.of(Operation.AMEND):
-            return await self._amend(principal, file_id, amendment, expected=expected)
+            return await self._amend(principal, file_id, amendment, expected=expected, change=change)
 
     async def _amend(
-        self, principal: Principal, file_id: str, amendment: Amendment, *, expected: int | None
+        self,
+        principal: Principal,
+        file_id: str,
+        amendment: Amendment,
+        *,
+        expected: int | None,
+        change: str | None,
     ) -> FileAnswer:
         require(principal, Permission.FILES_WRITE)
         file = await self.owned(principal, file_id)
@@ -109,7 +121,8 @@ class FileChanges:
                 # What is a copy by now moved, or goes, between the two looks.
                 raise StaleRevision(current=stands.revision)
             try:
-                amended = await element.amend(said_otherwise(stands, amendment))
+                wanted = said_otherwise(stands, amendment)
+                amended = await element.amend(msgspec.structs.replace(wanted, change=change or wanted.change))
                 break
             except StaleRevision:
                 if expected is not None or not left:

@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from samovar.domains.files.model.records import StoredFile
+from samovar.domains.files.model.records import StoredFile, says_the_same
 from samovar.domains.files.service.asking import Asking
 from samovar.domains.files.service.projecting import Projector
 from samovar.domains.files.service.registry import Registry
@@ -85,7 +85,7 @@ class Confirming:
                 told = await self._registry.serving(told.replica_of).attributes(row.path)
             if told.replica_of is not None:
                 return file
-            now = file if told == row else await self._corrected(file, told)
+            now = file if says_the_same(row, told) else await self._corrected(file, told)
         except SamovarError as error:
             self._log.warning("a row is believed for longer", file_id=row.file_id, reason=error.detail)
             return file

@@ -41,6 +41,7 @@ LATER_JOB: Final = "files-later"
 _TRIES: Final = 5
 _AWAY: Final = (503, 507)
 _FOLLOWS_S: Final = 1.0
+_LONGEST_ID: Final = "x" * 36
 _NEEDS: Final = {
     Doing.AMEND: Permission.FILES_WRITE,
     Doing.DELETE: Permission.FILES_DELETE,
@@ -199,7 +200,7 @@ class WaitingChanges:
         highest = await self._highest(job, taken)
         await context.heartbeat()
         try:
-            await self._make(_principal(job.team_id, taken.caller), taken, highest)
+            await self._make(_principal(job.team_id, taken.caller), job.id, taken, highest)
         except SamovarError as error:
             if error.http_status not in _AWAY or isinstance(error, ElementLost):
                 await self._give_up(job, context, f"{error.code}: {error.detail}")
@@ -220,10 +221,10 @@ class WaitingChanges:
         made = sum(one is None or one.state is JobState.DONE for one in ahead)
         return taken.base + made if taken.change.expected is None else taken.change.expected
 
-    async def _make(self, principal: Principal, taken: _Taken, highest: int) -> None:
+    async def _make(self, principal: Principal, change_id: str, taken: _Taken, highest: int) -> None:
         doing = taken.change.doing
         if doing is Doing.AMEND:
-            await self._amend(principal, taken, highest)
+            await self._amend(principal, change_id, taken, highest)
         elif doing is Doing.DELETE:
             await self._delete(principal, taken, highest)
         elif doing is Doing.FINALIZE:
@@ -231,14 +232,14 @@ class WaitingChanges:
         else:
             assert_never(doing)
 
-    async def _amend(self, principal: Principal, taken: _Taken, highest: int) -> None:
+    async def _amend(self, principal: Principal, change_id: str, taken: _Taken, highest: int) -> None:
         stands = await self._stands(principal, taken)
-        amendment = taken.change.amendment or Amendment()
-        if stands.revision == highest + 1 and _holds(stands, amendment):
-            # Made by an attempt that did not live to say so.
+        if stands.change == change_id:
+            # Made by an attempt that did not live to say so, whatever others changed since.
             return
         _check_revision(stands, taken, highest)
-        await self._changes.amend(principal, taken.file_id, amendment, expected=stands.revision)
+        amendment = taken.change.amendment or Amendment()
+        await self._changes.amend(principal, taken.file_id, amendment, expected=stands.revision, change=change_id)
 
     async def _delete(self, principal: Principal, taken: _Taken, highest: int) -> None:
         try:
@@ -299,18 +300,14 @@ def _check(known: Attributes, change: Change) -> None:
     if change.expected is not None and known.revision > change.expected:
         raise StaleRevision(current=known.revision)
     if change.amendment is not None:
-        element_rules.encoded(said_otherwise(known, change.amendment))
+        wanted = said_otherwise(known, change.amendment)
+        element_rules.encoded(msgspec.structs.replace(wanted, change=_LONGEST_ID))
 
 
 def _check_revision(stands: Attributes, taken: _Taken, highest: int) -> None:
     expected = taken.change.expected
     if stands.revision > highest or (expected is not None and stands.revision != expected):
         raise StaleRevision(current=stands.revision)
-
-
-def _holds(stands: Attributes, amendment: Amendment) -> bool:
-    said = said_otherwise(stands, amendment)
-    return msgspec.structs.replace(said, revision=stands.revision) == stands
 
 
 def _principal(team_id: str, caller: _Caller) -> Principal:
