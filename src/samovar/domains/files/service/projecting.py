@@ -102,10 +102,10 @@ class Projector:
                 await element.attributes(attributes.path)
             except FileNotThere:
                 async with self._database.transaction() as tx:
-                    # In this order, files before copies: as all who write both.
-                    if attributes.replica_of is None:
-                        await rows.forget(tx, attributes.team_id, attributes.file_id)
-                    await rows.forget_copy(tx, attributes.team_id, attributes.file_id, element.element_id)
+                    team_id, file_id = attributes.team_id, attributes.file_id
+                    is_forgotten = attributes.replica_of is None and await rows.forget(tx, team_id, file_id) is not None
+                    if not is_forgotten:
+                        await rows.forget_copies(tx, team_id, file_id, [element.element_id])
         await element.acknowledge([(attributes.file_id, attributes.revision) for attributes in batch])
         return len(batch)
 
@@ -130,8 +130,9 @@ class Projector:
         now = self._clock.now()
 
         def script() -> Script[_Written]:
-            news = yield from projection.project(told, amended=amended)
+            found = yield from projection.project(told, amended=amended)
             gone = yield from projection.absent(amended)
+            news = [*found.new, *found.changed]
             new = [one for one in news if one.revision == 1]
             stored = {one.file_id: _event(one, happened, now) for one in new}
             # This process tells of them without reading them again; should it die first, another does so then.
@@ -139,7 +140,8 @@ class Projector:
             others = yield from outbox.add([_event(one, happened, now) for one in news if one.revision != 1])
             # Whoever is the first to know of a file gives back what it held: who led it may be dead.
             held = yield from transactions.done(told, now=now)
-            yield from owners.release([*{*hold_ids, *held}])
+            theirs = [(one.team_id, one.owner, one.size_bytes) for one in found.new]
+            yield from owners.count(theirs, release={*hold_ids, *held})
             fresh = [Fresh(ids[one.file_id], stored[one.file_id], stored_file(one)) for one in new]
             return _Written(gone, fresh, has_more=bool(others))
 

@@ -243,13 +243,14 @@ class Resumable:
         self._check_length(length_bytes)
         missing = length_bytes - held_bytes
         async with self._database.transaction() as tx:
+            # The upload before the room, as who gives it up does.
+            if not await uploads.measure(tx, upload, length_bytes):
+                raise UploadGone("The upload was given up.")
             if upload.hold_id is not None and missing > 0:
                 limit = self._owner_rules.max_bytes
                 if not await owners.widen(tx, upload.team_id, upload.hold_id, size_bytes=missing, max_bytes=limit):
                     raise _full()
                 held_bytes = length_bytes
-            if not await uploads.measure(tx, upload, length_bytes):
-                raise UploadGone("The upload was given up.")
         return msgspec.structs.replace(upload, length_bytes=length_bytes), held_bytes
 
     async def _appended(self, upload: Upload, piece: Piece, held_bytes: int) -> int:
@@ -307,7 +308,7 @@ class Resumable:
             await uploads.remove(tx, upload)
             await transaction_store.close(tx, [upload.file_id], error_code=error_code, now=self._clock.now())
             if upload.hold_id is not None:
-                await perform(tx, owners.release([upload.hold_id]))
+                await perform(tx, owners.count([], release=[upload.hold_id]))
 
     def _held(self, upload: Upload, room_bytes: int) -> Held:
         held = Held(self._ingest, upload.team_id)

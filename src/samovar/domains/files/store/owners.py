@@ -1,12 +1,12 @@
 """How much each owner has, and what uploads under way hold of what is left."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Integer, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Integer, Select, and_, bindparam, delete, func, insert, or_, select, update
 
 from samovar.domains.files.model.records import Usage
 from samovar.domains.files.store.tables import holds, owners
@@ -14,6 +14,7 @@ from samovar.ports.database import Tx, among_json, insert_new
 from samovar.ports.scripts import Add, Ask, Found, Script, perform
 
 _HELD: Final = (holds.c.team_id, holds.c.owner, holds.c.size_bytes)
+_COUNTS: Final = ("files", "size_bytes", "held_files", "held_bytes")
 
 
 async def hold(
@@ -39,9 +40,9 @@ async def hold(
 
 async def widen(tx: Tx, team_id: str, hold_id: str, *, size_bytes: int, max_bytes: int) -> bool:
     """Hold so many bytes more for an upload whose length nobody knew."""
-    row = (
-        await tx.execute(select(holds).where(holds.c.team_id == team_id, holds.c.id == hold_id).limit(1))
-    ).one_or_none()
+    # Before its owner, as who releases it does.
+    mine = select(holds).where(holds.c.team_id == team_id, holds.c.id == hold_id).limit(1)
+    row = (await tx.execute(mine.with_for_update())).one_or_none()
     if row is None:
         return False
     taken = update(owners).where(
@@ -59,16 +60,26 @@ async def widen(tx: Tx, team_id: str, hold_id: str, *, size_bytes: int, max_byte
     return True
 
 
-def release(hold_ids: Sequence[str]) -> Script[None]:
-    """What these held is free again; one that is not there any more is no error."""
-    if hold_ids:
-        gone = yield Ask(_freed, {"among": msgspec.json.encode(sorted(hold_ids)).decode()})
-        yield from _given_back(gone)
+def count(new: Iterable[tuple[str, str, int]], *, sign: int = 1, release: Collection[str] = ()) -> Script[None]:
+    """A file more (or less, where ``sign`` is -1) for each of these teams and owners, of so many bytes; and what was held under
+    the ids to ``release`` is free again, where it still is held. The last statements of a transaction: who writes the same
+    owners waits for its end."""
+    grown: dict[tuple[str, str], tuple[int, int, int, int]] = {}
+    for team_id, owner, size_bytes in new:
+        _grow(grown, (team_id, owner), (sign, sign * size_bytes, 0, 0))
+    if release:
+        gone = yield Ask(_freed, {"among": msgspec.json.encode(sorted(release)).decode()})
+        _give_back(grown, gone)
+    yield _counted(grown)
 
 
 @cache
 def _freed(dialect: str) -> Any:
-    return delete(holds).where(among_json(dialect, holds.c.id)).returning(*_HELD)
+    return _without(select(holds.c.id).where(among_json(dialect, holds.c.id)).order_by(holds.c.id).with_for_update())
+
+
+def _without(some: Select[Any]) -> Any:
+    return delete(holds).where(holds.c.id.in_(some)).returning(*_HELD)
 
 
 async def release_over(tx: Tx, *, now: datetime, limit: int) -> int:
@@ -106,7 +117,9 @@ async def _there(tx: Tx, team_id: str, owner: str) -> None:
 
 def _release_over(now: datetime, limit: int) -> Script[int]:
     gone = yield Ask(_freed_over, {"at": now, "some": limit})
-    yield from _given_back(gone)
+    grown: dict[tuple[str, str], tuple[int, int, int, int]] = {}
+    _give_back(grown, gone)
+    yield _counted(grown)
     return len(gone.rows)
 
 
@@ -114,17 +127,24 @@ def _release_over(now: datetime, limit: int) -> Script[int]:
 def _freed_over(_: str) -> Any:
     over = holds.c.expires_at <= bindparam("at", type_=holds.c.expires_at.type)
     some = select(holds.c.id).where(over).order_by(holds.c.id).limit(bindparam("some", type_=Integer))
-    return delete(holds).where(holds.c.id.in_(some)).returning(*_HELD)
+    return _without(some.with_for_update(skip_locked=True))
 
 
-def _given_back(gone: Found) -> Script[None]:
-    by_owner: dict[tuple[str, str], tuple[int, int]] = {}
+def _give_back(grown: dict[tuple[str, str], tuple[int, int, int, int]], gone: Found) -> None:
     for team_id, owner, size_bytes in gone.rows:
-        count, size = by_owner.get((team_id, owner), (0, 0))
-        by_owner[team_id, owner] = (count - 1, size - size_bytes)
-    less = [(team_id, owner, 0, 0, *held) for (team_id, owner), held in sorted(by_owner.items())]
-    columns = ("team_id", "owner", "files", "size_bytes", "held_files", "held_bytes")
-    yield Add(owners, less, ("team_id", "owner"), columns, grown=("held_files", "held_bytes"))
+        _grow(grown, (team_id, owner), (0, 0, -1, -size_bytes))
+
+
+def _grow(
+    grown: dict[tuple[str, str], tuple[int, int, int, int]], key: tuple[str, str], more: tuple[int, int, int, int]
+) -> None:
+    had = grown.get(key, (0, 0, 0, 0))
+    grown[key] = (had[0] + more[0], had[1] + more[1], had[2] + more[2], had[3] + more[3])
+
+
+def _counted(grown: dict[tuple[str, str], tuple[int, int, int, int]]) -> Add:
+    rows = [(*key, *more) for key, more in sorted(grown.items())]
+    return Add(owners, rows, ("team_id", "owner"), ("team_id", "owner", *_COUNTS), grown=_COUNTS)
 
 
 def _within(own: Any, usual: int, wanted: Any) -> Any:

@@ -1,41 +1,47 @@
 """Rows made from attributes, over and over: only what is newer changes anything.
 
 One of these runs with every upload, so they are scripts: see :mod:`samovar.ports.scripts`.
+
+All who write these tables take them in one order, and the rows of each by their keys, so that no two wait for each other:
+files, marks, copies, elements' spaces, transactions, holds, and owners last, in one statement, for those all wait for.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import BigInteger, bindparam, delete, select, update
 
 from samovar.domains.files.model.names import number_of
-from samovar.domains.files.store.tables import copies, files, marks, owners, spaces
+from samovar.domains.files.store.tables import copies, files, marks, spaces
 from samovar.domains.files.store.values import copy_values_of, marks_of, values_of
 from samovar.ports.database import among_json
 from samovar.ports.elements import Attributes
 from samovar.ports.scripts import Add, Ask, Script, plain
 
 
-def project(told: Sequence[Attributes], *, amended: Sequence[Attributes] = ()) -> Script[list[Attributes]]:
-    """Bring the rows up to what these say, and return those that were news: a file that was not there, or at a newer
-    revision. The same may be told any number of times, and by several at once. A row that is not there is not made by what was
-    ``amended``: its file was deleted since."""
-    # One order for all writers, so that two of them cannot wait for each other.
-    ordered = sorted({one.file_id: one for one in sorted(told, key=_revision)}.values(), key=_file_id)
-    originals = [one for one in ordered if one.replica_of is None]
-    news = yield from add_rows(originals)
-    yield from count_owners(_by_owner(news))
-    fresh = {one.file_id for one in news}
-    for one in originals:
-        if one.file_id not in fresh and (yield from _changed(one)):
-            news.append(one)
-    for one in sorted(amended, key=lambda one: (one.file_id, one.revision)):
+class Projected(NamedTuple):
+    """``new`` are files that were not there: their owners have them from now on, which is for the caller to count. ``changed``
+    are at a newer revision."""
+
+    new: list[Attributes]
+    changed: list[Attributes]
+
+
+def project(told: Sequence[Attributes], *, amended: Sequence[Attributes] = ()) -> Script[Projected]:
+    """Bring the rows up to what these say. The same may be told any number of times, and by several at once. A row that is not
+    there is not made by what was ``amended``: its file was deleted since."""
+    originals = {one.file_id: one for one in sorted(told, key=_revision) if one.replica_of is None}
+    new = yield from add_rows([*originals.values()])
+    added = {one.file_id for one in new}
+    changed = []
+    stood = [one for file_id, one in originals.items() if file_id not in added]
+    for one in sorted([*stood, *amended], key=lambda one: (one.file_id, one.revision)):
         if (yield from _changed(one)):
-            news.append(one)
+            changed.append(one)
     yield from _keep_copies(told)
-    return news
+    return Projected(new, changed)
 
 
 def absent(told: Sequence[Attributes]) -> Script[set[str]]:
@@ -44,15 +50,12 @@ def absent(told: Sequence[Attributes]) -> Script[set[str]]:
     return wanted - (yield from _there(wanted)) if wanted else wanted
 
 
-def count_owners(by_owner: Mapping[tuple[str, str], tuple[int, int]]) -> Script[None]:
-    """So many files and bytes more for each team and owner."""
-    grown = [(team_id, owner, *more, 0, 0) for (team_id, owner), more in sorted(by_owner.items())]
-    columns = ("team_id", "owner", "files", "size_bytes", "held_files", "held_bytes")
-    yield Add(owners, grown, ("team_id", "owner"), columns, grown=("files", "size_bytes"))
-
-
-def count_spaces(by_element: Mapping[str, tuple[int, int]]) -> Script[None]:
-    """So many copies and bytes more on each element."""
+def count_spaces(copied: Iterable[tuple[str, int]], *, sign: int = 1) -> Script[None]:
+    """A copy more (or less, where ``sign`` is -1) of so many bytes on its element, for each of these."""
+    by_element: dict[str, tuple[int, int]] = {}
+    for element_id, size_bytes in copied:
+        count, size = by_element.get(element_id, (0, 0))
+        by_element[element_id] = (count + sign, size + sign * size_bytes)
     grown = [(element_id, *more) for element_id, more in sorted(by_element.items())]
     yield Add(spaces, grown, ("element_id",), grown=("files", "size_bytes"))
 
@@ -60,6 +63,7 @@ def count_spaces(by_element: Mapping[str, tuple[int, int]]) -> Script[None]:
 def add_rows(told: Sequence[Attributes]) -> Script[list[Attributes]]:
     """Insert those that are not there yet, and what they are looked up by; which those were. The database decides it for each, so
     that of two who tell the same only one does. What their owners have is not counted."""
+    told = sorted(told, key=_file_id)
     numbers = {one.file_id: number_of(one.file_id) for one in told}
     written = yield _rows_of(told, numbers)
     new = {file_id for (file_id,) in written.rows}
@@ -80,7 +84,7 @@ def add_rows(told: Sequence[Attributes]) -> Script[list[Attributes]]:
 
 def add_copies(told: Sequence[Attributes]) -> Script[Sequence[tuple[str, int]]]:
     """Insert the copies that these are, where they are not known; the element and the bytes of those."""
-    one_each = {(one.storage_element_id, one.file_id): one for one in told}
+    one_each = {_copy_key(one): one for one in told}
     values = plain(copies, [copy_values_of(one) for _, one in sorted(one_each.items())])
     return (yield Add(copies, values, ("file_id", "element_id"), returning=("element_id", "size_bytes"))).rows
 
@@ -127,24 +131,13 @@ def _unmarked(_: str) -> Any:
     return delete(marks).where(marks.c.team_id == bindparam("of_team"), marks.c.number == number)
 
 
-def _by_owner(told: Sequence[Attributes]) -> dict[tuple[str, str], tuple[int, int]]:
-    found: dict[tuple[str, str], tuple[int, int]] = {}
-    for one in told:
-        count, size = found.get((one.team_id, one.owner), (0, 0))
-        found[one.team_id, one.owner] = (count + 1, size + one.size_bytes)
-    return found
-
-
 def _keep_copies(told: Sequence[Attributes]) -> Script[None]:
-    by_element: dict[str, tuple[int, int]] = {}
-    for element_id, size_bytes in (yield from add_copies(told)):
-        count, size = by_element.get(element_id, (0, 0))
-        by_element[element_id] = (count + 1, size + size_bytes)
-    yield from count_spaces(by_element)
-    for one in told:
+    copied = yield from add_copies(told)
+    for one in sorted(told, key=_copy_key):
         values = copy_values_of(one)
         if values["expires_at"] is not None:
             yield Ask(_ending, {f"of_{name}": values[name] for name in ("file_id", "element_id", "expires_at")})
+    yield from count_spaces(copied)
 
 
 @cache
@@ -159,3 +152,7 @@ def _revision(one: Attributes) -> int:
 
 def _file_id(one: Attributes) -> str:
     return one.file_id
+
+
+def _copy_key(one: Attributes) -> tuple[str, str]:
+    return one.file_id, one.storage_element_id

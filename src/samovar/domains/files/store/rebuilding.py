@@ -102,6 +102,8 @@ async def recount(tx: Tx) -> None:
         # Else what is written just now is counted twice, or not at all. In this order, as all who write them do.
         await tx.execute(text("LOCK TABLE files IN SHARE MODE"))
         await tx.execute(text("LOCK TABLE file_copies IN SHARE MODE"))
+        # All owners are written below, in no order.
+        await tx.execute(text("LOCK TABLE file_owners IN SHARE ROW EXCLUSIVE MODE"))
     await tx.execute(update(owners).values(files=0, size_bytes=0))
     having = select(
         files.c.team_id,

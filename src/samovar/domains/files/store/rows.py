@@ -7,7 +7,8 @@ import msgspec
 from sqlalchemy import Row, delete, func, select, tuple_
 
 from samovar.domains.files.model.records import Copy, CopyState, StoredFile
-from samovar.domains.files.store.projection import count_owners, count_spaces
+from samovar.domains.files.store import owners
+from samovar.domains.files.store.projection import count_spaces
 from samovar.domains.files.store.tables import copies, files, marks
 from samovar.ports.database import Tx
 from samovar.ports.elements import Attributes, Provenance, Retention, RetentionKind
@@ -59,22 +60,16 @@ async def forget(tx: Tx, team_id: str, file_id: str) -> StoredFile | None:
     stored = (await read(tx, [row]))[0]
     await tx.execute(delete(marks).where(marks.c.team_id == team_id, marks.c.number == row.number))
     await tx.execute(delete(files).where(files.c.team_id == team_id, files.c.number == row.number))
-    # In the order of those who write them: owners, then what is on elements.
-    await perform(tx, count_owners({(team_id, row.owner): (-1, -row.size_bytes)}))
-    for copy in stored.copies:
-        await forget_copy(tx, team_id, file_id, copy.element_id)
+    await forget_copies(tx, team_id, file_id, [copy.element_id for copy in stored.copies])
+    await perform(tx, owners.count([(team_id, row.owner, row.size_bytes)], sign=-1))
     return stored
 
 
-async def forget_copy(tx: Tx, team_id: str, file_id: str, element_id: str) -> None:
-    """One copy is not there any more."""
-    gone = await tx.execute(
-        delete(copies)
-        .where(copies.c.team_id == team_id, copies.c.file_id == file_id, copies.c.element_id == element_id)
-        .returning(copies.c.size_bytes)
-    )
-    for (size,) in gone.all():
-        await perform(tx, count_spaces({element_id: (-1, -size)}))
+async def forget_copies(tx: Tx, team_id: str, file_id: str, element_ids: Collection[str]) -> None:
+    """The copies on these elements are not there any more."""
+    theirs = (copies.c.team_id == team_id, copies.c.file_id == file_id, copies.c.element_id.in_(sorted(element_ids)))
+    gone = await tx.execute(delete(copies).where(*theirs).returning(copies.c.element_id, copies.c.size_bytes))
+    await perform(tx, count_spaces([(element_id, size) for element_id, size in gone.all()], sign=-1))
 
 
 async def count(tx: Tx, team_id: str) -> int:

@@ -60,7 +60,9 @@ def done(told: Sequence[Attributes], *, now: datetime) -> Script[list[str]]:
         return []
     held = (yield Ask(_closed, {"among": msgspec.json.encode(file_ids).decode(), "at": now})).rows
     if len(held) < len(file_ids):
-        first = [_remade(one, now) for one in told if one.replica_of is None and one.revision == 1]
+        first = [
+            _remade(one, now) for one in sorted(told, key=_file_id) if one.replica_of is None and one.revision == 1
+        ]
         yield Add(transactions, plain(transactions, first), ("file_id",))
     return [hold_id for (hold_id,) in held if hold_id is not None]
 
@@ -211,6 +213,10 @@ async def prune(tx: Tx, *, before: str, limit: int) -> int:
         .limit(limit)
     )
     return (await tx.execute(delete(transactions).where(transactions.c.file_id.in_(some)))).rowcount
+
+
+def _file_id(one: Attributes) -> str:
+    return one.file_id
 
 
 def _led_by(coordinator: str) -> tuple[Any, Any]:

@@ -184,7 +184,7 @@ class Rebuilder:
             file = await rows.one(tx, copy.team_id, copy.file_id)
             others = [] if file is None else [other for other in file.copies if other.element_id != element.element_id]
             if not copy.is_original:
-                await rows.forget_copy(tx, copy.team_id, copy.file_id, element.element_id)
+                await rows.forget_copies(tx, copy.team_id, copy.file_id, [element.element_id])
             elif any(other.state is CopyState.GOOD for other in others):
                 await rebuilding.set_state(tx, copy.file_id, element.element_id, CopyState.MISSING)
                 return self._rounds.noted(one, _gone(copy.file_id, copy.path, Outcome.REPORTED))

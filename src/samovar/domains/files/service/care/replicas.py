@@ -87,11 +87,12 @@ class FileReplicas:
 
     async def _forget_lost(self, file: StoredFile) -> None:
         """No more of copies that never come back, where the file has others."""
-        lost = [copy for copy in file.copies if self._registry.is_lost(copy.element_id)]
+        stands = file.attributes
+        lost = [copy.element_id for copy in file.copies if self._registry.is_lost(copy.element_id)]
         async with self._database.transaction() as tx:
-            for copy in lost:
-                if copy.element_id != file.attributes.storage_element_id:
-                    await rows.forget_copy(tx, file.attributes.team_id, file.attributes.file_id, copy.element_id)
+            await rows.forget_copies(
+                tx, stands.team_id, stands.file_id, [one for one in lost if one != stands.storage_element_id]
+            )
 
     async def _is_gone(self, copy: Copy) -> bool:
         try:

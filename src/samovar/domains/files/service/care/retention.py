@@ -252,7 +252,7 @@ class FileRetention:
         except (FileNotThere, ElementLost):
             stands = None
         async with self._database.transaction() as tx:
-            await rows.forget_copy(tx, ended.team_id, ended.file_id, ended.element_id)
+            await rows.forget_copies(tx, ended.team_id, ended.file_id, [ended.element_id])
         await self._copier.refresh(ended.team_id, ended.file_id)
         return 0 if stands is None else stands.size_bytes
 

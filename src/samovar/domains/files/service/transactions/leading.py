@@ -212,24 +212,22 @@ class Transactions:
         if begun := [one.begun for one in some if one.begun is not None]:
             # A power cut that takes this row takes the upload with it, or the element tells of the file, and it is made anew.
             await self._database.run(store.add(begun), is_synced=False)
-        if closed := [one for one in some if one.closed is not None]:
+        if closed := {one.closed.file_id: (one.closed, one) for one in some if one.closed is not None}:
             async with self._database.transaction() as tx:
-                for one in closed:
-                    await self._close(tx, one)
+                # One after the other, and what they hold behind them: the order of all who write these.
+                freed = [await self._close(tx, *closed[file_id]) for file_id in sorted(closed)]
+                await perform(tx, owners.count([], release=[hold_id for hold_id in freed if hold_id is not None]))
         return [None] * len(some)
 
-    async def _close(self, tx: Tx, change: _Change) -> None:
-        one, now = change.closed, self._clock.now()
-        if one is None:
-            return
+    async def _close(self, tx: Tx, one: Transaction, change: _Change) -> str | None:
+        now = self._clock.now()
         if change.is_in_doubt:
             await store.postpone(
                 tx, one.file_id, coordinator=self.coordinator, error_code=change.error_code, due_at=now
             )
-            return
+            return None
         await store.close(tx, [one.file_id], error_code=change.error_code, now=now)
-        if one.hold_id is not None:
-            await perform(tx, owners.release([one.hold_id]))
+        return one.hold_id
 
 
 def _lost() -> TransactionLost:

@@ -135,7 +135,7 @@ class Resumer:
         async with self._database.transaction() as tx:
             await store.close(tx, [one.file_id], error_code=error_code, now=self._clock.now())
             if one.hold_id is not None:
-                await perform(tx, owners.release([one.hold_id]))
+                await perform(tx, owners.count([], release=[one.hold_id]))
         self._told(one, Course.RESUMED_BACK)
 
     async def _take_back(self, element: StorageElement, one: Transaction, stands: Attributes) -> None:
@@ -155,7 +155,7 @@ class Resumer:
             now = self._clock.now()
             await store.settle(tx, one.file_id, state=state, error_code=error_code, now=now)
             if one.hold_id is not None:
-                await perform(tx, owners.release([one.hold_id]))
+                await perform(tx, owners.count([], release=[one.hold_id]))
 
     async def _later(self, one: Transaction, error: SamovarError) -> None:
         due_at = self._clock.now() + timedelta(seconds=retry_s(one.resumes))
