@@ -184,6 +184,8 @@ def copy_access(settings: Settings) -> "S3Access":
         access,
         endpoint=settings.audit_copy_endpoint or access.endpoint,
         region=settings.audit_copy_region or access.region,
+        # The bucket should have object lock, and AWS then takes nothing without.
+        checksum_algorithm="sha256",
     )
 
 

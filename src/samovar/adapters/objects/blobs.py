@@ -31,13 +31,15 @@ _REQUEST_S: Final = 300.0
 class S3Access(msgspec.Struct, frozen=True, kw_only=True):
     """What is empty is taken from where AWS's own programs take it: ``AWS_…`` in the environment, the machine's role.
 
-    ``endpoint`` is the address of another service that speaks S3.
+    ``endpoint`` is the address of another service that speaks S3. A bucket with object lock takes contents only with a checksum
+    of their own: ``checksum_algorithm`` is ``sha256`` then.
     """
 
     endpoint: str = ""
     region: str = ""
     access_key_id: str = ""
     secret_access_key: str = ""
+    checksum_algorithm: str = ""
 
     def __repr__(self) -> str:
         return f"S3Access({self.endpoint!r})"
