@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
@@ -14,8 +15,10 @@ class Batches(Generic[T, R]):
     """All that arrive while one batch is worked on go into the next one together: that costs a transaction, or a sync, a fraction
     of one each, and nobody waits for company.
 
-    ``settle`` is given a batch and answers for each of it, in order; what it raises is raised to all of them. ``then`` is done
-    with the batch before the next one, and nobody waits for it: it raises nothing. A task does the work while there is some.
+    ``settle`` is given a batch and answers for each of it, in order; what it raises is raised to all of them, to each as an
+    exception of their own. ``then`` is done with the batch before the next one, and nobody waits for it: what it raises goes to
+    the loop. A task does the work while there is some, with nothing of who asked first in its context; should it be cancelled, so
+    are those who wait.
     """
 
     def __init__(
@@ -38,7 +41,7 @@ class Batches(Generic[T, R]):
         done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((one, done))
         if self._worker is None:
-            self._worker = asyncio.create_task(self._work(), name=self._name)
+            self._begin()
         return await done
 
     async def close(self) -> None:
@@ -46,11 +49,22 @@ class Batches(Generic[T, R]):
         if self._worker is not None:
             await asyncio.wait([self._worker])
 
+    def _begin(self) -> None:
+        # Else all batches would be logged, and traced, as the first caller's.
+        self._worker = asyncio.create_task(self._work(), name=self._name, context=Context())
+
     async def _work(self) -> None:
+        some: list[tuple[T, asyncio.Future[R]]] = []
         try:
             while self._waiting:
                 some, self._waiting = self._waiting[: self._at_most], self._waiting[self._at_most :]
                 await self._do(some)
+        except asyncio.CancelledError:
+            # Nobody else would ever answer them.
+            for _, done in (*some, *self._waiting):
+                done.cancel()
+            self._waiting = []
+            raise
         finally:
             self._worker = None
 
@@ -58,13 +72,30 @@ class Batches(Generic[T, R]):
         batch = [one for one, _ in some]
         try:
             results = await self._settle(batch)
+            if len(results) != len(batch):
+                raise ValueError(f"{len(results)} answers for {len(batch)} who asked")
         except Exception as error:  # noqa: BLE001 - handed to each who waits
             for _, done in some:
                 if not done.done():
-                    done.set_exception(error)
+                    done.set_exception(_like(error))
             return
         for (_, done), result in zip(some, results, strict=True):
             if not done.done():
                 done.set_result(result)
+        await self._follow(batch)
+
+    async def _follow(self, batch: Sequence[T]) -> None:
         if self._then is not None:
-            await self._then(batch)
+            try:
+                await self._then(batch)
+            except Exception as error:  # noqa: BLE001 - edge: those who wait are not to wait for ever
+                said = {"message": f"behind a batch of {self._name}", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(said)
+
+
+def _like(error: Exception) -> Exception:
+    """Another one like it: who catches an error may write in it, its headers above all."""
+    made = type(error).__new__(type(error), *error.args)
+    made.__dict__.update({name: dict(of) if isinstance(of, dict) else of for name, of in error.__dict__.items()})
+    made.__cause__, made.__suppress_context__ = error.__cause__, error.__suppress_context__
+    return made.with_traceback(error.__traceback__)
