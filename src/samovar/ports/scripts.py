@@ -8,7 +8,6 @@ another thread, so it touches nothing but what it was given and its own.
 
 import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import cache, lru_cache
 from itertools import chain
 from operator import itemgetter
@@ -18,6 +17,7 @@ import msgspec
 from sqlalchemy import BigInteger, Boolean, Dialect, Float, Integer, Table
 from sqlalchemy.types import TypeEngine
 
+from samovar.kernel.errors import Unavailable
 from samovar.ports.database import Instant, Json, Tx, microseconds
 
 T = TypeVar("T")
@@ -116,9 +116,14 @@ async def perform(tx: Tx, script: Script[T]) -> T:
     course = Course(script, tx.dialect)
     if tx.dialect.name == "sqlite":
         driver: Any = (await tx.get_raw_connection()).driver_connection
-        # SQLAlchemy knows the words for what is wrong: what failed, and left nothing behind, is run once more below.
-        with suppress(sqlite3.Error):
+        try:
             await driver._execute(lambda: run_here(course, driver._conn))
+        except sqlite3.Error as error:
+            # A full disk ends the whole transaction (SQLite, "Response to Errors Within a Transaction"): what came next would be
+            # committed by itself.
+            if not driver.in_transaction:
+                raise Unavailable(f"The database cannot be used now: {error}.", headers={"Retry-After": "1"}) from error
+            # SQLAlchemy knows the words for what is wrong: what failed, and left nothing behind, is run once more below.
     while (piece := course.piece) is not None:
         cursor = await tx.exec_driver_sql(piece.text, piece.values)
         course.answer([*cursor.all()] if cursor.returns_rows else [], cursor.rowcount)

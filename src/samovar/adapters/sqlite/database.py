@@ -94,6 +94,7 @@ class SqliteDatabase:
         self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         # A lock and not only the pool of one: it wakes its waiters in order of arrival, so no writer starves.
         self._write_lock = asyncio.Lock()
+        self._writers_waiting = 0
         pragmas = (
             f"PRAGMA busy_timeout = {int(wait_s * 1000)}",
             "PRAGMA journal_mode = WAL",
@@ -127,8 +128,8 @@ class SqliteDatabase:
 
     async def run(self, script: Script[T], *, is_synced: bool = True) -> T:
         """See the port. Raises ``Unavailable`` when the write lock is not had in time."""
-        # The plain way is not for one that nobody else has: that costs a timer.
-        if not self._write_lock.locked():
+        # A lock that nobody has or waits for is had at once: the plain way costs a timer.
+        if not self._write_lock.locked() and not self._writers_waiting:
             await self._write_lock.acquire()
             try:
                 return await self._run(script, is_synced=is_synced)
@@ -154,6 +155,7 @@ class SqliteDatabase:
 
     @asynccontextmanager
     async def _locked(self) -> AsyncIterator[None]:
+        self._writers_waiting += 1
         try:
             async with asyncio.timeout(self._wait_s):
                 await self._write_lock.acquire()
@@ -162,6 +164,8 @@ class SqliteDatabase:
                 f"The database's write lock was not free within {self._wait_s:g} s. Try again.",
                 headers={"Retry-After": "1"},
             ) from error
+        finally:
+            self._writers_waiting -= 1
         try:
             yield
         finally:

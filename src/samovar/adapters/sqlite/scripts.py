@@ -12,6 +12,7 @@ from typing import Final
 
 from sqlalchemy import Dialect
 
+from samovar.kernel.errors import Unavailable
 from samovar.kernel.tasks import ended
 from samovar.ports.database import T
 from samovar.ports.scripts import Course, Script, run_here
@@ -30,11 +31,14 @@ class ScriptRunner:
         self._connection: sqlite3.Connection | None = None
         self._usually_synced = self._is_synced = is_synced
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-scripts")
+        self._is_closed = False
         self.is_busy = False
 
     async def run(self, script: Script[T], *, is_synced: bool) -> T:
         """Its result, once it is committed. A caller that is cancelled waits for its end. Raises ``sqlite3.Error``, and then
-        nothing of it stays."""
+        nothing of it stays; ``Unavailable`` once it is closed."""
+        if self._is_closed:
+            raise Unavailable(f"The database {self._path} is closed here.")
         self.is_busy = True
         try:
             # The caller's lock is for as long as the thread writes.
@@ -45,10 +49,12 @@ class ScriptRunner:
             self.is_busy = False
 
     async def close(self) -> None:
-        """Close the connection, and end the thread."""
-        if self._connection is not None:
+        """Close the connection, and end the thread, once what runs has ended."""
+        if not self._is_closed:
+            self._is_closed = True
+            # Always, for one that is being opened is not seen yet.
             await asyncio.get_running_loop().run_in_executor(self._thread, self._drop)
-        self._thread.shutdown()
+            self._thread.shutdown()
 
     def _transaction(self, script: Script[T], is_synced: bool) -> T:
         connection = self._connection or self._opened()
@@ -68,10 +74,15 @@ class ScriptRunner:
         return course.result
 
     def _opened(self) -> sqlite3.Connection:
-        connection = self._connection = sqlite3.connect(self._path, isolation_level=None)
-        for pragma in self._pragmas:
-            connection.execute(pragma)
-        self._is_synced = self._usually_synced
+        connection = sqlite3.connect(self._path, isolation_level=None)
+        try:
+            for pragma in self._pragmas:
+                connection.execute(pragma)
+        except BaseException:
+            connection.close()
+            raise
+        # Only now: half prepared it would have no foreign keys, or sync less.
+        self._connection, self._is_synced = connection, self._usually_synced
         return connection
 
     def _drop(self) -> None:
