@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 
 from samovar.adapters.system import SystemClock, SystemIds
+from samovar.kernel.ids import hex_of_ulid
+from samovar.kernel.time import milliseconds
 from tests.support.clock import ManualClock
 
 
@@ -29,6 +31,32 @@ def test_ids_go_on_rising_when_the_clock_moves_either_way(clock: ManualClock) ->
         made.append(ids.new("key"))
         clock.advance(step_s)
     assert made == sorted(set(made))
+
+
+def test_ids_go_on_rising_when_more_are_made_than_one_count_holds(clock: ManualClock) -> None:
+    ids = SystemIds(clock=clock)
+    before = ids.new("key")
+    for _ in range(1 << 20):
+        made = ids.new("key")
+        assert made > before
+        before = made
+
+
+def test_an_id_says_the_millisecond_it_was_made_in(clock: ManualClock) -> None:
+    ids = SystemIds(clock=clock)
+    for step_s in (0.0, 0.001, 0.5, 0.6, 1.024, 1000.0, 0.001):
+        clock.advance(step_s)
+        assert int(hex_of_ulid(ids.new("key")[4:])[:12], 16) == milliseconds(clock.now())
+
+
+def test_ids_of_one_second_end_each_in_another_span(clock: ManualClock) -> None:
+    """The last 64 bits name a span of a trace, and calls of two milliseconds may belong to one trace."""
+    ids = SystemIds(clock=clock)
+    ends = set()
+    for _ in range(2000):
+        ends.add(hex_of_ulid(ids.new("call")[5:])[16:])
+        clock.advance(0.0005)
+    assert len(ends) == 2000
 
 
 def test_threads_share_one_maker_of_ids() -> None:
