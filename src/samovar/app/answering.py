@@ -13,6 +13,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 
 from samovar.app.http import SECURITY_HEADERS
 from samovar.app.problems import MEDIA_TYPE
+from samovar.kernel.writes import Outgoing
 from samovar.ports.asgi import AnswersWhole, Message, Scope
 
 STATUS_LINE: Final = {
@@ -34,7 +35,7 @@ _CHUNKED_END: Final = b"0\r\n\r\n"
 class Host(Protocol):
     """The connection, as far as a request needs it."""
 
-    transport: asyncio.Transport
+    transport: Outgoing
     flow: FlowControl
 
     def completed(self) -> None:

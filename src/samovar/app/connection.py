@@ -25,11 +25,12 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from samovar.app.answering import Exchange, last_answer
-from samovar.app.leaving import BODY_BYTES, HEAD_BYTES, Leaving, unread_bytes
+from samovar.app.leaving import BODY_BYTES, HEAD_BYTES, Leaving, Unread
 from samovar.app.parsing import BodyAlone, HeadersTooLarge, check_coding, check_host, framing_of, parser_for, target_of
 from samovar.app.problems import problem
 from samovar.app.sweeping import keep_sweeping
 from samovar.kernel.errors import BodyTooSlow, Malformed, SamovarError
+from samovar.kernel.writes import Outgoing, writes_of
 from samovar.ports.asgi import Scope
 
 log = structlog.get_logger()
@@ -48,8 +49,6 @@ class SamovarProtocol(asyncio.Protocol):
     """Since when a request's headers, or the first byte of its body, are awaited."""
     idle_since: float | None = None
     """Since when there is nothing to do: all that was asked is answered."""
-    _unread_bytes = 0
-    _unread_since = 0.0
     _in_head = True
     _bare_bytes = 0
     """Of a head, or of what frames a body (trailers, for one), since the last piece of a body."""
@@ -95,7 +94,9 @@ class SamovarProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         keep_sweeping(self.loop, self.server_state)
         self.server_state.connections.add(self)  # type: ignore[arg-type]
-        self.transport = transport
+        self._writes = writes_of(self.loop)
+        self.transport = Outgoing(transport, self._writes)
+        self._unread = Unread()
         self.flow = FlowControl(transport)
         self._scheme = "https" if is_ssl(transport) else "http"
         self._server = get_local_addr(transport)
@@ -115,6 +116,9 @@ class SamovarProtocol(asyncio.Protocol):
         # The parser and the last request hold the connection, which holds them: this lets all go without the collector.
         del self._parser
         self._newest = None
+
+    def eof_received(self) -> None:
+        self._writes.flush()
 
     def pause_writing(self) -> None:
         self.flow.pause_writing()
@@ -274,6 +278,7 @@ class SamovarProtocol(asyncio.Protocol):
 
     def _start(self, exchange: Exchange) -> None:
         self._running = exchange
+        self._writes.expected += 1
         # Named, because asyncio would write out a number for the name; made here, because uvloop names it afterwards.
         exchange.task = task = asyncio.Task(self._serve(exchange), loop=self.loop, name=_TASK)
         self.server_state.tasks.add(task)
@@ -297,25 +302,17 @@ class SamovarProtocol(asyncio.Protocol):
         since = self.waiting_since
         if since is not None and now - since > self.header_timeout_s:
             self._late()
-        if self._leaves_unread(now):
+        # Only while nothing is written does a buffer that does not shrink mean that nobody reads.
+        is_still = self.flow.write_paused or self.transport.is_closing()
+        if self._unread.waits_s(self.transport, now, is_still=is_still) > self.unread_timeout_s:
             self._cut_off()
         is_idle = self.idle_since is not None and now - self.idle_since > self._keep_alive_s
         if is_idle or (self._leaving is not None and self._leaving.is_over(now)):
             self.transport.close()
 
-    def _leaves_unread(self, now: float) -> bool:
-        """Whether nothing of a full (or last) buffer was taken off it for too long. Any byte taken begins the wait anew: a
-        slow reader is none that has stopped."""
-        # Only while nothing is written does a buffer that does not shrink mean that nobody reads.
-        is_still = self.flow.write_paused or self.transport.is_closing()
-        waiting = unread_bytes(self.transport) if is_still else 0
-        if not waiting or not self._unread_bytes or waiting < self._unread_bytes:
-            self._unread_bytes, self._unread_since = waiting, now
-        return waiting > 0 and now - self._unread_since > self.unread_timeout_s
-
     def _cut_off(self) -> None:
         """Give the client up, and what is done for it."""
-        log.info("a client left its answer unread and is cut off", unread_bytes=self._unread_bytes)
+        log.info("a client left its answer unread and is cut off", unread_bytes=self._unread.size_bytes)
         self._abandon()
         self.transport.abort()
 

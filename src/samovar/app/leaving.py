@@ -1,10 +1,11 @@
 """How a connection ends whose client does not read, or still sends."""
 
-import asyncio
 from array import array
 from fcntl import ioctl
 from termios import TIOCOUTQ
 from typing import Final
+
+from samovar.kernel.writes import Outgoing
 
 BODY_BYTES: Final = 256 * 1024 * 1024
 """Of a body that is not wanted any more: clients that send all of it before they look for an answer get theirs."""
@@ -21,7 +22,7 @@ class Leaving:
 
     __slots__ = ("_ends_at", "_left_bytes", "_silent_at", "_transport")
 
-    def __init__(self, transport: asyncio.Transport, *, now: float, max_bytes: int) -> None:
+    def __init__(self, transport: Outgoing, *, now: float, max_bytes: int) -> None:
         self._transport = transport
         self._left_bytes = max_bytes
         self._ends_at = now + _LONGEST_S
@@ -40,7 +41,25 @@ class Leaving:
         return now > min(self._ends_at, self._silent_at)
 
 
-def unread_bytes(transport: asyncio.Transport) -> int:
+class Unread:
+    """How long a client has left its answer lying. Any byte taken begins the wait anew: a slow reader is none that has
+    stopped."""
+
+    __slots__ = ("_since", "size_bytes")
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self._since = 0.0
+
+    def waits_s(self, transport: Outgoing, now: float, *, is_still: bool) -> float:
+        """Since when nothing of a full (or last) buffer was taken off it; ``is_still`` where nothing is written to it."""
+        size_bytes = _unread_bytes(transport) if is_still else 0
+        if not size_bytes or not self.size_bytes or size_bytes < self.size_bytes:
+            self.size_bytes, self._since = size_bytes, now
+        return now - self._since if size_bytes else 0.0
+
+
+def _unread_bytes(transport: Outgoing) -> int:
     """What the client has not taken: ours, and what the system holds for it."""
     ours = transport.get_write_buffer_size()
     if not ours:

@@ -57,9 +57,12 @@ class Wire:
         return 0
 
 
+LOOP = asyncio.new_event_loop()
+
+
 def connected() -> tuple[Connection, Wire]:
     # Nobody waits here, so that the loop is never asked.
-    connection, wire = Connection(cast(asyncio.AbstractEventLoop, None), lambda _: None), Wire()
+    connection, wire = Connection(LOOP, lambda _: None), Wire()
     connection.connection_made(cast(asyncio.Transport, wire))
     connection.send(b"GET / HTTP/1.1\r\n\r\n")
     return connection, wire

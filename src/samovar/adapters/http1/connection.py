@@ -7,6 +7,7 @@ from typing import Final
 import httptools
 
 from samovar.adapters.http1.watch import Watch
+from samovar.kernel.writes import writes_of
 from samovar.ports.transport import ConnectionBroken, TransportFailure
 
 READ_AHEAD_BYTES: Final = 256 * 1024
@@ -40,6 +41,7 @@ class Connection(asyncio.Protocol):
         "_pending_bytes",
         "_transport",
         "_waiter",
+        "_writes",
         "complete",
         "failure",
         "has_headers",
@@ -53,6 +55,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop, on_lost: "Callable[[Connection], None]") -> None:
         self._loop = loop
         self._on_lost = on_lost
+        self._writes = writes_of(loop)
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self.is_closed = False
@@ -91,7 +94,7 @@ class Connection(asyncio.Protocol):
         if self.is_closed:
             self._fail("the connection to the provider closed before the request was sent")
             return
-        self._transport.write(request)
+        self._writes.add(self._transport, request)
 
     def change(self, watch: Watch) -> asyncio.Future[None]:
         """To be awaited until something has changed: headers, bytes, the end, a failure. Raises ``UpstreamTimeout`` when
@@ -157,6 +160,7 @@ class Connection(asyncio.Protocol):
         # _wake, written out: this runs for every chunk.
         waiter = self._waiter
         if waiter is not None and not waiter.done():
+            self._writes.expected += 1
             waiter.set_result(None)
 
     def eof_received(self) -> bool:
