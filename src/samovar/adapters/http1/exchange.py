@@ -18,16 +18,19 @@ class Http1Exchange:
 
     __slots__ = ("_connection", "_loop", "_pool", "_request", "_timeouts", "_watch", "_watchman", "status")
 
-    def __init__(self, pool: Pool, request: bytes, timeouts: Timeouts, watchman: Watchman) -> None:
+    def __init__(
+        self, pool: Pool, request: bytes, timeouts: Timeouts, watchman: Watchman, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._pool = pool
         self._request = request
         self._timeouts = timeouts
         self._watchman = watchman
+        self._loop = loop
         self._connection: Connection | None = None
         self.status = 0
 
     async def __aenter__(self) -> "Http1Exchange":
-        loop = self._loop = asyncio.get_running_loop()
+        loop = self._loop
         watch = self._watch = self._watchman.begin(loop, total_s=self._timeouts.total_s)
         try:
             connection = self._connection = self._pool.reuse(loop.time())

@@ -1,5 +1,6 @@
 """The :class:`~samovar.ports.transport.Transport` of provider calls."""
 
+import asyncio
 from typing import Final
 
 import msgspec
@@ -17,15 +18,17 @@ _MAX_PLACES: Final = 1_000
 
 
 class _Place(msgspec.Struct, frozen=True):
-    """Where a URL leads: its pool, and the beginning of every request to it."""
+    """Where a URL leads: its pool, and the beginning of every request to it. ``loop`` is kept because asking for the one that
+    runs costs a system call (it might be that of another process, before Python 3.12)."""
 
     pool: Pool
     head: bytes
+    loop: asyncio.AbstractEventLoop
 
 
 class Http1Transport:
-    """Connections to providers, a pool for each origin. Answers are asked for uncompressed: a compressor would hold a
-    stream's chunks back.
+    """Connections to providers, a pool for each origin; for one event loop. Answers are asked for uncompressed: a compressor
+    would hold a stream's chunks back.
 
     ``max_connections`` and ``max_idle`` are for each origin. ``ca_pem`` is trusted besides the system's certificates; what is
     no certificate raises ``ValueError``. ``resolve`` turns a name into addresses.
@@ -63,7 +66,7 @@ class Http1Transport:
     def send(self, request: HttpRequest, *, timeouts: Timeouts) -> Http1Exchange:
         """See :meth:`samovar.ports.transport.Transport.send`. Raises :class:`ConnectFailed` for a request that is none."""
         place = self._places.get((request.method, request.url)) or self._find(request.method, request.url)
-        return Http1Exchange(place.pool, bytes_of(place.head, request), timeouts, self._watchman)
+        return Http1Exchange(place.pool, bytes_of(place.head, request), timeouts, self._watchman, place.loop)
 
     async def close(self) -> None:
         """Close idle connections and begin no new exchange; those under way end by themselves."""
@@ -85,7 +88,7 @@ class Http1Transport:
             # Endpoints come and go as providers are changed: what is remembered of them is bounded.
             self._places.clear()
             self._pools = {origin: kept for origin, kept in self._pools.items() if kept.open or kept is pool}
-        place = self._places[method, url] = _Place(pool, head)
+        place = self._places[method, url] = _Place(pool, head, asyncio.get_running_loop())
         return place
 
     def _make_pool(self, scheme: str, host: str, port: int) -> Pool:

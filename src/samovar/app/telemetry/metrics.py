@@ -47,6 +47,7 @@ _CHAT: Final = "chat"
 _SECONDS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 _TOKENS: Final = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304)
 _HTTP_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
+_SETTLED_TOGETHER: Final = 256
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 Depths = Callable[[], dict[str, int]]
@@ -119,6 +120,8 @@ class Metrics:
             PlatformCollector(registry=registry)
             GCCollector(registry=registry)
         self._tallies: list[Count | Distribution] = []
+        self._distributions: list[Distribution] = []
+        self._unsettled = 0
         self._running = 0
         self._define_http(registry)
         self._define_calls(registry)
@@ -218,6 +221,14 @@ class Metrics:
             tallies = self._new_request(method if method in _METHODS else OTHER, route, status)
         tallies[0].value += 1
         tallies[1].observe(seconds)
+        self._unsettled += 1
+        if self._unsettled >= _SETTLED_TOGETHER:
+            self._settle()
+
+    def _settle(self) -> None:
+        self._unsettled = 0
+        for tally in self._distributions:
+            tally.settle()
 
     def call(self, event: CallFinished) -> None:
         """A gateway call ended."""
@@ -370,6 +381,7 @@ class Metrics:
 
     def _distribution(self, child: Any, bounds: tuple[float, ...]) -> Distribution:
         tally = Distribution(child, bounds)
+        self._distributions.append(tally)
         self._tallies.append(tally)
         return tally
 

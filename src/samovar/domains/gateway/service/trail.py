@@ -152,11 +152,15 @@ class Trail:
 
     def overhead_ms(self) -> float:
         """Milliseconds since the call began that were not spent waiting for a provider."""
-        return max(0.0, (self._clock.monotonic() - self.call.started - self.upstream_s) * 1000)
+        return self._overhead_ms(self._clock.monotonic())
+
+    def _overhead_ms(self, now: float) -> float:
+        ours_s = now - self.call.started - self.upstream_s
+        return ours_s * 1000 if ours_s > 0.0 else 0.0
 
     def finished(self, status: CallStatus, *, http_status: int, error_code: str | None) -> CallFinished:
         """The event. Call it once."""
-        call, attempt = self.call, self.attempt
+        call, attempt, now = self.call, self.attempt, self._clock.monotonic()
         principal = call.principal
         model = attempt.target.model if attempt else None
         return CallFinished(
@@ -176,15 +180,15 @@ class Trail:
             http_status=http_status,
             error_code=error_code,
             started_at=call.started_at,
-            duration_ms=(self._clock.monotonic() - call.started) * 1000,
+            duration_ms=(now - call.started) * 1000,
             first_content_ms=None if self.first_content_s is None else (self.first_content_s - call.started) * 1000,
-            overhead_ms=self.overhead_ms(),
+            overhead_ms=self._overhead_ms(now),
             usage=self.usage,
             cost_nano_usd=self.cost_nano_usd,
             price_source=self.price_source,
             stop=self.stop.kind.value if self.stop else None,
             attempts=tuple(self.notes),
-            guard_actions=tuple([(*what, count) for what, count in self.guard_actions.items()]),
+            guard_actions=self._guarded() if self.guard_actions else (),
             unknown_events=self.unknown_events,
             trace_id=call.trace_id,
             parent_span_id=call.parent_span_id,
@@ -195,6 +199,9 @@ class Trail:
             answered_model=self.answered_model,
             prompt=call.prompt,
         )
+
+    def _guarded(self) -> tuple[tuple[GuardAction, GuardSide, int], ...]:
+        return tuple([(*what, count) for what, count in self.guard_actions.items()])
 
     def _note(self, error: str | None, status: int | None) -> None:
         assert self.attempt is not None
