@@ -105,7 +105,7 @@ async def start(
                 configured=more.pop("configured", None) or [element(folders, mode, clock) for mode in modes],
                 open_element=open_element,
                 rules=rules or IngestRules(),
-                notify=notify,
+                notify=more.pop("notify", notify),
             )
             if more.pop("starts_bus", True):
                 await bus.start()

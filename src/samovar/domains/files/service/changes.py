@@ -127,10 +127,11 @@ class FileChanges:
             except StaleRevision:
                 if expected is not None or not left:
                     raise
+        generation = self._memory.generation
         if not await self._project(amended):
             raise FileUnknown(f"There is no file {file_id[:40]}: it was deleted just now.")
         changed = StoredFile(attributes=amended, copies=file.copies)
-        self._memory.replace(changed)
+        self._memory.replace(changed, generation=generation)
         await self._teller.tell_at_once(changed, self._event(FileHappened.AMENDED, amended))
         return told(amended)
 

@@ -140,12 +140,13 @@ class Ingest:
 
     async def settle(self, attributes: Attributes, held: "Held") -> None:
         """What an element has committed is known from now on."""
+        generation = self._memory.generation
         try:
             await self._projector.project(attributes, hold_id=held.hold_id)
         except Unavailable as error:
             # Durable is durable: the element tells of it again until the row stands.
             self._log.warning("a file waits for its row", file_id=attributes.file_id, reason=error.detail)
-        self._memory.replace(stored_file(attributes))
+        self._memory.remember(stored_file(attributes), generation=generation)
 
     async def widen(self, team_id: str, hold_id: str, size_bytes: int) -> int:
         """Hold so many bytes more for an upload without a length, and a good deal beyond where there is room for it; how many.

@@ -1,8 +1,9 @@
 """What is remembered of files: in this process for five minutes, in what processes share for an hour.
 
-Both hold attributes and where the copies are, never a mode and never a permission. Who changed a file writes what is shared
-anew, and a reader only adds to it where nothing is: an old reading never covers a new one. What a process remembers is dropped
-by the news of each change (see ``telling.py``).
+Both hold attributes and where the copies are, never a mode and never a permission. Who changed a file puts a mark there that
+sends everybody to its row for a while, never how it stands: of two who did so the slower would win. A reader only adds where
+nothing is, so an old reading never covers a new one. What a process remembers is dropped by the news of each change (see
+``telling.py``).
 """
 
 from collections import OrderedDict
@@ -17,6 +18,7 @@ from samovar.ports.cache import Cache
 
 MEMORY_S: Final = 300.0
 SHARED_S: Final = 3_600.0
+_CHANGED_S: Final = 60.0
 _MAX_FILES: Final = 50_000
 _NOTHING: Final = b"-"
 
@@ -57,13 +59,19 @@ class FileMemory:
         while len(self._kept) > _MAX_FILES:
             self._kept.popitem(last=False)
 
-    def replace(self, file: StoredFile) -> None:
-        """This process changed it, or made it, itself."""
-        self.generation += 1
-        self.remember(file, generation=self.generation)
+    def replace(self, file: StoredFile, *, generation: int) -> None:
+        """This process changed it itself. What stood before ends in any case; the new one is remembered unless something else
+        changed since ``generation``, which may be the same file once more."""
+        is_known = generation == self.generation
+        self.drop(*_key(file))
+        if is_known:
+            self.remember(file, generation=self.generation)
 
     def drop(self, team_id: str, file_id: str, *, below: int | None = None) -> None:
         """It changed; a revision that is not ``below`` the new one may stay."""
+        if below == 1:
+            # It is new: nobody can have read anything older.
+            return
         kept = self._kept.get((team_id, file_id))
         if kept is not None and below is not None and kept.file.attributes.revision >= below:
             return
@@ -96,10 +104,9 @@ class FileMemory:
         except Unavailable:
             return
 
-    async def publish(self, team_id: str, file_id: str, file: StoredFile | None) -> None:
-        """Share what is so from now on; ``None``: there is no such file. Raises ``Unavailable``."""
-        value = _NOTHING if file is None else msgspec.msgpack.encode(file)
-        await self._cache.put(_shared(team_id, file_id), value, ttl_s=SHARED_S)
+    async def publish(self, team_id: str, file_id: str, *, is_gone: bool) -> None:
+        """What is shared of it ends, for longer than any reading lasts that began before. Raises ``Unavailable``."""
+        await self._cache.put(_shared(team_id, file_id), _NOTHING, ttl_s=SHARED_S if is_gone else _CHANGED_S)
 
 
 def _key(file: StoredFile) -> Key:

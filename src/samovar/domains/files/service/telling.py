@@ -6,6 +6,7 @@ because it could not be told.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
@@ -14,7 +15,7 @@ import structlog
 
 from samovar.domains.files.model.records import FileEvent, FileHappened, StoredFile
 from samovar.domains.files.service.memory import FileMemory, Key
-from samovar.domains.files.service.news import News
+from samovar.domains.files.service.news import TOLD_BY_ITSELF, News
 from samovar.domains.files.store import outbox, rows
 from samovar.kernel.errors import Unavailable
 from samovar.ports.clock import Clock
@@ -74,15 +75,18 @@ class Teller:
     async def run(self) -> None:
         """Tell what there is, until cancelled."""
         outage = Outage("news of files waits", logger="samovar.files")
+        loop = asyncio.get_running_loop()
+        looks_at = loop.time() + _LOOK_EVERY_S
         while True:
-            try:
-                async with asyncio.timeout(_LOOK_EVERY_S):
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(looks_at):
                     await self._news.waits.wait()
-                if not self._news.is_unread:
-                    # Nobody knows these files yet, and a hundred together cost little more than one.
-                    await asyncio.sleep(_GATHER_S)
-            except TimeoutError:
-                self._news.is_unread = True
+            if loop.time() >= looks_at:
+                # However much there is to tell of our own, that of the dead is told too.
+                self._news.is_unread, looks_at = True, loop.time() + _LOOK_EVERY_S
+            if not self._news.is_unread:
+                # Nobody knows these files yet, and a hundred together cost little more than one.
+                await asyncio.sleep(_GATHER_S)
             self._news.waits.clear()
             try:
                 async with self._turn:
@@ -114,6 +118,10 @@ class Teller:
         fresh = self._news.taken()
         told = []
         for one in fresh:
+            if self._clock.now() - one.event.at >= TOLD_BY_ITSELF:
+                # By now it is anybody's, and the file may be another one.
+                self._news.is_unread = True
+                continue
             # Nobody can know anything older of it.
             await self._memory.offer(one.file)
             if await self._is_told(one.event, {(one.event.team_id, one.event.file_id): one.file}):
@@ -147,7 +155,7 @@ class Teller:
     async def tell_at_once(self, file: StoredFile | None, event: FileEvent) -> None:
         """What processes remember ends now, and not only when the news goes out. Where that fails the news makes up for it."""
         try:
-            await self._memory.publish(event.team_id, event.file_id, file)
+            await self._memory.publish(event.team_id, event.file_id, is_gone=file is None)
             await self._publish(event)
         except Unavailable as error:
             self._log.warning("news of a file waits", file_id=event.file_id, reason=error.detail)
@@ -171,8 +179,7 @@ class Teller:
         return [news_id for news_id, event in some if await self._is_told(event, stand)]
 
     async def _shared(self, some: Sequence[FileEvent]) -> dict[Key, StoredFile | None]:
-        """Share how these files stand now, read all at once and shared at once, for what is read is old soon; those for which
-        that was done."""
+        """End what is shared of these files, and read all at once how they stand now; those for which that was done."""
         keys = {(event.team_id, event.file_id) for event in some}
         if not keys:
             return {}
@@ -181,7 +188,7 @@ class Teller:
         shared: dict[Key, StoredFile | None] = {}
         for key in keys:
             try:
-                await self._memory.publish(*key, stand.get(key))
+                await self._memory.publish(*key, is_gone=key not in stand)
                 shared[key] = stand.get(key)
             except Exception as error:  # noqa: BLE001 - edge: one that cannot be told must not stop the others
                 self._log.warning("news of a file waits", file_id=key[1], reason=str(error))
