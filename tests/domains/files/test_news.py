@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
 from samovar.adapters.memory import MemoryBus, MemoryCache
+from samovar.adapters.system import SystemIds
 from samovar.domains.files.errors import FileUnknown
 from samovar.domains.files.model.records import FileEvent, FileHappened, StoredFile
 from samovar.domains.files.service import Amendment, FileService
@@ -16,6 +19,7 @@ from samovar.domains.files.store import outbox
 from samovar.ports.database import Database, Engine, Tx
 from samovar.ports.scripts import Script, perform
 from tests.domains.files.conftest import ANN, Start, put, told_all
+from tests.domains.files.test_crosswise import attributes_of
 from tests.support.clock import ManualClock
 
 
@@ -203,3 +207,29 @@ async def test_who_writes_news_all_the_time_tells_that_of_the_dead_too(
 async def _transaction(files: FileService) -> AsyncIterator[Tx]:
     async with files.teller._database.transaction() as tx:
         yield tx
+
+
+async def test_a_file_and_its_twin_its_copy_and_its_change_in_one_batch(
+    files: FileService, told: list[FileEvent], clock: ManualClock, ids: SystemIds
+) -> None:
+    one = attributes_of(clock, ids, Random(1))
+    # The same millisecond and the same last bits: both would have one number.
+    twin = msgspec.structs.replace(one, file_id=f"{one.file_id[:20]}000{one.file_id[23:]}")
+    changed = msgspec.structs.replace(one, revision=2, tags=("b",))
+    copy = msgspec.structs.replace(one, storage_element_id="else", replica_of=one.storage_element_id)
+    project, amended = files.projector.project, FileHappened.AMENDED
+    assert all(
+        await asyncio.gather(
+            project(one), project(copy), project(twin), project(changed, happened=amended), project(one)
+        )
+    )
+    await told_all(files)
+    stands = await files.reads.stored("default", one.file_id)
+    assert stands is not None
+    assert (stands.attributes.tags, len(stands.copies)) == (("b",), 2)
+    assert await files.reads.stored("default", twin.file_id) is not None
+    assert sorted((event.file_id == one.file_id, event.happened, event.revision) for event in told) == [
+        (False, FileHappened.STORED, 1),
+        (True, FileHappened.AMENDED, 2),
+        (True, FileHappened.STORED, 1),
+    ]

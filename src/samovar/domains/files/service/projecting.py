@@ -114,7 +114,7 @@ class Projector:
             [one.attributes for one in some if one.happened is not FileHappened.AMENDED],
             amended=[one.attributes for one in some if one.happened is FileHappened.AMENDED],
             hold_ids=[one.hold_id for one in some if one.hold_id is not None],
-            happened={one.attributes.file_id: one.happened for one in some},
+            happened={(one.attributes.file_id, one.attributes.revision): one.happened for one in some},
         )
         return [one.attributes.file_id not in gone for one in some]
 
@@ -124,7 +124,7 @@ class Projector:
         *,
         amended: Sequence[Attributes] = (),
         hold_ids: Sequence[str],
-        happened: dict[str, FileHappened],
+        happened: Mapping[tuple[str, int], FileHappened],
     ) -> set[str]:
         """Which of the ``amended`` have no row any more."""
         now = self._clock.now()
@@ -163,10 +163,10 @@ class Projector:
                 self._log.warning("a storage element was not told of its rows", element=element_id, reason=error.detail)
 
 
-def _event(one: Attributes, happened: Mapping[str, FileHappened], now: datetime) -> FileEvent:
+def _event(one: Attributes, happened: Mapping[tuple[str, int], FileHappened], now: datetime) -> FileEvent:
     usual = FileHappened.STORED if one.revision == 1 else FileHappened.AMENDED
     return FileEvent(
-        happened=happened.get(one.file_id, usual),
+        happened=happened.get((one.file_id, one.revision), usual),
         team_id=one.team_id,
         file_id=one.file_id,
         revision=one.revision,
