@@ -4,6 +4,7 @@ import asyncio
 import io
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -17,6 +18,7 @@ from samovar.domains.audit.model.records import canonical
 from samovar.domains.audit.service import AppendBounds, Pruned
 from samovar.kernel.errors import Invalid, Unavailable
 from samovar.kernel.tasks import background
+from samovar.ports.blobs import Blob
 from samovar.ports.database import Database
 from tests.domains.audit.conftest import ADMIN, Chain, MakeChain, appending
 from tests.domains.audit.test_checkpoints import kept_in
@@ -250,6 +252,45 @@ async def test_two_that_prune_at_once_prune_once(make_chain: MakeChain, database
         await fill(one, clock, 36)
         found = await asyncio.gather(prune(one), prune(other))
         assert sorted(pruned is None for pruned in found) == [False, True]
+        assert (await one.verified()).first == 7
+
+
+class _Overtaken(ObjectBlobs):
+    """A place that is asked while somebody else does what its caller is about to do."""
+
+    async def head(self, name: str) -> Blob | None:
+        """As the place says; it is slow."""
+        found = await super().head(name)
+        if name.endswith(".jsonl"):
+            await self.meanwhile()
+        return found
+
+    async def meanwhile(self) -> None:
+        """Nothing yet."""
+
+
+async def test_who_is_overtaken_while_it_copies_prunes_nothing_and_finds_no_fault(
+    make_chain: MakeChain, clock: ManualClock, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {"checkpoint_records": 2, "checkpoint_s": SELDOM_S, "with_records": False}
+    slow, place = _Overtaken((tmp_path / "copies").as_uri()), ObjectBlobs((tmp_path / "copies").as_uri())
+    async with (
+        appending(make_chain(blobs=slow, **settings)) as one,
+        appending(make_chain(blobs=place, **settings)) as other,
+    ):
+        await fill(one, clock, 36)
+        assert other.service.copies is not None
+        await other.service.copies.copy()
+        overtook: list[Pruned | None] = []
+
+        async def meanwhile() -> None:
+            if not overtook:
+                overtook.append(None)
+                overtook[0] = await prune(other)
+
+        slow.meanwhile = meanwhile  # type: ignore[method-assign]
+        assert await prune(one) is None
+        assert overtook == [Pruned(first=1, last=6)]
         assert (await one.verified()).first == 7
 
 

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from samovar.domains.audit import store
+from samovar.domains.audit.errors import ChainBroken
 from samovar.domains.audit.model import Checkpoint
 from samovar.domains.audit.service.copying import Copies
 from samovar.domains.audit.service.reading import Reading
@@ -53,9 +54,15 @@ class Pruning:
         if found is None:
             return None
         checkpoint, after = found
-        await self._reading.require_good(up_to=checkpoint)
-        if self._copies is not None:
-            await self._copies.keep_records(after=after, up_to=checkpoint.sequence)
+        try:
+            await self._reading.require_good(up_to=checkpoint)
+            if self._copies is not None:
+                await self._copies.keep_records(after=after, up_to=checkpoint.sequence)
+        except ChainBroken:
+            # What is missing may have been pruned by somebody else meanwhile, who proved it first.
+            if await self._begins_after() == after:
+                raise
+            return None
         pruned = Pruned(first=after + 1, last=checkpoint.sequence)
         await say(pruned)
         # The anchor is the commit point: from here on the chain begins later, whoever deletes what lies before.
@@ -74,6 +81,11 @@ class Pruning:
             checkpoint = await store.last_checkpoint_before(tx, self._clock.now() - keep, up_to=up_to)
         after = 0 if anchor is None else anchor.sequence
         return None if checkpoint is None or checkpoint.sequence <= after else (checkpoint, after)
+
+    async def _begins_after(self) -> int:
+        async with self._database.reading() as tx:
+            anchor = await store.anchor(tx)
+        return 0 if anchor is None else anchor.sequence
 
     async def _sweep(self) -> None:
         """Delete what lies before the anchor. The anchor's own checkpoint stays: copies and exports that were kept meet it."""
