@@ -292,6 +292,9 @@ async def test_who_is_overtaken_while_it_copies_prunes_nothing_and_finds_no_faul
         assert await prune(one) is None
         assert overtook == [Pruned(first=1, last=6)]
         assert (await one.verified()).first == 7
+    parts = [path.read_bytes().splitlines(keepends=True) for path in sorted((tmp_path / "copies").rglob("*.jsonl"))]
+    reports = [verify_lines(lines, is_part=True) for lines in parts]
+    assert [(report.first, report.last) for report in reports] == [(1, 2), (3, 4), (5, 6)]
 
 
 async def test_what_cannot_be_recorded_is_not_pruned(

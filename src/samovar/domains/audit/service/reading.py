@@ -119,9 +119,9 @@ class Reading:
         done = first - 1
         while done < last:
             records, checkpoints = await self._some(done, last)
+            await self._require_unpruned(done, records[0].sequence if records else None)
             if not records:
                 break
-            await self._require_unpruned(done, records[0].sequence)
             yield await asyncio.to_thread(writing.body, records, checkpoints)
             done = records[-1].sequence
         yield writing.end(key, self._clock.now())
@@ -233,7 +233,7 @@ class Reading:
         async with self._database.reading() as tx:
             return await store.anchor(tx)
 
-    async def _require_unpruned(self, done: int, found: int) -> None:
+    async def _require_unpruned(self, done: int, found: int | None) -> None:
         """A gap that pruning made under a reader is no gap in the chain."""
         if found == done + 1:
             return
