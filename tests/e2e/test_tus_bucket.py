@@ -66,12 +66,11 @@ def content_at(store: Samovar, url: str) -> bytes:
 
 def objects(seaweed: SeaweedS3, settings: dict[str, str]) -> list[str]:
     """All that is there."""
-    import msgspec
     import obstore
     from obstore.store import S3Store
 
     prefix = settings["SAMOVAR_BLOB_URL"].rsplit("/", 1)[1]
-    config = msgspec.structs.asdict(seaweed.access)
+    config = seaweed.access.config()
     there = S3Store(BUCKET, prefix=prefix, client_options={"allow_http": True}, **config)
     return [one["path"] for page in obstore.list(there) for one in page]
 

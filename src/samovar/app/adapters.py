@@ -123,14 +123,14 @@ def element_for(
         )
     from samovar.adapters.bucket import BucketElement
 
-    access = msgspec.structs.asdict(s3) if s3 is not None and parts.scheme == "s3" else {}
+    config = s3.config() if s3 is not None and parts.scheme == "s3" else {}
     return BucketElement(
         url,
         element_id=element_id,
         mode=mode,
         clock=clock,
-        config={name: value for name, value in access.items() if value},
-        allow_http=access.get("endpoint", "").startswith("http:"),
+        config=config,
+        allow_http=config.get("endpoint", "").startswith("http:"),
     )
 
 

@@ -38,11 +38,15 @@ class Batches(Generic[T, R]):
 
     async def add(self, one: T) -> R:
         """Have it done with the next batch; what came of it."""
+        return await self.begin(one)
+
+    def begin(self, one: T) -> asyncio.Future[R]:
+        """The same, for who waits for it in another way."""
         done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((one, done))
         if self._worker is None:
             self._begin()
-        return await done
+        return done
 
     async def close(self) -> None:
         """Let what was asked for be done."""

@@ -8,8 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from samovar.adapters.bucket import BucketElement
 from samovar.adapters.disk import DiskElement
 from samovar.adapters.system import SystemClock
@@ -54,7 +52,7 @@ def on_s3(seaweed: SeaweedS3) -> Home:
     from obstore.store import S3Store
 
     prefix = f"{os.urandom(6).hex()}/files"
-    config = msgspec.structs.asdict(seaweed.access)
+    config = seaweed.access.config()
 
     def make(**changed: Any) -> BucketElement:
         values = {"element_id": "se-1", "mode": Mode.EDIT, "clock": SystemClock(), "lease": timedelta(0)}

@@ -5,7 +5,6 @@ import os
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
-import msgspec
 import pytest
 
 from samovar.adapters.bucket import BucketElement
@@ -29,7 +28,7 @@ def make(seaweed: SeaweedS3) -> Make:
 
     def made(**changed: object) -> BucketElement:
         values = {"element_id": "se-1", "mode": Mode.RW, "clock": SystemClock(), "lease": timedelta(hours=1)}
-        config = msgspec.structs.asdict(seaweed.access)
+        config = seaweed.access.config()
         return BucketElement(url, config=config, allow_http=True, **(values | changed))  # type: ignore[arg-type]
 
     return made

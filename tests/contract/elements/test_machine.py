@@ -221,7 +221,7 @@ class BucketMachine(ElementMachine):
             element_id="se",
             mode=Mode.EDIT,
             clock=ManualClock(),
-            config=msgspec.structs.asdict(self.seaweed.access),
+            config=self.seaweed.access.config(),
             allow_http=True,
             lease=timedelta(0),
         )

@@ -6,10 +6,13 @@ then on the element takes nothing until it is started anew, and recovery looks a
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from samovar.adapters.disk.syscalls import NO_ROOM, Syscalls
+from samovar.adapters.disk.together import waits
 from samovar.ports.elements import ElementFull, ElementUnavailable
 
 _FOLDERS_KNOWN: Final = 4096
@@ -39,6 +42,8 @@ class SharedSync:
 
     def __call__(self) -> None:
         """Raises what the sync raised, to all who waited for it."""
+        if waits(self):
+            return
         with self._changed:
             mine = self._coming = self._coming or _Round()
             while self._busy and not mine.ended:
@@ -79,6 +84,11 @@ class Durability:
     def content(self, descriptor: int, path: str) -> None:
         """Sync a file's content. Raises ``OSError``."""
         self.check()
+        sync = partial(self._sync_content, descriptor, path)
+        if not waits(sync):
+            sync()
+
+    def _sync_content(self, descriptor: int, path: str) -> None:
         try:
             self._calls.fdatasync(descriptor)
         except OSError as error:
@@ -134,6 +144,15 @@ class Durability:
 
     def _break(self, path: str, error: OSError) -> None:
         self.broken_because = self.broken_because or f"a sync of {path} failed ({error.strerror or error})"
+
+
+@contextmanager
+def translating(element_id: str) -> Iterator[None]:
+    """The operating system's refusals in here are the element's."""
+    try:
+        yield
+    except OSError as error:
+        raise translated(error, element_id=element_id) from error
 
 
 def translated(error: OSError, *, element_id: str) -> ElementFull | ElementUnavailable:

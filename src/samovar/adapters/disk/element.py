@@ -2,14 +2,14 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, ParamSpec
 
 from samovar.adapters.disk.commits import Taking
-from samovar.adapters.disk.durability import translated
+from samovar.adapters.disk.durability import translating
 from samovar.adapters.disk.lanes import Lanes, digested
 from samovar.adapters.disk.parts import Parts
 from samovar.adapters.disk.promises import Promise, Promises
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 _PIECES_BYTES: Final = 2 * 1024 * 1024
+_TOGETHER_BYTES: Final = 256 * 1024
+"""Smaller files are written in lockstep: larger ones would hold the others up."""
 _WRITERS: Final = 32
 _READERS: Final = 8
 _SEGMENT_BYTES: Final = 4 * 1024 * 1024
@@ -85,6 +87,7 @@ class DiskElement:
         self._promises = Promises(
             element_id=element_id, room=lambda: self._read(self._parts.room), small_bytes=_PIECES_BYTES
         )
+        self._translated = partial(translating, element_id)
         self._threads = Threads(name=f"element-{element_id}", writers=_WRITERS, readers=_READERS)
         self._parts = Parts(
             element_id=element_id,
@@ -109,6 +112,7 @@ class DiskElement:
         try:
             if self._started:
                 self._started = False
+                await self._threads.drained()
                 with self._translated():
                     await self._threads.write(self._parts.stop)
         finally:
@@ -123,7 +127,8 @@ class DiskElement:
             first = await batches.several()
             batches.check()
             if batches.ended:
-                return await self._write(self._parts.commits.whole, draft, first)
+                write = self._together if sum(map(len, first)) <= _TOGETHER_BYTES else self._write
+                return await write(partial(self._parts.commits.whole, draft, first))
             taking = await self._begun(draft)
             if isinstance(taking, Attributes):
                 return taking
@@ -384,14 +389,12 @@ class DiskElement:
         with self._translated():
             return await self._threads.write(step, *args, **kwargs)
 
+    async def _together(self, step: Callable[[], T]) -> T:
+        self._check_started()
+        with self._translated():
+            return await self._threads.write_together(step)
+
     async def _read(self, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._check_started()
         with self._translated():
             return await self._threads.read(step, *args, **kwargs)
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise translated(error, element_id=self.element_id) from error

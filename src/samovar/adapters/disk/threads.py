@@ -2,14 +2,19 @@
 thread that still writes."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
+from samovar.adapters.disk.together import AT_ONCE, Outcome, run_together
+from samovar.kernel.batches import Batches
 from samovar.kernel.tasks import ended
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+_TOGETHER_AT_MOST: Final = 32
 
 
 class Threads:
@@ -18,10 +23,25 @@ class Threads:
     def __init__(self, *, name: str, writers: int, readers: int) -> None:
         self._writers = ThreadPoolExecutor(writers, thread_name_prefix=f"{name}-write")
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix=f"{name}-read")
+        self._syncers = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"{name}-sync")
+        # One batch at a time: two threads of them take the interpreter from each other, and are slower than one.
+        self._together = Batches(self._run_together, name=f"{name}-together", at_most=_TOGETHER_AT_MOST)
 
     async def write(self, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``step``. When the caller is cancelled this waits for the step's end, then is cancelled."""
         return await ended(self.begin(step, *args, **kwargs))
+
+    async def write_together(self, step: Callable[[], T]) -> T:
+        """As :meth:`write`, in lockstep with what else comes just now: it needs little time but for what it waits for."""
+        outcome: Outcome[T] = await ended(self._together.begin(step))
+        return outcome.get()
+
+    async def _run_together(self, steps: Sequence[Callable[[], Any]]) -> list[Outcome[Any]]:
+        return await self.write(run_together, self._syncers, steps)
+
+    async def drained(self) -> None:
+        """Wait until nothing runs in lockstep any more."""
+        await self._together.close()
 
     async def read(self, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The same, of what changes nothing."""
@@ -38,6 +58,7 @@ class Threads:
     def close(self) -> None:
         """Nothing is taken any more; what runs ends. Blocks."""
         self._writers.shutdown()
+        self._syncers.shutdown()
         self._readers.shutdown()
 
 

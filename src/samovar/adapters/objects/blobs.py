@@ -44,6 +44,10 @@ class S3Access(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"S3Access({self.endpoint!r})"
 
+    def config(self) -> dict[str, str]:
+        """What is said, as obstore takes it."""
+        return {name: value for name, value in msgspec.structs.asdict(self).items() if value}
+
 
 def checked_url(url: str) -> str:
     """``url``. Raises ``ValueError`` with the rest of a sentence that begins with a setting's name."""
@@ -159,7 +163,7 @@ class ObjectBlobs:
     def _config(self) -> dict[str, str]:
         if not self.where.startswith("s3:"):
             return {}
-        return {name: value for name, value in msgspec.structs.asdict(self._s3).items() if value}
+        return self._s3.config()
 
     @contextmanager
     def _translated(self, name: str) -> Iterator[None]:
