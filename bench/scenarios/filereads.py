@@ -78,7 +78,7 @@ async def _recalled_s(folder: Path, seconds: float) -> float:
         notify=_nobody,
     )
     file, caller = _file(clock), administrator()
-    files.memory.replace(file)
+    files.memory.replace(file, generation=files.memory.generation)
     times = int(RECALLED_A_SECOND_OF_MEASURE * seconds)
     began = time.thread_time()
     for _ in range(times):

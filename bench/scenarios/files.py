@@ -63,10 +63,13 @@ def _large_files(bench: Bench) -> list[Figure]:
     copied, written, grown = [], [], []
     for _ in range(bench.measure.repeats):
         folder = bench.stage.fresh_directory()
-        copied.append(large_bytes / MEBIBYTE / _copied_s(source, folder / "copy"))
-        took_s, growth_bytes = _large(source, folder / "large")
-        written.append(large_bytes / MEBIBYTE / took_s)
-        grown.append(growth_bytes / 1e6)
+        # Each of them first and last: a virtual machine's disk and memory are faster for whoever comes first.
+        copies_s = [_copied_s(source, folder / "copy")]
+        took = [_large(source, folder / f"large{turn}") for turn in range(2)]
+        copies_s.append(_copied_s(source, folder / "copy again"))
+        copied.append(2 * large_bytes / MEBIBYTE / sum(copies_s))
+        written.append(2 * large_bytes / MEBIBYTE / sum(took_s for took_s, _ in took))
+        grown.append(max(growth_bytes for _, growth_bytes in took) / 1e6)
         shutil.rmtree(folder)
     source.unlink()
     size = f"{large_bytes // MEBIBYTE:,} MiB"
