@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -36,11 +36,13 @@ async def adapter(**settings: Any) -> AsyncIterator[PillowImages]:
 def workers_of_ours() -> list[int]:
     """The ids of our worker processes, dead ones that nobody buried included."""
     found = []
-    for thread in Path("/proc/self/task").iterdir():
-        for child in (thread / "children").read_text(encoding="ascii").split():
-            command = Path("/proc", child, "cmdline").read_bytes()
+    # By parent and not by thread: one that ends just now has left its children to another.
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            parent = int((process / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1])
+            command = (process / "cmdline").read_bytes() if parent == os.getpid() else b"another's"
             if b"pillow.worker" in command or not command:
-                found.append(int(child))
+                found.append(int(process.name))
     return found
 
 
