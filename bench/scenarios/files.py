@@ -1,12 +1,15 @@
 """A storage element on this machine's disk: one large file beside `cp` and `sync`, and small ones with full durability."""
 
 import asyncio
+import gc
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvloop
@@ -17,6 +20,7 @@ from bench.scenarios.rebuild import rebuild
 from bench.scenarios.uploads import uploads
 from samovar.adapters.disk import DiskElement
 from samovar.adapters.system import SystemClock
+from samovar.app.background import calm_the_collector
 from samovar.ports.elements import Draft, Mode, Retention, RetentionKind
 
 MEBIBYTE = 1024 * 1024
@@ -38,10 +42,24 @@ def files(bench: Bench) -> list[Figure]:
     own = os.sched_getaffinity(0)
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
     try:
-        small, whole = _small_files(bench), uploads(bench)
-        return [*_large_files(bench), *small, *whole, *rebuild(bench)]
+        with as_served():
+            small, whole = _small_files(bench), uploads(bench)
+            return [*_large_files(bench), *small, *whole, *rebuild(bench)]
     finally:
         os.sched_setaffinity(0, own)
+
+
+@contextmanager
+def as_served() -> Iterator[None]:
+    """The interpreter set as ``samovar serve`` sets it."""
+    thresholds, interval_s = gc.get_threshold(), sys.getswitchinterval()
+    calm_the_collector()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
+        sys.setswitchinterval(interval_s)
 
 
 def _small_files(bench: Bench) -> list[Figure]:
