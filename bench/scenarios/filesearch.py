@@ -114,8 +114,7 @@ async def fill(database: Database, count: int, seed: int) -> None:
     for start in range(0, count, _BATCH):
         told = [_attributes(number, chance) for number in range(start, min(count, start + _BATCH))]
         async with database.transaction() as tx:
-            await rebuilding.add(tx, told)
-            await rebuilding.add_copies(tx, told)
+            await rebuilding.add(tx, told, told)
     if database.engine == "postgresql":
         # What autovacuum does within a minute of such a rebuild.
         async with database.transaction() as tx:
