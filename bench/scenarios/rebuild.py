@@ -5,11 +5,10 @@ import random
 import shutil
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import uvloop
@@ -156,5 +155,5 @@ async def _nobody(event: FileEvent, file: StoredFile | None) -> None:
     pass
 
 
-async def _keep(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def _keep(name: str, run: Callable[[], Awaitable[None]]) -> None:
     await run()
