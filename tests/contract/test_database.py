@@ -19,6 +19,7 @@ from samovar.kernel.errors import Unavailable
 from samovar.ports.database import Database, Instant, Json, insert_new, upsert
 from tests.support.servers import on_postgres
 from tests.support.sockets import closed_port, silent_server
+from tests.support.tables import standing
 
 TABLES = sa.MetaData()
 POTS = sa.Table(
@@ -40,11 +41,8 @@ ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE 
 @pytest.fixture
 async def db(database: Database) -> AsyncIterator[Database]:
     """The database with the two tables of this suite."""
-    async with database.transaction() as tx:
-        await tx.run_sync(TABLES.create_all)
-    yield database
-    async with database.transaction() as tx:
-        await tx.run_sync(TABLES.drop_all)
+    async with standing(database, TABLES) as found:
+        yield found
 
 
 async def put(database: Database, **row: object) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from samovar.ports.database import Database, Instant, Json
 from samovar.ports.scripts import add_to_rows, insert_rows
+from tests.support.tables import standing
 
 TABLES = sa.MetaData()
 POTS = sa.Table(
@@ -32,11 +33,8 @@ BOWLS = sa.Table(
 @pytest.fixture
 async def db(database: Database) -> AsyncIterator[Database]:
     """The database with the two tables of this suite."""
-    async with database.transaction() as tx:
-        await tx.run_sync(TABLES.create_all)
-    yield database
-    async with database.transaction() as tx:
-        await tx.run_sync(TABLES.drop_all)
+    async with standing(database, TABLES) as found:
+        yield found
 
 
 async def test_many_rows_at_once_are_read_as_they_were_written_and_stand_once(db: Database) -> None:

@@ -16,6 +16,7 @@ from samovar.adapters.sqlite import SqliteDatabase
 from samovar.kernel.errors import Unavailable
 from samovar.ports.database import Database, Instant, Json, among_json
 from samovar.ports.scripts import Add, Ask, Script, perform, plain
+from tests.support.tables import standing
 
 TABLES = sa.MetaData()
 POTS = sa.Table(
@@ -34,11 +35,8 @@ AT = datetime(2026, 11, 21, 12, 30, 0, 5, tzinfo=UTC)
 @pytest.fixture
 async def db(database: Database) -> AsyncIterator[Database]:
     """The database with the table of this suite."""
-    async with database.transaction() as tx:
-        await tx.run_sync(TABLES.create_all)
-    yield database
-    async with database.transaction() as tx:
-        await tx.run_sync(TABLES.drop_all)
+    async with standing(database, TABLES) as found:
+        yield found
 
 
 @cache

@@ -1,13 +1,15 @@
-"""The tables of every domain that has a store, and of jobs."""
+"""The tables of every domain that has a store, and of jobs; and a suite's own."""
 
 import importlib
 import pkgutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from sqlalchemy import MetaData
 
 import samovar.adapters.jobs.rows
 import samovar.domains
-from samovar.ports.database import metadata
+from samovar.ports.database import Database, metadata
 
 
 def all_tables() -> MetaData:
@@ -18,3 +20,13 @@ def all_tables() -> MetaData:
         if ".store" in module.name:
             importlib.import_module(module.name)
     return metadata
+
+
+@asynccontextmanager
+async def standing(database: Database, tables: MetaData) -> AsyncIterator[Database]:
+    """The database, with these tables inside the block."""
+    async with database.transaction() as tx:
+        await tx.run_sync(tables.create_all)
+    yield database
+    async with database.transaction() as tx:
+        await tx.run_sync(tables.drop_all)

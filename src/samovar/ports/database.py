@@ -15,6 +15,7 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Dialect,
+    Integer,
     MetaData,
     Table,
     Text,
@@ -178,14 +179,17 @@ def among(tx: Tx, column: ColumnElement[str], values: Iterable[str]) -> ColumnEl
     return among_json(tx.dialect.name, column, msgspec.json.encode(list(values)).decode())
 
 
-def among_json(dialect: str, column: ColumnElement[str], values: str | None = None) -> ColumnElement[bool]:
-    """``column`` is one of a JSON list of texts: these ``values``, or, for a statement that is made once and run often, what is
-    given it each time as ``among``."""
+def among_json(dialect: str, column: ColumnElement[Any], values: str | None = None) -> ColumnElement[bool]:
+    """``column`` is one of a JSON list, of texts or of whole numbers as the column is: these ``values``, or, for a statement that
+    is made once and run often, what is given it each time as ``among``."""
     given: BindParameter[str] = bindparam("among", type_=Text())
     if values is not None:
         given = bindparam("among", values, unique=True)
-    rows = "jsonb_array_elements_text(CAST(:among AS jsonb))" if dialect == "postgresql" else "json_each(:among)"
-    return column.in_(select(text("value")).select_from(text(rows).bindparams(given)))
+    rows, value = "json_each(:among)", "value"
+    if dialect == "postgresql":
+        rows = "jsonb_array_elements_text(CAST(:among AS jsonb))"
+        value = "CAST(value AS bigint)" if isinstance(column.type, Integer) else value
+    return column.in_(select(text(value)).select_from(text(rows).bindparams(given)))
 
 
 async def as_of_now(tx: Tx) -> None:

@@ -264,6 +264,20 @@ def _stuck(clock: ManualClock) -> Callable[[Element], StorageElement]:
     return opened
 
 
+async def _stuck_behind(waiting: Waiting, clock: ManualClock) -> None:
+    """The worker makes the first change that waits, and does not come to say so."""
+    element: Any = waiting.files.registry.serving("edit")
+    element.sticks = True
+    clock.advance(3)
+    await waiting.worker.turn()
+
+    async def is_made() -> bool:
+        return bool(element.amended)
+
+    await eventually(is_made)
+    element.sticks = False
+
+
 @pytest.mark.parametrize("expected", [None, 1])
 async def test_a_worker_that_dies_when_the_change_was_made_does_not_make_it_twice(
     start: Start, care: Care, database: Database, clock: ManualClock, ids: SystemIds, expected: int | None
@@ -274,15 +288,7 @@ async def test_a_worker_that_dies_when_the_change_was_made_does_not_make_it_twic
     async with waiting.away():
         taken = await waiting.take(made.file_id, amending("once", expected=expected))
         after = await waiting.take(made.file_id, amending("then"))
-    element.sticks = True
-    clock.advance(3)
-    await waiting.worker.turn()
-
-    async def is_made() -> bool:
-        return bool(element.amended)
-
-    await eventually(is_made)
-    element.sticks = False
+    await _stuck_behind(waiting, clock)
     # It is never heard of again.
     waiting.worker, dead = waiting.another_worker(), waiting.worker
     await waiting.work(60)
@@ -301,19 +307,10 @@ async def test_a_change_that_was_made_is_done_though_its_worker_died_and_the_fil
 ) -> None:
     waiting = Waiting(await start(open_element=_stuck(clock)), care, database, clock, ids)
     made = await put(waiting.files)
-    element: Any = waiting.files.registry.serving("edit")
     async with waiting.away():
         taken = await waiting.take(made.file_id, amending("once", expected=expected))
         behind = await waiting.take(made.file_id, amending("behind"))
-    element.sticks = True
-    clock.advance(3)
-    await waiting.worker.turn()
-
-    async def is_made() -> bool:
-        return bool(element.amended)
-
-    await eventually(is_made)
-    element.sticks = False
+    await _stuck_behind(waiting, clock)
     changed = await waiting.files.changes.amend(ANN, made.file_id, direct, expected=None)
     waiting.worker, dead = waiting.another_worker(), waiting.worker
     await waiting.work(60)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -74,6 +74,12 @@ class Late:
         return found
 
 
+def _amended(file_id: str, revision: int, *, at: datetime) -> FileEvent:
+    return FileEvent(
+        happened=FileHappened.AMENDED, team_id="default", file_id=file_id, revision=revision, at=at, details={}
+    )
+
+
 async def test_an_amendment_that_is_shared_late_does_not_cover_a_later_one(start: Start, clock: ManualClock) -> None:
     cache, buses = SlowOnce(clock=clock), list[Shared]()
     files: FileService = await start(cache=cache, bus=Shared(buses))
@@ -101,15 +107,7 @@ async def test_news_read_before_a_change_and_shared_behind_it_is_shared_again(st
     made = await put(files)
     await told_all(files)
     await told_all(other)
-    attributes = (await files.reads.fresh(ANN, made.file_id)).attributes
-    event = FileEvent(
-        happened=FileHappened.AMENDED,
-        team_id=attributes.team_id,
-        file_id=made.file_id,
-        revision=1,
-        at=clock.now(),
-        details={},
-    )
+    event = _amended(made.file_id, 1, at=clock.now())
     async with _transaction(other) as tx:
         # Nobody else takes it from the outbox.
         await perform(tx, outbox.add([event]))
@@ -186,15 +184,7 @@ async def test_who_writes_news_all_the_time_tells_that_of_the_dead_too(
     files: FileService = await start()
     made = await put(files)
     await told_all(files)
-    attributes = (await files.reads.fresh(ANN, made.file_id)).attributes
-    event = FileEvent(
-        happened=FileHappened.AMENDED,
-        team_id=attributes.team_id,
-        file_id=made.file_id,
-        revision=9,
-        at=clock.now() - timedelta(seconds=60),
-        details={},
-    )
+    event = _amended(made.file_id, 9, at=clock.now() - timedelta(seconds=60))
     async with _transaction(files) as tx:
         await perform(tx, outbox.add([event]))
     async with asyncio.timeout(9):

@@ -6,11 +6,11 @@ from functools import cache
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Text, bindparam, delete, or_, select, text, update
+from sqlalchemy import delete, or_, select, update
 
 from samovar.domains.files.model.records import FileEvent
 from samovar.domains.files.store.tables import outbox
-from samovar.ports.database import Tx
+from samovar.ports.database import Tx, among_json
 from samovar.ports.scripts import Add, Ask, Script, plain
 
 _COLUMNS: Final = ("team_id", "file_id", "event", "leased_until")
@@ -46,16 +46,11 @@ async def take(tx: Tx, *, now: datetime, until: datetime, limit: int) -> list[tu
 
 def done(ids: Sequence[int]) -> Script[None]:
     """They were told."""
-    yield Ask(_gone, {"ids": msgspec.json.encode(ids).decode()})
+    yield Ask(_gone, {"among": msgspec.json.encode(ids).decode()})
 
 
 @cache
 def _gone(dialect: str) -> Any:
-    listed = "SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(:ids AS jsonb))"
-    if dialect != "postgresql":
-        listed = "SELECT value FROM json_each(:ids)"
-    those = outbox.c.id.op("IN")(text(f"({listed})").bindparams(bindparam("ids", type_=Text)))
-    if dialect == "postgresql":
-        # What took longer than its lease is told by two, who both end it, and neither in an order of its own.
-        those = outbox.c.id.in_(select(outbox.c.id).where(those).order_by(outbox.c.id).with_for_update())
-    return delete(outbox).where(those)
+    # What took longer than its lease is told by two, who both end it, and neither in an order of its own.
+    those = select(outbox.c.id).where(among_json(dialect, outbox.c.id)).order_by(outbox.c.id).with_for_update()
+    return delete(outbox).where(outbox.c.id.in_(those))

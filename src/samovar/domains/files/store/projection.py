@@ -133,7 +133,7 @@ def _unmarked(_: str) -> Any:
 
 def _keep_copies(told: Sequence[Attributes]) -> Script[None]:
     copied = yield from add_copies(told)
-    for one in sorted(told, key=_copy_key):
+    for one in sorted([one for one in told if one.replica_of], key=_copy_key):
         values = copy_values_of(one)
         if values["expires_at"] is not None:
             yield Ask(_ending, {f"of_{name}": values[name] for name in ("file_id", "element_id", "expires_at")})
