@@ -352,6 +352,8 @@ class Services:
             await stack.enter_async_context(background(until_done(self.shared.bus.start)))
 
     async def _flush_usage(self) -> None:
+        # Calls that ended in this turn of the event loop are told of at its end.
+        await asyncio.sleep(0)
         try:
             await self.usage.flush()
         except (Unavailable, EventsRefused) as error:

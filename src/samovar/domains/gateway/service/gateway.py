@@ -25,6 +25,7 @@ from samovar.domains.gateway.model import (
 )
 from samovar.domains.gateway.model.other_models import other_models
 from samovar.domains.gateway.service.attempts import Attempts
+from samovar.domains.gateway.service.endings import Endings
 from samovar.domains.gateway.service.estimate import answer_chars, is_credible, settled
 from samovar.domains.gateway.service.figures import Figures, count_once, embed_once, estimated_count
 from samovar.domains.gateway.service.guarding import Guards, is_guarded, read_through, ruled_answer
@@ -83,7 +84,6 @@ class GatewayService:
         self._vendors = vendors
         self._transports = transports
         self._clock = clock
-        self._on_finished = on_finished
         self.settings = settings
         self._figures = figures
         self._guards = Guards()
@@ -96,7 +96,7 @@ class GatewayService:
             chance=chance or jitter,
             breakers=lambda: self.attempts.breakers,
         )
-
+        self._endings = Endings(answered=self.routes.answered, tell=on_finished)
         self.attempts = Attempts(clock=clock, jitter=jitter, settings=settings, failed=self.routes.failed)
         self.healths = Healths(catalog=catalog, attempts=self.attempts, routes=self.routes, clock=clock)
 
@@ -206,7 +206,7 @@ class GatewayService:
         """Account for a call that was answered from memory, or left while it was. Nobody learns from it."""
         is_ok = status is _OK
         http_status, code = (200, None) if is_ok else (CLIENT_GONE, "client_gone")
-        self._on_finished(trail.finished(status, http_status=http_status, error_code=code))
+        self._endings.add(trail.ended(status, http_status, code, is_lesson=False))
 
     def _admit_inputs(self, trail: Trail) -> None:
         self._guards.admit_inputs(trail, self._figures.embeddings[trail.call.surface_name])
@@ -336,9 +336,7 @@ class GatewayService:
         grant, usage = trail.call.grant, trail.usage
         if grant is not None:
             grant.settle(0 if usage is None else usage.input_tokens + usage.output_tokens)
-        if status is _OK:
-            self.routes.answered(trail)
-        self._on_finished(trail.finished(status, http_status=http_status, error_code=error_code))
+        self._endings.add(trail.ended(status, http_status, error_code, is_lesson=status is _OK))
         return concluding
 
 

@@ -131,8 +131,8 @@ class Routes:
         if attempt is None or usage is None:
             # A count of tokens: it says nothing of how fast the model answers.
             return
-        now = self._clock.monotonic()
-        first_s, whole_s = trail.pace(now)
+        now = trail.ended_at
+        first_s, whole_s = trail.pace()
         key = key_of(attempt)
         self._registry.answered(
             key,

@@ -1,5 +1,7 @@
 """What is noted of a call while it runs, and the one event it becomes."""
 
+from typing import Final
+
 from samovar.domains.billing.model import Charge, price
 from samovar.domains.billing.service.money import Hold
 from samovar.domains.catalog.model import ApiKey
@@ -10,6 +12,9 @@ from samovar.kernel.guard import GuardAction, GuardSide
 from samovar.ports.clock import Clock
 from samovar.ports.dialect import UpstreamError
 from samovar.ports.llm import ChatRequest, Stop, Usage
+
+# A member reached through its class costs a call of a function, and each gateway call takes this path.
+_OK: Final = CallStatus.OK
 
 
 class Trail:
@@ -29,17 +34,22 @@ class Trail:
         "charge",
         "conversation",
         "cost_nano_usd",
+        "ended_at",
         "ends_at",
+        "error_code",
         "first_content_s",
         "guard_actions",
         "hold",
+        "http_status",
         "in_flight",
         "is_estimate",
+        "is_lesson",
         "is_read",
         "key",
         "notes",
         "price_source",
         "screen",
+        "status",
         "stop",
         "strategy",
         "unknown_events",
@@ -65,6 +75,12 @@ class Trail:
         self.is_estimate = False
         self.cache = ""
         self.ends_at: float | None = None
+        self.ended_at = 0.0
+        self.status = _OK
+        self.http_status = 200
+        self.error_code: str | None = None
+        # Whether there is something to learn from it of the target that answered.
+        self.is_lesson = False
         self._attempt_started = 0.0
         self._request: ChatRequest | None = None
         # Names what may stay with the target that answers it, where that is asked for.
@@ -145,10 +161,10 @@ class Trail:
         if self.attempt is not None and name != self.attempt.target.model.name:
             self.answered_model = name
 
-    def pace(self, now: float) -> tuple[float | None, float]:
-        """Seconds from the last attempt's start to a stream's first content, and to now."""
+    def pace(self) -> tuple[float | None, float]:
+        """Seconds from the last attempt's start to a stream's first content, and to the end."""
         first = self.first_content_s
-        return None if first is None else first - self._attempt_started, now - self._attempt_started
+        return None if first is None else first - self._attempt_started, self.ended_at - self._attempt_started
 
     def overhead_ms(self) -> float:
         """Milliseconds since the call began that were not spent waiting for a provider."""
@@ -158,9 +174,15 @@ class Trail:
         ours_s = now - self.call.started - self.upstream_s
         return ours_s * 1000 if ours_s > 0.0 else 0.0
 
-    def finished(self, status: CallStatus, *, http_status: int, error_code: str | None) -> CallFinished:
-        """The event. Call it once."""
-        call, attempt, now = self.call, self.attempt, self._clock.monotonic()
+    def ended(self, status: CallStatus, http_status: int, error_code: str | None, *, is_lesson: bool) -> "Trail":
+        """From here on nothing changes. Returns itself."""
+        self.ended_at = self._clock.monotonic()
+        self.status, self.http_status, self.error_code, self.is_lesson = status, http_status, error_code, is_lesson
+        return self
+
+    def finished(self) -> CallFinished:
+        """The event of a call that has ended. Call it once."""
+        call, attempt, now = self.call, self.attempt, self.ended_at
         principal = call.principal
         model = attempt.target.model if attempt else None
         return CallFinished(
@@ -176,9 +198,9 @@ class Trail:
             vendor=attempt.vendor.name if attempt else "",
             native=attempt.native if attempt else False,
             stream=call.head.stream,
-            status=status,
-            http_status=http_status,
-            error_code=error_code,
+            status=self.status,
+            http_status=self.http_status,
+            error_code=self.error_code,
             started_at=call.started_at,
             duration_ms=(now - call.started) * 1000,
             first_content_ms=None if self.first_content_s is None else (self.first_content_s - call.started) * 1000,
