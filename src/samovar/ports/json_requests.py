@@ -4,7 +4,7 @@ vendor is gathered into one :class:`Unsupported`."""
 import functools
 import re
 from collections.abc import Callable, Iterable
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 import msgspec
 from msgspec import Raw
@@ -25,9 +25,16 @@ _P = ParamSpec("_P")
 def decode(data: bytes | Raw, shape: type[_T], *, where: str = "$") -> _T:
     """``data`` as ``shape``. Raises ``Malformed`` whose flaw names the JSON path from the body's root."""
     try:
-        return msgspec.json.decode(data, type=shape)
+        found: _T = _decoder(shape)(data)  # type: ignore[arg-type]  # a type is hashable
     except UNREADABLE as error:
         raise malformed(error, where=where, body=bytes(data)) from error
+    return found
+
+
+@functools.cache
+def _decoder(shape: object) -> Callable[[bytes | Raw], Any]:
+    """Made once for each of the few shapes: what a ``dict[str, Raw]`` means takes longer to find out than to read one."""
+    return msgspec.json.Decoder(shape).decode
 
 
 def malformed(error: Exception, *, where: str = "$", body: bytes | None = None) -> Malformed:

@@ -49,9 +49,9 @@ def splice(body: bytes, *, model: str, vendor: Vendor) -> bytes:
     """The caller's fields byte for byte, but for the few that must change."""
     fields = decode(body, dict[str, Raw])
     changed: dict[str, object] = {**fields, "model": model}
-    drop = bytes(fields.get("drop_params", b"")) == _TRUE
-    for name in OWN_FIELDS:
-        changed.pop(name, None)
+    drop = _is_true(fields, "drop_params")
+    for name in OWN_FIELDS & fields.keys():
+        del changed[name]
     quirks = vendor.quirks
     if drop:
         for name in quirks.rejects:
@@ -64,7 +64,7 @@ def splice(body: bytes, *, model: str, vendor: Vendor) -> bytes:
     if not quirks.stream_usage_option:
         # It says its usage unasked, and some (Mistral) refuse a field they do not know.
         changed.pop("stream_options", None)
-    elif bytes(fields.get("stream", b"")) == _TRUE:
+    elif _is_true(fields, "stream"):
         changed["stream_options"] = _with_usage(fields.get("stream_options", ABSENT))
     if quirks.max_tokens_field == "max_tokens" and "max_completion_tokens" in changed:
         # An older server ignores the newer name, and the answer would have no bound.
@@ -76,14 +76,20 @@ def splice(body: bytes, *, model: str, vendor: Vendor) -> bytes:
     return encode(changed)
 
 
+def _is_true(fields: dict[str, Raw], name: str) -> bool:
+    return name in fields and bytes(fields[name]) == _TRUE
+
+
 def _refuse(fields: dict[str, Raw], *, vendor: Vendor) -> None:
     """Raises :class:`Unsupported` for what the vendor would refuse, or leave out without a word."""
     rejects = vendor.quirks.rejects
-    flaws = [
-        Flaw(f"$.{name}", f"{vendor.title} does not take it")
-        for name in sorted(rejects & fields.keys())
-        if not is_null(fields[name]) and bytes(fields[name]) != DEFAULTS.get(name)
-    ]
+    flaws: list[Flaw] = []
+    if not rejects.isdisjoint(fields):
+        flaws += [
+            Flaw(f"$.{name}", f"{vendor.title} does not take it")
+            for name in sorted(rejects & fields.keys())
+            if not is_null(fields[name]) and bytes(fields[name]) != DEFAULTS.get(name)
+        ]
     if "response_format" in fields and not is_null(fields["response_format"]):
         kind = decode(fields["response_format"], Typed, where="$.response_format").type
         if kind in rejects:
