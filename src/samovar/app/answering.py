@@ -14,7 +14,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from samovar.app.http import SECURITY_HEADERS
 from samovar.app.problems import MEDIA_TYPE
 from samovar.kernel.writes import Outgoing
-from samovar.ports.asgi import AnswersWhole, Message, Scope
+from samovar.ports.asgi import SPLIT, AnswersWhole, Lines, Message, Scope, lines_of
 
 STATUS_LINE: Final = {
     **{status: b"HTTP/1.1 %d " % status for status in range(100, 600)},
@@ -151,7 +151,7 @@ class Exchange(AnswersWhole):
         else:
             raise RuntimeError(f"the ASGI message {message['type']!r} is out of order")
 
-    def answer_whole(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+    def answer_whole(self, status: int, headers: Lines, body: bytes) -> bool:
         """See :class:`samovar.ports.asgi.AnswersWhole`."""
         if self._flow.write_paused or self.response_started or self.disconnected or self.scope["method"] == "HEAD":
             return False
@@ -174,7 +174,7 @@ class Exchange(AnswersWhole):
 
     def _start(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         self._begin()
-        head = _head(status, headers)
+        head = _head(status, lines_of(headers))
         says_close = False
         for name, value in headers:
             if name == b"content-length":
@@ -233,10 +233,11 @@ def last_answer(status: int, document: bytes) -> bytes:
     return b"%s\r\n%scontent-length: %d\r\n\r\n%s" % (STATUS_LINE[status], _LAST_HEADERS, len(document), document)
 
 
-def _head(status: int, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+def _head(status: int, headers: Lines) -> bytes:
     """The status line and the headers, without the last line's break. Raises ``RuntimeError`` for a break inside a header."""
-    head = b"\r\n".join((STATUS_LINE[status], *map(b": ".join, headers)))
+    text, count = headers
+    head = b"%b\r\n%b" % (STATUS_LINE[status], text) if count else STATUS_LINE[status]
     # Numbers, not bytes: what ``in`` does for bytes begins with an exception, raised and dropped.
-    if head.count(_LF) != len(headers) or head.count(_CR) != len(headers) or 0 in head:
-        raise RuntimeError("a header holds a line break")
+    if head.count(_LF) != count or head.count(_CR) != count or 0 in head:
+        raise RuntimeError(SPLIT)
     return head

@@ -132,24 +132,49 @@ MADE: Final = "samovar.made"
 in which they came to be. A list of dictionaries; whatever becomes of the request itself, those stand."""
 
 
+class Lines(NamedTuple):
+    """Headers as a connection writes them, ``name: value`` with a line break between two. ``number`` is how many they should be:
+    by it one that holds a line break is found."""
+
+    text: bytes
+    number: int
+
+
+def lines_of(headers: RawHeaders) -> Lines:
+    """Joined."""
+    return Lines(b"\r\n".join(map(b": ".join, headers)), len(headers))
+
+
+def pairs_of(lines: Lines) -> list[tuple[bytes, bytes]]:
+    """Each by itself. Raises ``RuntimeError`` for one with a line break."""
+    pairs = [line.partition(b": ")[::2] for line in lines.text.split(b"\r\n")] if lines.number else []
+    if len(pairs) != lines.number:
+        raise RuntimeError(SPLIT)
+    return pairs
+
+
+SPLIT: Final = "a header holds a line break"
+
+
 class AnswersWhole:
     """Whose ``send`` it is, where a whole answer need not be put into messages. A ``send`` that somebody wrapped, to add to an
     answer or to note it, is a function of theirs and gets the messages."""
 
     __slots__ = ()
 
-    def answer_whole(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+    def answer_whole(self, status: int, headers: Lines, body: bytes) -> bool:
         """Answer with these and a ``content-length``, unless that must wait or is no such simple case: then nothing is done and
         it is ``False``. Raises ``RuntimeError`` for a header with a line break."""
         return False
 
 
-async def send_whole(send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
-    """A whole answer; ``content-length`` is added."""
+async def send_whole(send: Send, status: int, headers: RawHeaders | Lines, body: bytes) -> None:
+    """A whole answer; ``content-length`` is added. Raises ``RuntimeError`` for a header with a line break."""
     owner = getattr(send, "__self__", None)
-    if isinstance(owner, AnswersWhole) and owner.answer_whole(status, headers, body):
+    lines = headers if isinstance(headers, Lines) else lines_of(headers)
+    if isinstance(owner, AnswersWhole) and owner.answer_whole(status, lines, body):
         return
-    full = [*headers, (b"content-length", b"%d" % len(body))]
+    full = [*pairs_of(lines), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": full})
     await send({"type": "http.response.body", "body": body})
 

@@ -24,7 +24,18 @@ from samovar.domains.identity.service import IdentityService
 from samovar.kernel.errors import UNEXPECTED, Malformed, SamovarError
 from samovar.kernel.ids import ULID_CHARS, hex_of_ulid
 from samovar.kernel.principal import Principal
-from samovar.ports.asgi import BROKEN, REQUEST_ID, Receive, Scope, Send, read_body, send_whole
+from samovar.ports.asgi import (
+    BROKEN,
+    REQUEST_ID,
+    Lines,
+    Receive,
+    Scope,
+    Send,
+    lines_of,
+    pairs_of,
+    read_body,
+    send_whole,
+)
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.dialect import Head, StreamWriter, Surface
 from samovar.ports.embeddings import FigureSurface
@@ -107,7 +118,7 @@ class ChatEntrance:
         self._ids = ids
         self._settings = settings
         self._report = report
-        self._json_headers = (*settings.base_headers, (b"content-type", b"application/json"))
+        self._json_lines = lines_of((*settings.base_headers, (b"content-type", JSON)))
         self._stream_headers = (
             *settings.base_headers,
             (b"content-type", stream_type.encode()),
@@ -231,8 +242,9 @@ class ChatEntrance:
 
     async def _answer(self, call: Call, send: Send) -> int:
         answer = await (self._whole(call) if call.cache is None else self._answers.whole(call, self._whole))
-        headers = (*self._json_headers, *told(answer.trail, answer.plan))
-        await send_whole(send, 200, headers, answer.body)
+        text, number = told(answer.trail, answer.plan)
+        always = self._json_lines
+        await send_whole(send, 200, Lines(b"%b\r\n%b" % (always.text, text), always.number + number), answer.body)
         return 200
 
     async def _stream(self, call: Call, send: Send) -> int:
@@ -270,7 +282,7 @@ class ChatEntrance:
 
     async def _passed_on(self, live: OpenStream, alive: KeepAlive, send: Send) -> None:
         if not await alive.stop():
-            headers = [*self._stream_headers, *told(live.trail, live.plan)]
+            headers = [*self._stream_headers, *pairs_of(told(live.trail, live.plan))]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": live.first, "more_body": True})
         alive.watch(live.first)

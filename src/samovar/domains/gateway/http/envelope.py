@@ -12,7 +12,7 @@ from samovar.domains.gateway.model.idempotency import HEADER
 from samovar.domains.gateway.service.trail import Trail
 from samovar.kernel.errors import SamovarError
 from samovar.kernel.money import credits_text
-from samovar.ports.asgi import RawHeaders, header_pairs, sane_request_id
+from samovar.ports.asgi import Lines, RawHeaders, header_pairs, sane_request_id
 
 JSON: Final = b"application/json"
 _TRACEPARENT: Final = re.compile(
@@ -112,35 +112,36 @@ _READERS = {
 }
 
 
-def told(trail: Trail, planned: Plan) -> list[tuple[bytes, bytes]]:
+def told(trail: Trail, planned: Plan) -> Lines:
     """The ``x-samovar-*`` headers: what answered, why, at what cost, and how long we ourselves took. A cost is there
     once it is known: not at the start of a stream. ``x-samovar-estimated`` marks figures that are our guess,
     ``x-samovar-budget`` calls of a wallet whose budget is nearly spent (``warned``) or asks for cheaper models."""
     attempt, call, usage, cost = trail.attempt, trail.call, trail.usage, trail.cost_nano_usd
     assert attempt is not None
-    target, overhead = attempt.target, b"%.3f" % trail.overhead_ms()
-    headers = [
-        (b"x-request-id", call.request_id.encode()),
-        (b"traceparent", call.traceparent.encode()),
-        (b"x-samovar-call-id", call.id.encode()),
-        (b"x-samovar-model", target.model.id.encode()),
-        (b"x-samovar-provider", target.provider.name.encode()),
-        (b"x-samovar-route", planned.why.encode()),
-        (b"x-samovar-attempts", b"%d" % len(trail.notes)),
-        (b"x-samovar-overhead-ms", overhead),
-        (b"server-timing", b"provider;dur=%.1f, samovar;dur=%b" % (trail.upstream_s * 1000, overhead)),
-    ]
+    target, overhead = attempt.target, f"{trail.overhead_ms():.3f}"
+    # One text takes a fifth of the time of pairs that are joined afterwards, and every call has it.
+    text = (
+        f"x-request-id: {call.request_id}\r\ntraceparent: {call.traceparent}\r\nx-samovar-call-id: {call.id}\r\n"
+        f"x-samovar-model: {target.model.id}\r\nx-samovar-provider: {target.provider.name}\r\n"
+        f"x-samovar-route: {planned.why}\r\nx-samovar-attempts: {len(trail.notes)}\r\n"
+        f"x-samovar-overhead-ms: {overhead}\r\n"
+        f"server-timing: provider;dur={trail.upstream_s * 1000:.1f}, samovar;dur={overhead}"
+    )
+    count = 9
     if trail.cache:
-        headers.append((b"x-cache", trail.cache.encode()))
+        text, count = f"{text}\r\nx-cache: {trail.cache}", count + 1
     if cost == 0 or usage is not None:
-        headers.append((b"x-samovar-cost-credits", b"unknown" if cost is None else credits_text(cost).encode()))
+        credits = "unknown" if cost is None else credits_text(cost)
+        text, count = f"{text}\r\nx-samovar-cost-credits: {credits}", count + 1
     if trail.is_estimate or (usage is not None and usage.estimated):
-        headers.append((b"x-samovar-estimated", b"1"))
+        text, count = f"{text}\r\nx-samovar-estimated: 1", count + 1
     if trail.hold is not None and trail.hold.state is not _OK:
-        headers.append((b"x-samovar-budget", trail.hold.state.name.lower().encode()))
+        text, count = f"{text}\r\nx-samovar-budget: {trail.hold.state.name.lower()}", count + 1
     if call.grant is not None:
-        headers += call.grant.headers()
-    return headers
+        limits = call.grant.lines()
+        if limits.number:
+            return Lines(b"%b\r\n%b" % (text.encode(), limits.text), count + limits.number)
+    return Lines(text.encode(), count)
 
 
 def refusal_headers(error: SamovarError, request_id: str, kind: bytes = JSON) -> list[tuple[bytes, bytes]]:

@@ -11,6 +11,7 @@ from samovar.domains.catalog.model import Target
 from samovar.domains.gateway.model.routing import Ranking
 from samovar.kernel.guard import GuardAction, GuardSide
 from samovar.kernel.principal import Principal
+from samovar.ports.asgi import Lines
 from samovar.ports.dialect import Dialect, Head, Surface, Vendor
 from samovar.ports.llm import ChatRequest, Usage
 from samovar.ports.transport import Timeouts
@@ -55,6 +56,10 @@ class Allowed(Protocol):
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """``X-RateLimit-*``, where a limit applies."""
+        ...
+
+    def lines(self) -> Lines:
+        """The same, joined."""
         ...
 
 

@@ -10,6 +10,7 @@ from samovar.domains.billing.errors import RateLimited, TargetLimited
 from samovar.domains.billing.service.quotas.gates import Gate
 from samovar.domains.billing.service.quotas.load import Caller, Load
 from samovar.domains.billing.service.quotas.meters import Meter
+from samovar.ports.asgi import Lines, pairs_of
 from samovar.ports.clock import Clock
 
 
@@ -22,6 +23,7 @@ class Account(msgspec.Struct, frozen=True):
     gates: tuple[Gate, ...] = ()
 
 
+_NO_LINES: Final = Lines(b"", 0)
 USUAL_ANSWER_TOKENS: Final = 1_024
 """Left for an answer at least where a call did not name the most it may be answered."""
 
@@ -68,7 +70,7 @@ async def enter_all(
             raise
 
 
-def headers_of(account: Account, now: float) -> list[tuple[bytes, bytes]]:
+def limit_lines(account: Account, now: float) -> Lines:
     """``X-RateLimit-*`` of the tightest limit on requests (on tokens, where there is none on requests)."""
     tightest, left, most = None, 0, 1
     for meter in account.requests or account.tokens:
@@ -76,12 +78,9 @@ def headers_of(account: Account, now: float) -> list[tuple[bytes, bytes]]:
         if tightest is None or other * most < left * capacity:
             tightest, left, most = meter, other, capacity
     if tightest is None:
-        return []
-    return [
-        (b"x-ratelimit-limit", b"%d" % most),
-        (b"x-ratelimit-remaining", b"%d" % left),
-        (b"x-ratelimit-reset", b"%d" % math.ceil(tightest.reset_s(now))),
-    ]
+        return _NO_LINES
+    said = (most, left, math.ceil(tightest.reset_s(now)))
+    return Lines(b"x-ratelimit-limit: %d\r\nx-ratelimit-remaining: %d\r\nx-ratelimit-reset: %d" % said, 3)
 
 
 class Grant:
@@ -158,7 +157,11 @@ class Grant:
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """``X-RateLimit-*`` of the tightest limit on requests (on tokens, where there is none on requests)."""
-        return headers_of(self._account, self._clock.monotonic())
+        return pairs_of(self.lines())
+
+    def lines(self) -> Lines:
+        """The same, joined."""
+        return limit_lines(self._account, self._clock.monotonic())
 
     async def _take_rest(self, start: int) -> None:
         self._estimate = await self._take_estimate(self._account, RateLimited, start=start)

@@ -11,13 +11,14 @@ import structlog
 from samovar.domains.billing.model.quotas import Allowance, Rows, Subject, allowance, in_order
 from samovar.domains.billing.service.quotas.addresses import ADDRESSES_CHANGED, AddressBounds, Addresses
 from samovar.domains.billing.service.quotas.book import Book
-from samovar.domains.billing.service.quotas.grant import Account, Grant, enter_all, headers_of, take_all
+from samovar.domains.billing.service.quotas.grant import Account, Grant, enter_all, limit_lines, take_all
 from samovar.domains.billing.service.quotas.line import AwayRules, Line
 from samovar.domains.billing.service.quotas.load import Caller, Load, LoadBounds
 from samovar.domains.billing.service.quotas.rows import TARGETS, QuotaRows, Remembered
 from samovar.kernel.errors import TooManyRequests, Unavailable
 from samovar.kernel.principal import Principal, PrincipalKind
 from samovar.kernel.tasks import background
+from samovar.ports.asgi import pairs_of
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database
 from samovar.ports.events import Bus
@@ -128,7 +129,7 @@ class QuotaService:
             except TooManyRequests:
                 self._refused += 1
                 raise
-        return headers_of(account, self._clock.monotonic())
+        return pairs_of(limit_lines(account, self._clock.monotonic()))
 
     async def admit(self, principal: Principal) -> Grant:
         """Let a call of this caller in; release what you get, in every case. Waits only where a block of a shared limit is
