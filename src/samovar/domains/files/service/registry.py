@@ -1,7 +1,7 @@
 """The registry of storage elements, and how they are at the moment."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -62,6 +62,8 @@ class Registry:
         self._configured_anew: ConfiguredAnew = lambda *_: None
         self._elements: Mapping[str, Element] = {}
         self._version = 0
+        self._readings = 0
+        self._newest_known = 0
         self._opened: dict[str, StorageElement] = {}
         self._started: set[str] = set()
         self._refused: dict[str, str] = {}
@@ -292,9 +294,14 @@ class Registry:
             self._configured_anew(before, now)
 
     async def _read(self) -> None:
+        self._readings += 1
+        mine = self._readings
         async with self._database.reading() as tx:
             found = await store.every(tx)
-        self._know(found)
+        if mine > self._newest_known:
+            # Several read at once, and one that began before a change may end behind the reading that found it.
+            self._newest_known = mine
+            self._know(found)
 
     def _know(self, elements: Sequence[Element]) -> None:
         self._elements = {element.id: element for element in elements if self._holds(element)}
@@ -324,7 +331,12 @@ class Registry:
         except Unavailable:
             # It is tried again with the next look.
             return
-        self._elements = {**self._elements, **{one.id: msgspec.structs.replace(one, begun_at=now) for one in begun}}
+        # As they are known by now: they may have changed while it was written down.
+        ids = {one.id for one in begun}
+        self._elements = {
+            one.id: msgspec.structs.replace(one, begun_at=now) if one.id in ids else one
+            for one in self._elements.values()
+        }
 
     async def _start(self, element: Element) -> None:
         try:
@@ -386,8 +398,3 @@ def _over(there: Element | None, wanted: Element) -> Element:
         begun_at=there.begun_at,
         revision=there.revision + 1,
     )
-
-
-def by_id(standings: Iterable[Standing]) -> dict[str, Standing]:
-    """For looking one up."""
-    return {standing.element.id: standing for standing in standings}
