@@ -7,7 +7,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -235,3 +235,27 @@ def test_news_that_a_process_took_with_it_goes_out_when_its_lease_is_over(store:
     start_again()
     store.check()
     until(lambda: store.rows("SELECT count(*) FROM file_outbox") == [(0,)], within_s=90)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+def test_a_deletion_of_what_was_seen_that_a_process_took_with_it_is_brought_to_its_end(store: Store) -> None:
+    sending = Sending(store.ingester, b"tea")
+    assert sending.ended() == 201
+    path = f"/api/files/{sending.said['file_id']}"
+    store.gate.hold("/delete ", Held.REQUEST)
+    deleting = threading.Thread(target=_left_alone, args=(store.ingester, path), daemon=True)
+    deleting.start()
+    store.gate.reached()
+    start_again = store.kill("ingester")
+    store.gate.open()
+    start_again()
+    deleting.join(30)
+    assert store.query.request("GET", path)[0] == 200
+    until(lambda: store.query.request("GET", path)[0] == 404, within_s=120)
+    until(lambda: not [*store.folder.rglob(f"*{sending.said['file_id']}*")])
+
+
+def _left_alone(ingester: Samovar, path: str) -> None:
+    with suppress(URLError, OSError):
+        ingester.request("DELETE", path, None, {"If-Match": '"1"'})

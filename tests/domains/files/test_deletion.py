@@ -15,7 +15,15 @@ from samovar.domains.files.model.records import FileEvent, FileHappened
 from samovar.domains.files.service import Amendment, FileService
 from samovar.kernel.errors import StaleRevision
 from samovar.ports.database import Database
-from samovar.ports.elements import Attributes, ElementUnavailable, Mode, ModeRefused, RetentionKind, StorageElement
+from samovar.ports.elements import (
+    Attributes,
+    ElementUnavailable,
+    FileNotThere,
+    Mode,
+    ModeRefused,
+    RetentionKind,
+    StorageElement,
+)
 from tests.domains.files.caring import Care
 from tests.domains.files.conftest import ANN, Start, element, put, read_whole, told_all
 from tests.support.clock import ManualClock
@@ -26,9 +34,14 @@ class Dying(Exception):
 
 
 class Mortal(DiskElement):
-    """An element on a disk whose process dies in deletions: before it, or after."""
+    """An element on a disk whose process dies in deletions: before it, or after; or before a file is claimed for one."""
 
     dies = ""
+
+    async def amend(self, attributes: Attributes) -> Attributes:
+        if self.dies == "before the claim":
+            raise Dying
+        return await super().amend(attributes)
 
     async def delete(self, path: str) -> None:
         if self.dies == "before":
@@ -48,11 +61,11 @@ def mortal(clock: ManualClock) -> Callable[[Element], StorageElement]:
     return opened
 
 
-async def _died(files: FileService, file_id: str, when: str) -> None:
-    dying: Any = files.registry.serving("edit")
+async def _died(files: FileService, file_id: str, when: str, *, on: str = "edit", expected: int | None = None) -> None:
+    dying: Any = files.registry.serving(on)
     dying.dies = when
     with pytest.raises(Dying):
-        await files.changes.delete(ANN, file_id)
+        await files.changes.delete(ANN, file_id, expected=expected)
     dying.dies = ""
 
 
@@ -189,13 +202,78 @@ async def test_a_deletion_of_what_was_seen_that_died_is_asked_for_again_and_nobo
 ) -> None:
     files: FileService = await start(open_element=mortal)
     made = await put(files)
-    dying: Any = files.registry.serving("edit")
-    dying.dies = "before"
-    with pytest.raises(Dying):
-        await files.changes.delete(ANN, made.file_id, expected=1)
-    dying.dies = ""
+    await _died(files, made.file_id, "before", expected=1)
     with pytest.raises(StaleRevision):
         await files.changes.amend(ANN, made.file_id, Amendment(tags=("late",)), expected=None)
     await files.changes.delete(ANN, made.file_id, expected=1)
     with pytest.raises(FileUnknown):
         await files.reads.find(ANN, made.file_id)
+
+
+async def _settled(files: FileService, clock: ManualClock, database: Database, *, times: int = 1) -> None:
+    """Whoever looks after what the dead left has looked, until nothing is noted."""
+    for _ in range(times):
+        clock.advance(61)
+        await told_all(files)
+    await _all_told(database)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_deletion_of_what_was_seen_that_died_is_brought_to_its_end(
+    start: Start, clock: ManualClock, database: Database, told: list[FileEvent], mortal: Any, when: str
+) -> None:
+    files: FileService = await start(open_element=mortal)
+    made, other = await put(files), await put(files, ANN, b"other")
+    path = (await files.reads.find(ANN, made.file_id)).file.attributes.path
+    await _died(files, made.file_id, when, expected=1)
+    await _settled(files, clock, database)
+    with pytest.raises(FileUnknown):
+        await files.reads.find(ANN, made.file_id)
+    with pytest.raises(FileNotThere):
+        await files.registry.serving("edit").attributes(path)
+    assert (await files.reads.usage(ANN, "person_ann"))[:2] == (1, 5)
+    assert [one.happened for one in told if one.file_id == made.file_id][-1:] == [FileHappened.DELETED]
+    assert await read_whole(files, ANN, other.file_id) == b"other"
+
+
+async def test_a_deletion_of_what_was_seen_that_died_with_one_copy_left_takes_that_too(
+    start: Start, care: Care, clock: ManualClock, database: Database, mortal: Any, tmp_path: Path
+) -> None:
+    configured = [element(tmp_path, Mode.EDIT, clock, id=name, url=(tmp_path / name).as_uri()) for name in "ab"]
+    files: FileService = await start(configured=configured, open_element=mortal)
+    made = await put(files, ANN, b"twice", retention=RetentionKind.PERMANENT, replicas=2)
+    file = await care(files).replicas.tend("default", made.file_id)
+    assert file is not None
+    original, replica = (copy.element_id for copy in file.copies)
+    await _died(files, made.file_id, "before", on=original, expected=1)
+    with pytest.raises(FileNotThere):
+        await files.registry.serving(replica).attributes(file.attributes.path)
+    await _settled(files, clock, database)
+    with pytest.raises(FileNotThere):
+        await files.registry.serving(original).attributes(file.attributes.path)
+    with pytest.raises(FileUnknown):
+        await files.reads.find(ANN, made.file_id)
+
+
+async def test_a_deletion_of_what_was_seen_that_died_before_its_claim_leaves_the_file_and_who_changes_it(
+    start: Start, clock: ManualClock, database: Database, mortal: Any
+) -> None:
+    files: FileService = await start(open_element=mortal)
+    made = await put(files)
+    await _died(files, made.file_id, "before the claim", expected=1)
+    await files.changes.amend(ANN, made.file_id, Amendment(tags=("dear",)), expected=1)
+    await _settled(files, clock, database, times=61)
+    assert (await files.reads.find(ANN, made.file_id)).file.attributes.tags == ("dear",)
+    assert await read_whole(files, ANN, made.file_id) == b"hello"
+
+
+async def test_a_claimed_file_stays_where_its_element_does_not_delete_any_more(
+    start: Start, clock: ManualClock, database: Database, mortal: Any
+) -> None:
+    files: FileService = await start(modes=(Mode.EDIT,), open_element=mortal)
+    made = await put(files)
+    await _died(files, made.file_id, "before", expected=1)
+    serving: Any = files.registry.serving("edit")
+    serving._mode = Mode.RO
+    await _settled(files, clock, database, times=61)
+    assert await read_whole(files, ANN, made.file_id) == b"hello"

@@ -39,6 +39,7 @@ from samovar.ports.elements import (
     DamagedFile,
     ElementUnavailable,
     FileNotThere,
+    ModeRefused,
     Provenance,
     Retention,
 )
@@ -146,24 +147,29 @@ class FileChanges:
             await self._note_deletion(file.attributes)
             if claims is not None:
                 await self._registry.serving(claims.storage_element_id).amend(claims)
-            # The original last: until it is gone there is a file, and the same can be asked again.
-            for copy in reversed(file.copies):
-                if not self._registry.is_lost(copy.element_id):
-                    await self._registry.serving(copy.element_id).delete(copy.path)
+            await self._take_copies(file)
             await self.forget(file.attributes)
 
     async def settle_deletion(self, begun: FileEvent) -> bool:
-        """Where a deletion that was begun took all copies away and did not live to take the row away: take it away. Nothing else
-        is deleted here. Whether nobody has to look again. Raises ``Unavailable``."""
+        """Bring a deletion to its end that was begun and whose process did not live to do so: where the file is claimed for it,
+        or all copies are gone. What else still stands is a file. Whether nobody has to look again. Raises ``Unavailable``."""
         async with self._database.reading() as tx:
             file = await rows.one(tx, begun.team_id, begun.file_id)
         if file is None:
             return True
         if not await self._is_gone(file):
-            return self._clock.now() - begun.at >= _DELETING_AT_MOST
-        self._log.warning("a file that was deleted had a row", file_id=begun.file_id)
+            if not await self._may_be_taken(file):
+                return self._clock.now() - begun.at >= _DELETING_AT_MOST
+            await self._take_copies(file)
+        self._log.warning("a deletion was left by its process", file_id=begun.file_id)
         await self.forget(file.attributes)
         return True
+
+    async def _take_copies(self, file: StoredFile) -> None:
+        # The original last: until it is gone there is a file, and the same can be asked again.
+        for copy in reversed(file.copies):
+            if not self._registry.is_lost(copy.element_id):
+                await self._registry.serving(copy.element_id).delete(copy.path)
 
     async def _check_deletable(self, file: StoredFile) -> None:
         """Asked of all elements before the first loses anything. Each has the last word of its own."""
@@ -206,6 +212,18 @@ class FileChanges:
             except DamagedFile:
                 return False
         return True
+
+    async def _may_be_taken(self, file: StoredFile) -> bool:
+        """Whether it is claimed: then nobody has changed it since, nor can, and whoever claimed it had seen it so."""
+        original = file.attributes
+        try:
+            stands = await self._registry.serving(original.storage_element_id).attributes(original.path)
+            if is_claimed(stands):
+                await self._check_deletable(file)
+                return True
+        except (FileNotThere, ElementLost, DamagedFile, ModeRefused):
+            pass
+        return False
 
     async def forget(self, attributes: Attributes, *, because: str | None = None) -> None:
         """A file is gone: so is its row, and all hear of it, and ``because`` of what where nobody asked for it."""
