@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -23,6 +24,7 @@ class Held(StrEnum):
 class _Watch:
     word: bytes
     what: Held
+    but: Sequence[bytes] = ()
     reached: threading.Event = field(default_factory=threading.Event)
     may_go_on: threading.Event = field(default_factory=threading.Event)
     is_taken: bool = False
@@ -38,9 +40,9 @@ class Gate:
         self._watch: _Watch | None = None
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def hold(self, word: str, what: Held) -> None:
-        """The next request whose head has ``word``."""
-        self._watch = _Watch(word.encode(), what)
+    def hold(self, word: str, what: Held, *, but: Sequence[str] = ()) -> None:
+        """The next request whose head has ``word``, and which names none of these."""
+        self._watch = _Watch(word.encode(), what, [name.encode() for name in but])
 
     def reached(self, within_s: float = 20.0) -> None:
         """Wait until something is held."""
@@ -77,7 +79,7 @@ class Gate:
     def watching(self, piece: bytes) -> _Watch | None:
         """What is to be held, where this is it."""
         watch = self._watch
-        if watch is None or watch.is_taken or watch.word not in piece:
+        if watch is None or watch.is_taken or watch.word not in piece or any(name in piece for name in watch.but):
             return None
         watch.is_taken = True
         return watch
