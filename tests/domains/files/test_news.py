@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -16,6 +16,7 @@ from samovar.domains.files.errors import FileUnknown
 from samovar.domains.files.model.records import FileEvent, FileHappened, StoredFile
 from samovar.domains.files.service import Amendment, FileService
 from samovar.domains.files.store import outbox
+from samovar.kernel.errors import Unavailable
 from samovar.ports.database import Database, Engine, Tx
 from samovar.ports.scripts import Script, perform
 from tests.domains.files.conftest import ANN, Start, put, told_all
@@ -51,6 +52,28 @@ class SlowOnce(MemoryCache):
             self.is_met.set()
             await gate.wait()
         await super().put(key, value, ttl_s=ttl_s)
+
+
+class Away(MemoryCache):
+    """A cache that does not answer now and then, and forgets nothing over that."""
+
+    is_away = False
+
+    async def get(self, key: str) -> bytes | None:
+        self._check()
+        return await super().get(key)
+
+    async def add(self, key: str, value: bytes, *, ttl_s: float) -> bool:
+        self._check()
+        return await super().add(key, value, ttl_s=ttl_s)
+
+    async def put(self, key: str, value: bytes, *, ttl_s: float) -> None:
+        self._check()
+        await super().put(key, value, ttl_s=ttl_s)
+
+    def _check(self) -> None:
+        if self.is_away:
+            raise Unavailable("The cache does not answer.")
 
 
 class Late:
@@ -121,6 +144,33 @@ async def test_news_read_before_a_change_and_shared_behind_it_is_shared_again(st
     for process in (files, other):
         with pytest.raises(FileUnknown):
             await process.reads.find(ANN, made.file_id)
+
+
+async def test_what_was_deleted_while_the_cache_was_away_is_gone_for_all_a_moment_after_it_is_back(
+    start: Start, clock: ManualClock, told: list[FileEvent]
+) -> None:
+    cache, buses = Away(clock=clock), list[Shared]()
+    files: FileService = await start(cache=cache, bus=Shared(buses))
+    other: FileService = await start(cache=cache, bus=Shared(buses), modes=())
+    made = await put(files)
+    await told_all(files)
+    assert await other.reads.find(ANN, made.file_id)
+    cache.is_away = True
+    await files.changes.delete(ANN, made.file_id)
+    for _ in range(3):
+        # However often it is tried meanwhile.
+        with suppress(Unavailable):
+            await files.teller.tell_all()
+        clock.advance(3)
+    cache.is_away = False
+    for process in (files, other, files):
+        # Either may have been trying it just now.
+        await told_all(process)
+        clock.advance(3)
+    other.memory.clear()
+    with pytest.raises(FileUnknown):
+        await other.reads.find(ANN, made.file_id)
+    assert [event.happened for event in told].count(FileHappened.DELETED) == 1
 
 
 async def test_fresh_news_that_is_old_by_now_is_read_again(start: Start, clock: ManualClock) -> None:

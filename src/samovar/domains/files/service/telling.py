@@ -27,6 +27,7 @@ FILES_CHANGED: Final = "files.changed"
 """Bus topic: a :class:`FileNews` as MessagePack."""
 
 _LEASE: Final = timedelta(seconds=60)
+_PUT_OFF: Final = timedelta(seconds=2)
 _BATCH: Final = 100
 _AT_ONCE: Final = 25
 _LOOK_EVERY_S: Final = 5.0
@@ -144,12 +145,18 @@ class Teller:
             taken = await outbox.take(tx, now=now, until=now + _LEASE, limit=_BATCH)
         if not taken:
             return 0
-        told = [
-            news_id
-            for start in range(0, len(taken), _AT_ONCE)
-            for news_id in await self._tell(taken[start : start + _AT_ONCE])
-        ]
-        await self._database.run(outbox.done(told), is_synced=False)
+        told = list[int]()
+        try:
+            for start in range(0, len(taken), _AT_ONCE):
+                told += await self._tell(taken[start : start + _AT_ONCE])
+        except Unavailable:
+            # What is shared of these files is still believed where it is back before the lease is over.
+            late = sorted({news_id for news_id, _ in taken}.difference(told))
+            await self._database.run(outbox.put_off(late, until=self._clock.now() + _PUT_OFF), is_synced=False)
+            raise
+        finally:
+            if told:
+                await self._database.run(outbox.done(told), is_synced=False)
         return len(taken)
 
     async def tell_at_once(self, file: StoredFile | None, event: FileEvent) -> None:
@@ -170,16 +177,13 @@ class Teller:
         self._memory.clear()
 
     async def _tell(self, some: Sequence[tuple[int, FileEvent]]) -> list[int]:
-        """Which of these were told."""
-        try:
-            stand = await self._shared([event for _, event in some if event.happened is not FileHappened.DELETING])
-        except Unavailable as error:
-            self._log.warning("news of files waits", count=len(some), reason=error.detail)
-            stand = {}
+        """Which of these were told. Raises ``Unavailable`` where what is shared of them cannot be ended."""
+        stand = await self._shared([event for _, event in some if event.happened is not FileHappened.DELETING])
         return [news_id for news_id, event in some if await self._is_told(event, stand)]
 
     async def _shared(self, some: Sequence[FileEvent]) -> dict[Key, StoredFile | None]:
-        """End what is shared of these files, and read all at once how they stand now; those for which that was done."""
+        """End what is shared of these files, and read all at once how they stand now; those for which that was done. Raises
+        ``Unavailable``."""
         keys = {(event.team_id, event.file_id) for event in some}
         if not keys:
             return {}
@@ -190,6 +194,8 @@ class Teller:
             try:
                 await self._memory.publish(*key, is_gone=key not in stand)
                 shared[key] = stand.get(key)
+            except Unavailable:
+                raise
             except Exception as error:  # noqa: BLE001 - edge: one that cannot be told must not stop the others
                 self._log.warning("news of a file waits", file_id=key[1], reason=str(error))
         return shared

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import bindparam, delete, or_, select, update
 
 from samovar.domains.files.model.records import FileEvent
 from samovar.domains.files.store.tables import outbox
@@ -49,8 +49,22 @@ def done(ids: Sequence[int]) -> Script[None]:
     yield Ask(_gone, {"among": msgspec.json.encode(ids).decode()})
 
 
+def put_off(ids: Sequence[int], *, until: datetime) -> Script[None]:
+    """They could not be told, and are anybody's from ``until`` on."""
+    yield Ask(_free_from, {"among": msgspec.json.encode(ids).decode(), "until": until})
+
+
 @cache
 def _gone(dialect: str) -> Any:
-    # What took longer than its lease is told by two, who both end it, and neither in an order of its own.
-    those = select(outbox.c.id).where(among_json(dialect, outbox.c.id)).order_by(outbox.c.id).with_for_update()
-    return delete(outbox).where(outbox.c.id.in_(those))
+    return delete(outbox).where(outbox.c.id.in_(_those(dialect)))
+
+
+@cache
+def _free_from(dialect: str) -> Any:
+    until = bindparam("until", type_=outbox.c.leased_until.type)
+    return update(outbox).where(outbox.c.id.in_(_those(dialect))).values(leased_until=until)
+
+
+def _those(dialect: str) -> Any:
+    # What took longer than its lease is told by two, who both write it, and neither in an order of its own.
+    return select(outbox.c.id).where(among_json(dialect, outbox.c.id)).order_by(outbox.c.id).with_for_update()
