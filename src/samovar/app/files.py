@@ -27,7 +27,7 @@ from samovar.domains.files.http.transactions import router as transactions_route
 from samovar.domains.files.model.choosing import Element
 from samovar.domains.files.model.records import FileEvent, StoredFile
 from samovar.domains.files.service import CareRules, FileCare, FileFigures, FileService, IngestRules, Thumbnails
-from samovar.domains.files.service.resumable import UploadRules
+from samovar.domains.files.service.ingest import UploadRules
 from samovar.domains.files.service.transactions import TransactionRules
 from samovar.domains.gateway import http as gateway_http
 from samovar.domains.gateway.model.idempotency import Recorded

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from samovar.app.roles import Part
-from samovar.domains.files.http.element import ROLE_PREFIX
+from samovar.domains.files.http.element_calls import ROLE_PREFIX
 from samovar.domains.identity.model import Audience, Permission
 from samovar.domains.identity.service import TokenIssuer
 from samovar.ports.clock import Clock

@@ -8,8 +8,7 @@ import pytest
 
 from samovar.adapters.disk import DiskElement, Syscalls
 from samovar.domains.files.model.choosing import Element
-from samovar.domains.files.service import FileService
-from samovar.domains.files.service.ingest import IngestRules
+from samovar.domains.files.service import FileService, IngestRules
 from samovar.ports.elements import ElementFull, ElementUnavailable, Mode, StorageElement
 from tests.domains.files.conftest import ANN, Start, element, put, read_whole
 from tests.support.clock import ManualClock

@@ -17,7 +17,7 @@ from samovar.domains.files.errors import (
 from samovar.domains.files.model.rules import Intent
 from samovar.domains.files.model.transactions import StepStatus, TransactionState
 from samovar.domains.files.service import FileService, IngestRules
-from samovar.domains.files.service.resumable import Piece
+from samovar.domains.files.service.ingest import Piece
 from samovar.kernel.errors import Forbidden
 from samovar.ports.database import Database
 from samovar.ports.elements import ContentDiffers, Mode, ModeRefused, RetentionKind

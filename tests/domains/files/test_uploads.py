@@ -11,7 +11,7 @@ from samovar.domains.files.model.choosing import ElementState
 from samovar.domains.files.model.rules import Intent
 from samovar.domains.files.model.uploads import UploadStands
 from samovar.domains.files.service import ElementChange, FileService, IngestRules
-from samovar.domains.files.service.resumable import Piece
+from samovar.domains.files.service.ingest import Piece
 from samovar.domains.files.store import owners
 from samovar.domains.files.store import uploads as store
 from samovar.kernel.errors import BodyTooLarge

@@ -1,7 +1,7 @@
 """The entrances: raw routes for what carries bytes or is asked all the time, FastAPI's for the rest."""
 
 from samovar.domains.files.http.door import Again, Door, Noting
-from samovar.domains.files.http.element import ElementDoor, element_routes, of_these
+from samovar.domains.files.http.element_calls import ElementDoor, element_routes, of_these
 from samovar.domains.files.http.routes import ingest_router, ingesting, query_router, querying, registry_router
 from samovar.domains.files.http.upload import UploadBounds
 

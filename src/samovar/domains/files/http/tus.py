@@ -12,7 +12,7 @@ from samovar.domains.files.http.ranges import http_date
 from samovar.domains.files.http.tus_headers import checksum_of, intent_of, length_of, said_of, whole
 from samovar.domains.files.http.upload import PREFIX, UploadBounds
 from samovar.domains.files.model.uploads import CHECKSUMS, UploadStands, told_upload
-from samovar.domains.files.service.resumable import Piece, Resumable
+from samovar.domains.files.service.ingest import Piece, Resumable
 from samovar.domains.identity.model import Permission, require
 from samovar.kernel.errors import SamovarError
 from samovar.kernel.principal import Principal

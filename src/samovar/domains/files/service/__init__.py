@@ -1,5 +1,5 @@
-"""Files' use cases. Files come in by ``ingest``, in pieces by ``resumable``, each led as one of the ``transactions``; they are
-found and read by ``query``, ``thumbnails`` and ``links``, changed by ``changes``, and looked after by ``care``. ``elements``
+"""Files' use cases. Files come in by ``ingest``, whole or in pieces, each led as one of the ``transactions``; they are found and
+read by ``query``, ``thumbnails`` and ``links``, changed by ``changes``, and looked after by ``care``. ``elements``
 administers the ``registry``, which ``discovery`` tells the processes of.
 
 Beside them what keeps it true: ``projecting`` (rows), ``confirming`` (rows that are old), ``telling`` (news), ``memory``.

@@ -14,14 +14,13 @@ from samovar.domains.files.service.changes import FileChanges
 from samovar.domains.files.service.confirming import Confirming
 from samovar.domains.files.service.discovery import Discovery
 from samovar.domains.files.service.elements import ElementAdmin
-from samovar.domains.files.service.ingest import Ingest, IngestRules
+from samovar.domains.files.service.ingest import Ingest, IngestRules, Resumable, UploadRules
 from samovar.domains.files.service.links import FileLinks
 from samovar.domains.files.service.memory import FileMemory
 from samovar.domains.files.service.news import News
 from samovar.domains.files.service.projecting import Projector
 from samovar.domains.files.service.query import FileReads
 from samovar.domains.files.service.registry import Open, Registry
-from samovar.domains.files.service.resumable import Resumable, UploadRules
 from samovar.domains.files.service.tally import FileFigures, FileTally
 from samovar.domains.files.service.telling import Notify, Teller
 from samovar.domains.files.service.transactions import TransactionRules, Transactions

@@ -17,8 +17,8 @@ from samovar.domains.files.model.transactions import (
     told_transaction,
 )
 from samovar.domains.files.service.changes import FileChanges
+from samovar.domains.files.service.ingest import Resumable
 from samovar.domains.files.service.registry import Registry
-from samovar.domains.files.service.resumable import Resumable
 from samovar.domains.files.service.transactions import TRANSACTION_CANCELLED
 from samovar.domains.files.store import transactions as store
 from samovar.domains.identity.model import Permission, require

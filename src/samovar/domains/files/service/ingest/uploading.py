@@ -18,8 +18,8 @@ from samovar.domains.files.model.choosing import Standing
 from samovar.domains.files.model.names import file_id_of, stored_path
 from samovar.domains.files.model.records import FileAnswer, owner_of, stored_file, told
 from samovar.domains.files.model.rules import Intent, checked, retention_of
+from samovar.domains.files.service.ingest.noted import Noted
 from samovar.domains.files.service.memory import FileMemory
-from samovar.domains.files.service.noted import Noted
 from samovar.domains.files.service.projecting import Projector
 from samovar.domains.files.service.registry import Registry
 from samovar.domains.files.service.tally import FileTally, Operation

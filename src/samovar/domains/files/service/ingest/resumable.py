@@ -18,9 +18,9 @@ from samovar.domains.files.model.records import may_change
 from samovar.domains.files.model.rules import Intent
 from samovar.domains.files.model.transactions import TransactionKind
 from samovar.domains.files.model.uploads import PieceChecksum, Upload, UploadStands, UploadState
-from samovar.domains.files.service.arrivals import Arrivals
-from samovar.domains.files.service.ingest import Held, Ingest, IngestRules
-from samovar.domains.files.service.portions import Portions, checked
+from samovar.domains.files.service.ingest.arrivals import Arrivals
+from samovar.domains.files.service.ingest.portions import Portions, checked
+from samovar.domains.files.service.ingest.uploading import Held, Ingest, IngestRules
 from samovar.domains.files.service.registry import Registry
 from samovar.domains.files.service.tally import FileTally, Operation
 from samovar.domains.files.service.transactions import Transactions
