@@ -1,6 +1,6 @@
 """Who gets in on the raw routes, and what stands on every answer."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -31,6 +31,7 @@ from samovar.ports.problems import PROBLEM_TYPE
 _PROBLEM: Final = (b"content-type", PROBLEM_TYPE.encode())
 _MAX_CREDENTIAL_CHARS: Final = 8192
 _CHALLENGE: Final = 'Bearer realm="samovar"'
+_KEY: Final = b"idempotency-key"
 
 Headers = list[tuple[bytes, bytes]]
 Problem = Callable[[SamovarError, str], tuple[int, bytes]]
@@ -80,11 +81,6 @@ class Asked:
         self.request_id = (None if given is None else sane_request_id(given)) or door.ids.new("req")
         scope[REQUEST_ID] = self.request_id
         self.limits: Headers = []
-
-    @property
-    def has_credential(self) -> bool:
-        """Whether the caller says who it is."""
-        return b"authorization" in self.headers or b"x-admin-token" in self.headers
 
     @property
     def made(self) -> list[dict[str, str]]:
@@ -152,6 +148,35 @@ class Asked:
         kept = [pair for pair in self.answer_headers() if pair[0] not in told]
         await send_whole(send, status, [*kept, _PROBLEM, (b"cache-control", b"no-store"), *own], body)
         return status
+
+
+async def answered_once(
+    once: Once,
+    principal: Principal,
+    asked: Asked,
+    send: Send,
+    *,
+    marked: Iterable[bytes],
+    answer: Callable[[Send], Awaitable[int]],
+) -> int:
+    """``answer`` the request; or, where its ``Idempotency-Key`` was answered before, send that again. Its body is not here yet,
+    and may be gigabytes: what stands for it is what the headers in ``marked`` say of it."""
+    key = asked.headers.get(_KEY)
+    if key is None:
+        return await answer(send)
+    mark = b"\n".join(asked.headers.get(name, b"") for name in marked)
+    claimed = await once(principal, asked.scope, key, mark)
+    if callable(claimed):
+        return await claimed(send, [*asked.answer_headers(), (b"connection", b"close")])
+    try:
+        noting = claimed.around(send)
+        try:
+            return await answer(noting)
+        except SamovarError as error:
+            # Answered here, so that it is noted too.
+            return await asked.refuse(error, noting)
+    finally:
+        await claimed.close()
 
 
 class Started:

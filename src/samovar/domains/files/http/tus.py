@@ -1,13 +1,14 @@
 """Uploads in pieces: tus 1.0 (https://tus.io/protocols/resumable-upload) with creation, creation-with-upload,
 creation-defer-length, expiration, checksum and termination."""
 
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from samovar.domains.files.errors import BadForm, WrongProtocol
 from samovar.domains.files.http.body import Body
-from samovar.domains.files.http.door import Asked, Headers, Once
+from samovar.domains.files.http.door import Asked, Headers, Once, answered_once
 from samovar.domains.files.http.ranges import http_date
 from samovar.domains.files.http.tus_headers import checksum_of, intent_of, length_of, said_of, whole
 from samovar.domains.files.http.upload import PREFIX, UploadBounds
@@ -66,21 +67,8 @@ class Creation:
         principal = await asked.principal()
         require(principal, Permission.FILES_WRITE)
         _check_version(asked)
-        key = asked.headers.get(b"idempotency-key")
-        if key is None:
-            return await self._opened(principal, asked, receive, send)
-        mark = b"\n".join(asked.headers.get(name, b"") for name in _MARKED)
-        claimed = await self._once(principal, asked.scope, key, mark)
-        if callable(claimed):
-            return await claimed(send, [*asked.answer_headers(), (b"connection", b"close")])
-        try:
-            noting = claimed.around(send)
-            try:
-                return await self._opened(principal, asked, receive, noting)
-            except SamovarError as error:
-                return await asked.refuse(error, noting)
-        finally:
-            await claimed.close()
+        answer = partial(self._opened, principal, asked, receive)
+        return await answered_once(self._once, principal, asked, send, marked=_MARKED, answer=answer)
 
     async def _opened(self, principal: Principal, asked: Asked, receive: Receive, send: Send) -> int:
         said = said_of(asked.headers)

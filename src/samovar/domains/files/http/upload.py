@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -9,7 +10,7 @@ import msgspec
 
 from samovar.domains.files.errors import BadForm
 from samovar.domains.files.http.body import Body
-from samovar.domains.files.http.door import Asked, Headers, Once
+from samovar.domains.files.http.door import Asked, Headers, Once, answered_once
 from samovar.domains.files.http.fields import Fields, LateFields
 from samovar.domains.files.http.form import FilePart, Form
 from samovar.domains.files.http.headers import text_of
@@ -27,7 +28,6 @@ _FORM: Final = b"multipart/form-data"
 _NOT_SAID: Final = b"application/x-www-form-urlencoded"
 _FORM_ROOM_BYTES: Final = 1024 * 1024
 _MARKED: Final = (b"content-length", b"content-type", b"x-filename", b"x-checksum-sha256")
-_KEY: Final = b"idempotency-key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,23 +49,9 @@ class Upload:
     async def __call__(self, asked: Asked, receive: Receive, send: Send) -> int:
         principal = await asked.principal()
         require(principal, Permission.FILES_WRITE)
-        key = asked.headers.get(_KEY)
-        if key is None:
-            return await self._take(principal, asked, receive, send)
-        # The body is not here yet, and may be gigabytes: what stands for it is all that is said of it.
-        mark = b"\n".join(asked.headers.get(name, b"") for name in _MARKED if not _is_boundary(name, asked))
-        claimed = await self._once(principal, asked.scope, key, mark)
-        if callable(claimed):
-            return await claimed(send, [*asked.answer_headers(), (b"connection", b"close")])
-        try:
-            noting = claimed.around(send)
-            try:
-                return await self._take(principal, asked, receive, noting)
-            except SamovarError as error:
-                # Answered here, so that it is noted too.
-                return await asked.refuse(error, noting)
-        finally:
-            await claimed.close()
+        marked = (name for name in _MARKED if not _is_boundary(name, asked))
+        answer = partial(self._take, principal, asked, receive)
+        return await answered_once(self._once, principal, asked, send, marked=marked, answer=answer)
 
     async def _take(self, principal: Principal, asked: Asked, receive: Receive, send: Send) -> int:
         kind = asked.headers.get(b"content-type", b"")
