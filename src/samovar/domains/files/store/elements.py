@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, insert, select, update
 
 from samovar.domains.files.model.choosing import Element, ElementState, Watermarks
 from samovar.domains.files.store.tables import elements, spaces
@@ -44,11 +44,6 @@ async def begun(tx: Tx, element_ids: Sequence[str], at: datetime) -> None:
     await tx.execute(
         update(elements).where(elements.c.id.in_(list(element_ids)), elements.c.begun_at.is_(None)).values(begun_at=at)
     )
-
-
-async def remove(tx: Tx, element_ids: Sequence[str]) -> None:
-    """Forget that these are there. What they hold stays."""
-    await tx.execute(delete(elements).where(elements.c.id.in_(list(element_ids))))
 
 
 async def used(tx: Tx) -> dict[str, tuple[int, int]]:
