@@ -41,13 +41,13 @@ async def test_many_rows_at_once_are_read_as_they_were_written_and_stand_once(db
     at = datetime(2026, 11, 21, 12, 30, 0, 5, tzinfo=UTC)
     more = {"чай": ["\u2028", 1.5, None, 2**53]}
     first = ["a", 2**62, int(at.timestamp()) * 1_000_000 + 5, msgspec.json.encode(more).decode()]
-    rows = [first, ["b", -3, None, None], ["a", 9, None, None], *([str(n), n, None, None] for n in range(700))]
+    rows = [first, ["b", -3, None, None], ["a", 9, None, None], *([str(n), n, None, None] for n in range(2_700))]
     async with db.transaction() as tx:
         await insert_rows(tx, POTS, rows, keys=("id",))
         await insert_rows(tx, POTS, rows[:1], keys=("id",))
     async with db.reading() as tx:
         found = (await tx.execute(sa.select(POTS))).all()
-    numbered = [(str(n), n, None, None) for n in range(700)]
+    numbered = [(str(n), n, None, None) for n in range(2_700)]
     assert sorted(tuple(row) for row in found) == [*sorted(numbered), ("a", 2**62, at, more), ("b", -3, None, None)]
 
 

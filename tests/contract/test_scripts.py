@@ -75,22 +75,23 @@ async def total(db: Database) -> int:
 
 
 async def test_a_script_sees_what_it_wrote_and_all_see_it_afterwards(db: Database) -> None:
-    ids = [f"pot {number:03}" for number in range(523)]
+    # More than go to PostgreSQL at once, and no round number of SQLite's statements.
+    ids = [f"pot {number:04}" for number in range(2_523)]
 
     def script() -> Script[tuple[list[str], int, int, int]]:
         new = yield from made(ids)
         none = yield Add(POTS, [], ("id",))
-        changed = yield Ask(_poured, {"among": '["pot 000", "pot 522", "none"]', "more": 40, "at": AT})
+        changed = yield Ask(_poured, {"among": '["pot 0000", "pot 2522", "none"]', "more": 40, "at": AT})
         ((cups,),) = (yield Ask(_total, {})).rows
         return new, len(none.rows), changed.changed, int(cups)
 
-    assert await db.run(script()) == (ids, 0, 2, 523 + 82)
-    assert await db.run(made(["pot 000", "another"]), is_synced=False) == ["another"]
+    assert await db.run(script()) == (ids, 0, 2, 2_523 + 82)
+    assert await db.run(made(["pot 0000", "another"]), is_synced=False) == ["another"]
     async with db.reading() as tx:
-        found = (await tx.execute(sa.select(POTS).where(POTS.c.id.in_(["pot 000", "another"])).order_by("cups"))).all()
+        found = (await tx.execute(sa.select(POTS).where(POTS.c.id.in_(["pot 0000", "another"])).order_by("cups"))).all()
     assert [(row.id, row.cups, row.at, row.more) for row in found] == [
         ("another", 1, AT, {"чай": ["another"]}),
-        ("pot 000", 42, AT, {"чай": ["pot 000"]}),
+        ("pot 0000", 42, AT, {"чай": ["pot 0000"]}),
     ]
     assert db.connections_active == 0
 
@@ -125,6 +126,26 @@ async def test_a_script_that_raises_leaves_nothing(db: Database, is_synced: bool
         assert await total(db) == 0
     assert await db.run(made(["a"]), is_synced=is_synced) == ["a"]
     assert db.connections_active == 0
+
+
+async def test_rows_that_are_new_may_not_stand_there_and_then_leave_nothing(db: Database) -> None:
+    def new(ids: list[str]) -> Script[int]:
+        rows = [{"id": one, "cups": 1, "at": AT, "more": {"чай": [one]}} for one in ids]
+        columns = ("id", "cups", "at", "more")
+        return (yield Add(POTS, plain(POTS, rows, columns), columns=columns, are_new=True)).changed
+
+    async def within(ids: list[str]) -> None:
+        async with db.transaction() as tx:
+            await perform(tx, new(ids))
+
+    ids = [f"pot {number:04}" for number in range(2_523)]
+    assert await db.run(new(ids)) == 2_523
+    for refused in (db.run(new(["a", ids[-1]])), within(["a", ids[-1]])):
+        with pytest.raises(IntegrityError):
+            await refused
+        assert await total(db) == 2_523
+    await within(["a"])
+    assert await total(db) == 2_524
 
 
 async def test_a_script_within_a_transaction_goes_with_it(db: Database) -> None:

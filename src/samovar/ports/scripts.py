@@ -44,7 +44,10 @@ class Add(NamedTuple):
     """Many rows, each a value for each of the ``columns`` (of all, where none are named), as the driver takes them: see
     :func:`plain`. A row that stands there by ``keys`` (by whatever is unique, where none are named) is left as it is, or grows by
     the new one's ``grown`` columns: give those in the order of their keys, so that two who do it never wait for each other
-    crosswise. What is ``returning`` is of the rows that were written, in no order."""
+    crosswise. What is ``returning`` is of the rows that were written, in no order.
+
+    Where they ``are_new`` none may stand there: one that does raises SQLAlchemy's ``IntegrityError``. PostgreSQL writes those
+    with a quarter less of its processor: it does not look for each of them first."""
 
     table: Table
     rows: Sequence[Sequence[object]]
@@ -52,6 +55,7 @@ class Add(NamedTuple):
     columns: tuple[str, ...] = ()
     grown: tuple[str, ...] = ()
     returning: tuple[str, ...] = ()
+    are_new: bool = False
 
 
 Script: TypeAlias = Generator[Ask | Add, Found, T]
@@ -141,13 +145,12 @@ async def add_to_rows(tx: Tx, table: Table, rows: Sequence[Sequence[object]], *,
     await perform(tx, _adding(Add(table, rows, keys, grown=grown)))
 
 
-def plain(table: Table, rows: Iterable[Mapping[str, Any]], columns: tuple[str, ...] = ()) -> list[list[object]]:
+def plain(table: Table, rows: Iterable[Mapping[str, Any]], columns: tuple[str, ...] = ()) -> list[Sequence[object]]:
     """Rows by name as :class:`Add` takes them: an instant is its microseconds, JSON its text."""
-    bare = _bare(table, columns)
-    return [
-        [value if make is None or value is None else make(value) for make, value in zip(bare, values, strict=True)]
-        for values in map(itemgetter(*columns or table.columns.keys()), rows)
-    ]
+    found = map(itemgetter(*columns or table.columns.keys()), rows)
+    made = _bare(table, columns)
+    # Most columns are taken as they are, and a batch has thousands of rows.
+    return [_bared(values, made) for values in found] if made else [*found]
 
 
 def _adding(step: Add) -> Script[int]:
@@ -164,40 +167,40 @@ def _pieces(step: Ask | Add, dialect: Dialect) -> Iterator[Piece]:
         # SQLite gets a few statements of fixed sizes, which it keeps compiled: taking JSON apart costs it four times as much.
         # asyncpg encodes each value on the loop: PostgreSQL gets the rows as one JSON text and takes them apart itself.
         left, is_json = len(step.rows) - done, dialect.name == "postgresql"
-        bound = _JSON_ROWS if is_json else next(size for size in _BOUND_ROWS if size <= left)
+        bound = _JSON_VALUES // len(step.rows[0]) if is_json else next(size for size in _BOUND_ROWS if size <= left)
         some = step.rows[done : done + bound]
-        text = _added(step.table, step.keys, step.columns, step.grown, step.returning, None if is_json else bound)
+        text = _added(step._replace(rows=()), None if is_json else bound)
         yield Piece(text, (msgspec.json.encode(some).decode(),) if is_json else tuple(chain.from_iterable(some)))
         done += bound
 
 
-_JSON_ROWS = 250
+# A way to the server and back costs as much as dozens of small rows.
+_JSON_VALUES = 10_000
 # None of them holds the interpreter for more than a fraction of a millisecond.
 _BOUND_ROWS = (100, 10, 1)
 
 
 @cache
-def _added(
-    table: Table,
-    keys: tuple[str, ...],
-    columns: tuple[str, ...],
-    grown: tuple[str, ...],
-    returning: tuple[str, ...],
-    bound: int | None,
-) -> str:
+def _added(step: Add, bound: int | None) -> str:
     """For so many rows by parameters, or (``None``) for any number as one JSON text."""
     # Names come from our own tables: nothing of a caller's stands in this text.
-    names = columns or tuple(table.columns.keys())
+    table, names = step.table, step.columns or tuple(step.table.columns.keys())
     if bound is None:
         values = ", ".join(f"(value ->> {at}){_pg_cast(table.columns[name].type)}" for at, name in enumerate(names))
         source = f"SELECT {values} FROM jsonb_array_elements($1::jsonb)"  # noqa: S608
     else:
         source = "VALUES " + ", ".join([f"({', '.join('?' * len(names))})"] * bound)
-    sums = ", ".join(f"{name} = {table.name}.{name} + excluded.{name}" for name in grown)
-    which = f" ({', '.join(keys)})" if keys else ""
-    done = f"UPDATE SET {sums}" if grown else "NOTHING"
-    returned = f" RETURNING {', '.join(returning)}" if returning else ""
-    return f"INSERT INTO {table.name} ({', '.join(names)}) {source} ON CONFLICT{which} DO {done}{returned}"
+    returned = f" RETURNING {', '.join(step.returning)}" if step.returning else ""
+    return f"INSERT INTO {table.name} ({', '.join(names)}) {source}{_met(step)}{returned}"
+
+
+def _met(step: Add) -> str:
+    """What is done where a row stands already."""
+    if step.are_new:
+        return ""
+    sums = ", ".join(f"{name} = {step.table.name}.{name} + excluded.{name}" for name in step.grown)
+    which = f" ({', '.join(step.keys)})" if step.keys else ""
+    return f" ON CONFLICT{which} DO {f'UPDATE SET {sums}' if step.grown else 'NOTHING'}"
 
 
 def _pg_cast(kind: TypeEngine[Any]) -> str:
@@ -234,9 +237,19 @@ def _compiled(made: Callable[[str], Any], dialect: Dialect) -> tuple[str, list[_
     ]
 
 
+def _bared(values: Sequence[Any], made: Sequence[tuple[int, Callable[[Any], object]]]) -> list[object]:
+    row = [*values]
+    for at, make in made:
+        if row[at] is not None:
+            row[at] = make(row[at])
+    return row
+
+
 @cache
-def _bare(table: Table, columns: tuple[str, ...]) -> list[Callable[[Any], object] | None]:
-    return [_bare_of(table.columns[name].type) for name in columns or table.columns.keys()]
+def _bare(table: Table, columns: tuple[str, ...]) -> list[tuple[int, Callable[[Any], object]]]:
+    """The places of columns that a driver does not take as they are, and what makes them."""
+    kinds = [_bare_of(table.columns[name].type) for name in columns or table.columns.keys()]
+    return [(at, make) for at, make in enumerate(kinds) if make is not None]
 
 
 def _bare_of(kind: TypeEngine[Any]) -> Callable[[Any], object] | None:
