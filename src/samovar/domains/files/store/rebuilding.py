@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import case, delete, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, case, delete, func, insert, or_, select, text, update
 
 from samovar.domains.files.model.records import CopyState
 from samovar.domains.files.store.projection import add_copies, add_rows
@@ -63,11 +63,26 @@ async def overwrite(tx: Tx, one: Attributes, *, revision: int) -> bool:
 
 async def on_element(tx: Tx, element_id: str, *, after: str, limit: int) -> list[KnownCopy]:
     """What the rows say is on an element, by file id."""
+    return await _known_copies(tx, element_id, copies.c.file_id > after, limit=limit)
+
+
+async def ids_on_element(tx: Tx, element_id: str, *, after: str, limit: int) -> list[str]:
+    """The ids of those alone: an index has them."""
+    mine = (copies.c.element_id == element_id, copies.c.file_id > after)
+    return [*await tx.scalars(select(copies.c.file_id).where(*mine).order_by(copies.c.file_id).limit(limit))]
+
+
+async def these_on_element(tx: Tx, element_id: str, file_ids: Sequence[str]) -> list[KnownCopy]:
+    """What the rows say of these copies on an element, by file id."""
+    return await _known_copies(tx, element_id, among(tx, copies.c.file_id, file_ids), limit=len(file_ids))
+
+
+async def _known_copies(tx: Tx, element_id: str, which: ColumnElement[bool], *, limit: int) -> list[KnownCopy]:
     is_original = case((files.c.element_id == element_id, 1), else_=0).label("is_original")
     query = (
         select(copies.c.file_id, copies.c.team_id, copies.c.path, copies.c.state, is_original)
         .join(files, files.c.file_id == copies.c.file_id, isouter=True)
-        .where(copies.c.element_id == element_id, copies.c.file_id > after)
+        .where(copies.c.element_id == element_id, which)
         .order_by(copies.c.file_id)
         .limit(limit)
     )

@@ -25,7 +25,7 @@ from samovar.ports.jobs import Enqueued, Jobs
 JOB_OF: Final[Mapping[RoundKind, str]] = {kind: f"files-{kind.value}" for kind in RoundKind}
 """The kind of the job that makes a round."""
 
-_PAGE: Final = 500
+_PAGE: Final = 2_000
 
 
 class ElementRounds:
@@ -85,13 +85,15 @@ class ElementRounds:
         after = ""
         while True:
             async with self._database.reading() as tx:
-                page = await rebuilding.on_element(tx, element.element_id, after=after, limit=_PAGE)
-            for copy in page:
-                if copy.file_id not in met and await is_gone(element, copy.path):
+                page = await rebuilding.ids_on_element(tx, element.element_id, after=after, limit=_PAGE)
+                unmet = [file_id for file_id in page if file_id not in met]
+                copies = await rebuilding.these_on_element(tx, element.element_id, unmet) if unmet else []
+            for copy in copies:
+                if await is_gone(element, copy.path):
                     yield copy
             if len(page) < _PAGE:
                 return
-            after = page[-1].file_id
+            after = page[-1]
 
 
 async def is_gone(element: StorageElement, path: str) -> bool:
