@@ -78,20 +78,43 @@ def add_rows(told: Sequence[Attributes]) -> Script[list[Attributes]]:
                 else:
                     there |= yield from _there([one.file_id])
     added = [one for one in told if one.file_id in new]
-    yield Add(marks, plain(marks, [row for one in added for row in marks_of(one, numbers[one.file_id])]))
+    yield Add(marks, _mark_rows(added, numbers))
     return added
 
 
 def add_copies(told: Sequence[Attributes]) -> Script[Sequence[tuple[str, int]]]:
     """Insert the copies that these are, where they are not known; the element and the bytes of those."""
-    one_each = {_copy_key(one): one for one in told}
-    values = plain(copies, [copy_values_of(one) for _, one in sorted(one_each.items())])
-    return (yield Add(copies, values, ("file_id", "element_id"), returning=("element_id", "size_bytes"))).rows
+    return (yield Add(copies, _copy_rows(told), ("file_id", "element_id"), returning=("element_id", "size_bytes"))).rows
+
+
+def new_rows(told: Sequence[Attributes]) -> list[Add]:
+    """All rows of files of which none stands in the tables, put together ahead: some 30 microseconds a file, for a thread. A
+    replica is no file."""
+    originals = sorted([one for one in told if one.replica_of is None], key=_file_id)
+    numbers = {one.file_id: number_of(one.file_id) for one in originals}
+    rows = (
+        (files, _file_rows(originals, numbers)),
+        (marks, _mark_rows(originals, numbers)),
+        (copies, _copy_rows(told)),
+    )
+    return [Add(table, some, are_new=True) for table, some in rows]
 
 
 def _rows_of(told: Iterable[Attributes], numbers: Mapping[str, int]) -> Add:
-    values = [values_of(one, numbers[one.file_id]) for one in told]
-    return Add(files, plain(files, values), returning=("file_id",))
+    return Add(files, _file_rows(told, numbers), returning=("file_id",))
+
+
+def _file_rows(told: Iterable[Attributes], numbers: Mapping[str, int]) -> list[Sequence[object]]:
+    return plain(files, [values_of(one, numbers[one.file_id]) for one in told])
+
+
+def _mark_rows(told: Iterable[Attributes], numbers: Mapping[str, int]) -> list[Sequence[object]]:
+    return plain(marks, [row for one in told for row in marks_of(one, numbers[one.file_id])])
+
+
+def _copy_rows(told: Iterable[Attributes]) -> list[Sequence[object]]:
+    one_each = {_copy_key(one): one for one in told}
+    return plain(copies, [copy_values_of(one) for _, one in sorted(one_each.items())])
 
 
 def _there(file_ids: Iterable[str]) -> Script[set[str]]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, case, delete, func, insert, or_, select, text, update
+from sqlalchemy.exc import IntegrityError
 
 from samovar.domains.files.model.records import CopyState
 from samovar.domains.files.store.projection import add_copies, add_rows
@@ -16,7 +17,7 @@ from samovar.domains.files.store.tables import copies, files, marks, owners, spa
 from samovar.domains.files.store.values import marks_of, values_of
 from samovar.ports.database import Tx, among
 from samovar.ports.elements import Attributes
-from samovar.ports.scripts import Script, perform
+from samovar.ports.scripts import Add, Script, perform
 
 
 class KnownCopy(NamedTuple):
@@ -35,14 +36,33 @@ async def known(tx: Tx, file_ids: Sequence[str]) -> dict[str, Attributes]:
     return {row.file_id: attributes_of(row) for row in await tx.execute(query)}
 
 
-async def add(tx: Tx, added: Sequence[Attributes], copied: Sequence[Attributes]) -> None:
-    """Rows for files that have none, and the copies that these are, where they are not known."""
-    await perform(tx, _add(added, copied))
+class SomethingStands(Exception):
+    """A row that should be new is there already. The transaction is good for nothing more."""
 
 
-def _add(added: Sequence[Attributes], copied: Sequence[Attributes]) -> Script[None]:
-    yield from add_rows(added)
-    yield from add_copies(copied)
+async def add(tx: Tx, added: Sequence[Attributes], copied: Sequence[Attributes]) -> bool:
+    """Rows for files that have none, and the copies that these are, where they are not known. Whether none of it stood there."""
+    return await perform(tx, _add(added, copied))
+
+
+async def add_new(tx: Tx, steps: Sequence[Add]) -> None:
+    """What :func:`projection.new_rows` made. Raises :class:`SomethingStands`."""
+    try:
+        await perform(tx, _add_new(steps))
+    except IntegrityError as error:
+        raise SomethingStands from error
+
+
+def _add(added: Sequence[Attributes], copied: Sequence[Attributes]) -> Script[bool]:
+    new = yield from add_rows(added)
+    newly_copied = yield from add_copies(copied)
+    return len(new) == len(added) and len(newly_copied) == len(copied)
+
+
+def _add_new(steps: Sequence[Add]) -> Script[None]:
+    # Not "yield from": what each found is sent here, and a list takes nothing.
+    for step in steps:  # noqa: UP028
+        yield step
 
 
 async def overwrite(tx: Tx, one: Attributes, *, revision: int) -> bool:

@@ -1,9 +1,11 @@
 """Rows made anew from what stands on an element. Open uploads, links and news that waits to be told are left as they are."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -23,20 +25,50 @@ from samovar.domains.files.model.rounds import (
     with_mended,
     with_met,
 )
-from samovar.domains.files.service.care.rounds import ElementRounds, is_gone, read_ahead
+from samovar.domains.files.service.care.rounds import ElementRounds, in_batches, is_gone, read_ahead
 from samovar.domains.files.service.changes import FileChanges
 from samovar.domains.files.service.registry import Registry
 from samovar.domains.files.service.telling import Teller
 from samovar.domains.files.store import rebuilding, rounds, rows
-from samovar.domains.files.store.rebuilding import KnownCopy
+from samovar.domains.files.store.projection import new_rows
+from samovar.domains.files.store.rebuilding import KnownCopy, SomethingStands
+from samovar.kernel.tasks import ended
 from samovar.ports.clock import Clock
-from samovar.ports.database import Database
+from samovar.ports.database import Database, Tx
 from samovar.ports.elements import Attributes, DamagedFile, FileNotThere, Found, StorageElement
+from samovar.ports.scripts import Add
 
 _BATCH: Final = 500
 _AT_ONCE: Final = 32
 _SKEW: Final = timedelta(hours=1)
 """What the clocks of machines that took files in may differ by, and a good deal more."""
+
+
+@dataclass
+class _Run:
+    """A rebuild under way. ``had_rows``: some stood when it began. ``is_news``: none did of the last batch that was written, so
+    none of the next is likely to."""
+
+    element: StorageElement
+    extent: Extent
+    had_rows: bool
+    is_news: bool
+
+
+class _Batch(NamedTuple):
+    """What was met, and its attributes by file id. ``rows``: made ahead of what is likely to be news."""
+
+    found: list[Found]
+    told: dict[str, Attributes]
+    rows: list[Add]
+
+
+class _Written(NamedTuple):
+    """The round with what was ``added``, and the rows that are ``differing`` from what was told."""
+
+    one: Round
+    added: Sequence[Attributes]
+    differing: Sequence[Attributes]
 
 
 class Rebuilder:
@@ -68,11 +100,12 @@ class Rebuilder:
         one = begun(element_id, RoundKind.REBUILD, self._clock.now())
         async with self._database.reading() as tx:
             had_rows = bool(await rebuilding.on_element(tx, element_id, after="", limit=1))
+        run = _Run(element, extent, had_rows=had_rows, is_news=not had_rows)
         met: set[str] = set()
-        async with read_ahead(element, size=_BATCH) as batches:
+        async with read_ahead(_batches(run)) as batches:
             async for batch in batches:
-                met.update(found.attributes.file_id for found in batch if found.attributes is not None)
-                one = await self._take(element, one, batch, extent, had_rows=had_rows)
+                met.update(batch.told)
+                one = await self._take(run, one, batch)
         if met:
             one = await self._remove(element, one, met)
         elif had_rows:
@@ -85,44 +118,69 @@ class Rebuilder:
             await rounds.keep(tx, one)
         return one
 
-    async def _take(
-        self, element: StorageElement, one: Round, batch: Sequence[Found], extent: Extent, *, had_rows: bool
-    ) -> Round:
+    async def _take(self, run: _Run, one: Round, batch: _Batch) -> Round:
         """Rows for what was met."""
-        for found in batch:
+        for found in batch.found:
             fault = fault_of_thing(found)
             if fault is not None:
                 one = self._rounds.noted(one, fault)
-        told = {found.attributes.file_id: found.attributes for found in batch if found.attributes is not None}
         one = msgspec.structs.replace(
             one,
-            cursor=batch[-1].path,
-            report=with_met(one.report, things=len(batch)),
+            cursor=batch.found[-1].path,
+            report=with_met(one.report, things=len(batch.found)),
             updated_at=self._clock.now(),
         )
-        async with self._database.transaction() as tx:
-            known = await rebuilding.known(tx, [*told])
-            faults = {file_id: fault_of_row(known.get(file_id), attributes) for file_id, attributes in told.items()}
-            added = [told[file_id] for file_id, fault in faults.items() if fault is Fault.ROW_MISSING]
-            one = msgspec.structs.replace(one, report=with_mended(one.report, Fault.ROW_MISSING, count=len(added)))
-            await rebuilding.add(tx, added, [*told.values()])
-            for found in batch:
-                if found.attributes is not None and found.content_bytes is None:
-                    await rebuilding.set_state(tx, found.attributes.file_id, element.element_id, CopyState.MISSING)
-            await rounds.keep(tx, one)
-        differing = [
-            known[file_id]
-            for file_id, fault in faults.items()
-            if fault is Fault.ROW_DIFFERS
-            and (extent is Extent.FULL or told[file_id].revision > known[file_id].revision)
-        ]
-        for row in differing:
-            one = await self._correct(element, one, row, told[row.file_id].path)
+        written = await self._written_as_new(run, one, batch) or await self._written(run, one, batch)
+        one = written.one
+        for row in written.differing:
+            told = batch.told[row.file_id]
+            if run.extent is Extent.FULL or told.revision > row.revision:
+                one = await self._correct(run.element, one, row, told.path)
         # Who deletes a file while we look at it takes its row away before we write it, if it had one.
         recent = one.started_at - _SKEW
-        doubtful = [attributes for attributes in added if had_rows or attributes.created_at >= recent]
-        await self._forget_gone(element, doubtful)
+        doubtful = [attributes for attributes in written.added if run.had_rows or attributes.created_at >= recent]
+        await self._forget_gone(run.element, doubtful)
         return one
+
+    async def _written_as_new(self, run: _Run, one: Round, batch: _Batch) -> _Written | None:
+        """The rows that were made ahead, unread what stands there; ``None``, and nothing written, where something does."""
+        if not batch.rows:
+            return None
+        added = [attributes for attributes in batch.told.values() if attributes.replica_of is None]
+        try:
+            async with self._database.visible() as tx:
+                await rebuilding.add_new(tx, batch.rows)
+                return await self._kept(tx, run, one, batch, added)
+        except SomethingStands:
+            # An upload beside us, or another file of the same number: what stands there is read first.
+            run.is_news = False
+            return None
+
+    async def _written(self, run: _Run, one: Round, batch: _Batch) -> _Written:
+        async with self._database.visible() as tx:
+            known = await rebuilding.known(tx, [*batch.told])
+            faults = {file_id: fault_of_row(known.get(file_id), told) for file_id, told in batch.told.items()}
+            added = [batch.told[file_id] for file_id, fault in faults.items() if fault is Fault.ROW_MISSING]
+            run.is_news = await rebuilding.add(tx, added, [*batch.told.values()])
+            differing = [known[file_id] for file_id, fault in faults.items() if fault is Fault.ROW_DIFFERS]
+            return await self._kept(tx, run, one, batch, added, differing)
+
+    async def _kept(
+        self,
+        tx: Tx,
+        run: _Run,
+        one: Round,
+        batch: _Batch,
+        added: Sequence[Attributes],
+        differing: Sequence[Attributes] = (),
+    ) -> _Written:
+        # With its rows, so that a round never says more than what was written.
+        for found in batch.found:
+            if found.attributes is not None and found.content_bytes is None:
+                await rebuilding.set_state(tx, found.attributes.file_id, run.element.element_id, CopyState.MISSING)
+        one = msgspec.structs.replace(one, report=with_mended(one.report, Fault.ROW_MISSING, count=len(added)))
+        await rounds.keep(tx, one)
+        return _Written(one, added, differing)
 
     async def _correct(self, element: StorageElement, one: Round, row: Attributes, path: str) -> Round:
         """A row that says something else than the attributes, asked of them once more."""
@@ -191,6 +249,17 @@ class Rebuilder:
         if copy.is_original and file is not None:
             await self._changes.forget(file.attributes, because="missing")
         return self._rounds.noted(one, _gone(copy.file_id, copy.path, Outcome.REMOVED))
+
+
+async def _batches(run: _Run) -> AsyncGenerator[_Batch, None]:
+    """What stands there; the rows of what is news are made in a thread, beside the writing of those before."""
+    async with aclosing(in_batches(run.element, after="", size=_BATCH)) as batches:
+        async for found in batches:
+            told = {one.attributes.file_id: one.attributes for one in found if one.attributes is not None}
+            rows: list[Add] = []
+            if run.is_news:
+                rows = await ended(asyncio.get_running_loop().run_in_executor(None, new_rows, [*told.values()]))
+            yield _Batch(found, told, rows)
 
 
 def _gone(file_id: str, path: str, outcome: Outcome) -> Finding:

@@ -1,9 +1,9 @@
 """Rounds over elements: ordered as jobs, kept as they go, told when somebody asks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 import structlog
@@ -21,6 +21,8 @@ from samovar.ports.clock import Clock
 from samovar.ports.database import Database
 from samovar.ports.elements import DamagedFile, FileNotThere, Found, StorageElement
 from samovar.ports.jobs import Enqueued, Jobs
+
+T = TypeVar("T")
 
 JOB_OF: Final[Mapping[RoundKind, str]] = {kind: f"files-{kind.value}" for kind in RoundKind}
 """The kind of the job that makes a round."""
@@ -107,31 +109,41 @@ async def is_gone(element: StorageElement, path: str) -> bool:
     return False
 
 
+class _Read(NamedTuple, Generic[T]):
+    """One step of what is read; nothing at the end, or where it failed."""
+
+    those: list[T]
+    error: SamovarError | None = None
+
+
 @asynccontextmanager
-async def read_ahead(element: StorageElement, *, size: int) -> AsyncIterator[AsyncIterator[list[Found]]]:
-    """All that is there, so many at a time; the next are read while the last are worked on."""
-    read: asyncio.Queue[list[Found] | SamovarError | None] = asyncio.Queue(maxsize=1)
+async def read_ahead(source: AsyncGenerator[T, None]) -> AsyncIterator[AsyncIterator[T]]:
+    """All that ``source`` gives; the next is made while the last is worked on, and one more waits between them. What goes wrong
+    with the source is raised behind all that it gave. It is closed with the block."""
+    read: asyncio.Queue[_Read[T]] = asyncio.Queue(maxsize=1)
 
     async def fill() -> None:
         try:
-            async for batch in in_batches(element, after="", size=size):
-                await read.put(batch)
+            async for one in source:
+                await read.put(_Read([one]))
         except SamovarError as error:
-            await read.put(error)
+            await read.put(_Read([], error))
         else:
-            await read.put(None)
+            await read.put(_Read([]))
+        finally:
+            await source.aclose()
 
-    async def batches() -> AsyncIterator[list[Found]]:
-        while (batch := await read.get()) is not None:
-            if isinstance(batch, SamovarError):
-                raise batch
-            yield batch
+    async def each() -> AsyncIterator[T]:
+        while (step := await read.get()).those:
+            yield step.those[0]
+        if step.error is not None:
+            raise step.error
 
     async with background(fill()):
-        yield batches()
+        yield each()
 
 
-async def in_batches(element: StorageElement, *, after: str, size: int) -> AsyncIterator[list[Found]]:
+async def in_batches(element: StorageElement, *, after: str, size: int) -> AsyncGenerator[list[Found], None]:
     """All that is there, so many at a time."""
     batch: list[Found] = []
     async for found in element.walk(after=after):
