@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         print("quick: shows that the bench works; its figures are no measurement")
     scenarios: dict[str, list[Figure]] = {}
     with Stage(cores=cores, program=asked.program, source=HERE.parent) as stage:
-        bench = Bench(stage=stage, measure=asked.measure, with_nginx=asked.with_nginx)
+        bench = Bench(stage=stage, measure=asked.measure, with_nginx=asked.with_nginx, before=asked.before)
         try:
             for name in asked.scenarios:
                 print(f"\n== {name}", flush=True)
@@ -56,7 +56,7 @@ def _scenario(name: str, bench: Bench) -> list[Figure]:
 def _conclude(
     asked: options.Options, facts: Mapping[str, str | int], scenarios: Mapping[str, Sequence[Figure]], bench: Bench
 ) -> int:
-    chosen = dataclasses.asdict(asked) | {"program": asked.program.name}
+    chosen = dataclasses.asdict(asked) | {"program": asked.program.name, "before": asked.before is not None}
     path = report.write_json(
         HERE / "results", machine=facts, options=chosen, scenarios=scenarios, errors=dict(bench.errors)
     )

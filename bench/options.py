@@ -32,6 +32,7 @@ class Options:
     strict: bool
     write_readme: bool
     program: Path
+    before: Path | None
 
 
 def read(arguments: Sequence[str]) -> Options:
@@ -52,6 +53,9 @@ def read(arguments: Sequence[str]) -> Options:
     parser.add_argument("--strict", action="store_true", help="a missed target fails the run, as an error does")
     parser.add_argument("--write-readme", action="store_true", help="put the figures into bench/README.md")
     parser.add_argument("--samovar", type=Path, default=program_beside_python(), help="the samovar program to measure")
+    parser.add_argument(
+        "--before", type=Path, help="the samovar program of an older build, for `paid` in turn with this one"
+    )
     parser.add_argument("--seconds", type=_bounded(float, 0.2, 120), help="length of a window (full: 6)")
     parser.add_argument(
         "--repeats", type=_bounded(int, 1, 50), help="windows of each kind, of which the median counts (full: 3)"
@@ -75,6 +79,7 @@ def read(arguments: Sequence[str]) -> Options:
         strict=given.strict,
         write_readme=given.write_readme,
         program=given.samovar.absolute(),
+        before=given.before and given.before.absolute(),
     )
 
 

@@ -112,10 +112,12 @@ class Stage:
         target = Target(HOST, self._sandbox_port)
         return Lane("sandbox", target, UPSTREAM_KEY, gateway=False, processes={"sandbox": self._sandbox})
 
-    def samovar(self) -> Lane:
-        """The way through a fresh Samovar: own data directory, a key of its own, the sandbox as both its vendors."""
+    def samovar(self, program: Path | None = None) -> Lane:
+        """The way through a fresh Samovar: own data directory, a key of its own, the sandbox as both its vendors. ``program`` is
+        that of another build."""
         straight = self.sandbox()
-        child, target, _ = self.start_samovar(self.fresh_directory(), admin_token=self._admin_token)
+        command = None if program is None else [str(program), "serve"]
+        child, target, _ = self.start_samovar(self.fresh_directory(), admin_token=self._admin_token, command=command)
         key = _make_key(child, target, self._admin_token)
         return Lane("samovar", target, key, gateway=True, processes={"samovar": child, **straight.processes})
 

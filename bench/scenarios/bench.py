@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import uvloop
 
@@ -43,6 +44,8 @@ class Bench:
     stage: Stage
     measure: Measure
     with_nginx: bool
+    before: Path | None = None
+    """The program of an older build."""
     errors: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
     calls_per_s: float | None = None
@@ -55,6 +58,12 @@ class Bench:
     @property
     def samovar(self) -> Lane:
         return self._lane("samovar", self.stage.samovar)
+
+    @property
+    def older(self) -> Lane | None:
+        """Through the older build, if one was named."""
+        before = self.before
+        return None if before is None else self._lane("older", lambda: self.stage.samovar(before))
 
     @property
     def paid(self) -> Lane:
