@@ -29,7 +29,7 @@ class Heard(NamedTuple):
 async def post(url: str, body: Any, headers: dict[str, str], *, timeout_s: float = 60.0) -> Heard:
     """Make a call and read its answer, as far as it comes. Never raises for a server that dies."""
     place = urlsplit(url)
-    raw = json.dumps(body).encode()
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     lines = [f"POST {place.path}{'?' + place.query if place.query else ''} HTTP/1.1", f"Host: {place.netloc}"]
     lines += ["Content-Type: application/json", f"Content-Length: {len(raw)}", "Connection: close"]
     lines += [f"{name}: {value}" for name, value in headers.items()]

@@ -1,5 +1,6 @@
 """Calls that nobody can pay for, or whose cost nobody can know: a clear word in the caller's language, and no charge."""
 
+import json
 import sqlite3
 import uuid
 from collections.abc import Iterator
@@ -10,8 +11,8 @@ import pytest
 
 from tests.e2e.conftest import Samovar, start_samovar
 from tests.e2e.money.conftest import Witness, end
-from tests.e2e.money.paying import CREDIT, SURFACES, cost_of, customer, price
-from tests.support.callers import Heard
+from tests.e2e.money.paying import CREDIT, SURFACES, asked, cost_of, customer, price
+from tests.support.callers import Heard, post
 
 EVERYWHERE = [*SURFACES, "embeddings"]
 
@@ -141,3 +142,34 @@ async def test_a_key_whose_wallet_is_gone_is_told_so(lenient: Samovar, surface: 
     said = message_of(surface, heard)
     assert payer.wallet_id in said
     assert "Make a key with another" in said
+
+
+PICTURE = "https://pictures.example.org/1.png"
+SEEN: dict[str, Any] = {
+    "chat": {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": PICTURE}}]}]},
+    "responses": {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": PICTURE}]}]},
+    "messages": {
+        "messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": PICTURE}}]}]
+    },
+    "gemini": {"contents": [{"parts": [{"file_data": {"mime_type": "image/png", "file_uri": PICTURE}}]}]},
+}
+
+
+@pytest.mark.parametrize("is_escaped", [False, True], ids=["plain", "escaped"])
+@pytest.mark.parametrize("surface", SURFACES)
+async def test_a_picture_that_a_short_request_only_names_is_held_for(
+    shop: Samovar, surface: str, is_escaped: bool
+) -> None:
+    # A dollar for a million tokens: five thousand of a picture are half a credit.
+    model = price(shop, "openai/sandbox/vision", input="1", output="1")
+    path, body = asked(surface, "", model=model, most=20)
+    said = json.dumps(body | SEEN[surface])
+    if is_escaped:
+        said = said.replace('"image', '"\\u0069mage').replace("_image", "_\\u0069mage").replace("file", "fil\\u0065")
+    status: list[int] = []
+    for credits in ("0.4", "1"):
+        payer = customer(shop, credits=credits)
+        heard = await post(shop.url + path, said.encode(), {"Authorization": f"Bearer {payer.key}"})
+        status.append(heard.status)
+        assert all(row["mark"] is None for row in (await payer.charges()).values())
+    assert status == [402, 200]

@@ -14,7 +14,12 @@ from samovar.domains.billing.model.wallets import PurseState
 from samovar.domains.billing.service.money import MoneyService, PriceUnknown, WalletRef
 from samovar.domains.catalog.model import Model
 from samovar.domains.gateway.model import Attempt, Call, Plan
-from samovar.domains.gateway.service.estimate import SHORT_BYTES, most_prompt_tokens
+from samovar.domains.gateway.service.estimate import (
+    SHORT_BYTES,
+    may_hold_files,
+    most_file_tokens,
+    most_prompt_tokens,
+)
 from samovar.domains.gateway.service.trail import Trail
 from samovar.kernel.errors import SamovarError
 
@@ -100,16 +105,19 @@ class Payments:
 
 
 def _most_input(trail: Trail) -> int:
-    size = len(trail.call.body)
-    if size <= SHORT_BYTES:
+    body = trail.call.body
+    size = len(body)
+    is_short = size <= SHORT_BYTES
+    if is_short and not may_hold_files(body):
         # No token is less than a byte; for a short body that is near enough, and costs nothing to know.
         return size
     read = trail.call.as_prompt
     try:
-        return most_prompt_tokens(trail.request() if read is None else read(trail.call.body))
+        request = trail.request() if read is None else read(body)
     except SamovarError:
         # A provider of the caller's own dialect takes what we cannot read.
         return size
+    return size + most_file_tokens(request) if is_short else most_prompt_tokens(request)
 
 
 def _most_output(call: Call, model: Model) -> int | None:
