@@ -135,10 +135,13 @@ async def test_tokens_used_beyond_the_estimate_are_a_debt(make: Make) -> None:
     assert int(caught.value.headers["Retry-After"]) == pytest.approx(12 * 400, abs=5)
 
 
-async def test_a_large_wish_for_output_takes_the_whole_limit_and_a_large_prompt_never_fits(make: Make) -> None:
-    quotas = await with_tokens(make, "9/hour")
+@pytest.mark.parametrize(("limit", "amount"), [("9/hour", 9), ("1000/minute", 1000), ("10/second", 10)])
+async def test_a_large_wish_for_output_takes_the_whole_limit_and_a_large_prompt_never_fits(
+    make: Make, limit: str, amount: int
+) -> None:
+    quotas = await with_tokens(make, limit)
     with pytest.raises(RateLimited, match="more than fit"):
-        await tokens_of(quotas, 10)
+        await tokens_of(quotas, amount + 1)
     (await tokens_of(quotas, 2, 100_000)).release()
 
 

@@ -16,6 +16,7 @@ from samovar.domains.billing.model.quotas import (
     Quota,
     Subject,
     allowance,
+    in_order,
     lease_of,
     sheds,
 )
@@ -70,6 +71,10 @@ def test_a_row_can_lift_what_would_hold_else() -> None:
         row(EVERY, limits="2/s", tokens="5/s", concurrency=9),
     )
     assert allowance(rows(own, every), Subject.KEY, "key_1", default="3/s") == Allowance()
+
+
+def test_a_limit_that_is_written_twice_is_one() -> None:
+    assert in_order("10/minute; 10 per 1 minute; 5/hour") == (Limit(10, 60), Limit(5, 3600))
 
 
 def test_the_shortest_limit_is_asked_first() -> None:

@@ -87,9 +87,10 @@ def check_limits(text: str) -> None:
 
 
 def in_order(text: str) -> tuple[Limit, ...]:
-    """The limits of a text, none where it is :data:`OFF`. The shortest first: where it refuses, nothing was taken from the longer
-    ones, which take longer to recover. Raises ``ValueError``."""
-    return () if text == OFF else tuple(sorted(parse_limits(text), key=lambda limit: limit.window_s))
+    """The limits of a text, each once, none where it is :data:`OFF`. The shortest first: where it refuses, nothing was taken from
+    the longer ones, which take longer to recover. Raises ``ValueError``."""
+    # One that is written twice has one bucket all the same, which would be asked twice for each request.
+    return () if text == OFF else tuple(sorted(dict.fromkeys(parse_limits(text)), key=lambda limit: limit.window_s))
 
 
 # --- buckets of one process -----------------------------------------------------------------------------------------

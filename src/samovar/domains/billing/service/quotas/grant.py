@@ -118,7 +118,7 @@ class Grant:
         if not is_named:
             return self._take_rest(0)
         meters, now = self._account.tokens, self._clock.monotonic()
-        estimate = _most_of(meters, input_tokens, output_tokens)
+        estimate = _most_of(meters, input_tokens, output_tokens, now)
         for place, meter in enumerate(meters):
             if not meter.try_take(estimate, now):
                 return self._take_rest(place)
@@ -179,11 +179,11 @@ class Grant:
     async def _take_estimate(self, account: Account, refused: type[RateLimited], *, start: int = 0) -> int:
         """From the meters before ``start`` it was taken already."""
         said, answered, is_named = self._asked
-        estimate = _most_of(account.tokens, said, answered)
+        now = self._clock.monotonic()
+        estimate = _most_of(account.tokens, said, answered, now)
         if account.tokens and not is_named:
             # Nor a wish that nobody spoke while there is room for a usual answer: it takes what is left.
             least = min(estimate, said + USUAL_ANSWER_TOKENS)
-            now = self._clock.monotonic()
             estimate = min(estimate, max(least, min(meter.remaining(now) for meter in account.tokens)))
             if estimate > least:
                 try:
@@ -203,10 +203,10 @@ class Grant:
                 gate.leave()
 
 
-def _most_of(meters: Sequence[Meter], said: int, answered: int) -> int:
+def _most_of(meters: Sequence[Meter], said: int, answered: int, now: float) -> int:
     # A large wish for output alone shall not keep a call out for ever: it takes the whole limit at most.
     for meter in meters:
-        answered = min(answered, max(0, meter.limit.capacity - said))
+        answered = min(answered, max(0, meter.largest(now) - said))
     return said + answered
 
 
@@ -224,7 +224,7 @@ def _limited(meter: Meter, cost: int, now: float, refused: type[RateLimited]) ->
         "X-RateLimit-Remaining": str(meter.remaining(now)),
         "X-RateLimit-Reset": str(math.ceil(meter.reset_s(now))),
     }
-    if cost > meter.limit.capacity:
+    if cost > meter.largest(now):
         words = f"this call needs about {cost}, more than fit into the limit at all: make it smaller"
     else:
         words = f"used up; try again in {wait_s} s"

@@ -39,6 +39,10 @@ class Meter(Protocol):
         """What could be taken now, as far as is known here."""
         ...
 
+    def largest(self, now: float) -> int:
+        """The most that one take can have, however long it waits."""
+        ...
+
     def wait_s(self, cost: int, now: float) -> float:
         """When to come back, in seconds."""
         ...
@@ -82,6 +86,10 @@ class OwnMeter:
     def correct(self, by: int, now: float) -> None:
         """See :class:`Meter`."""
         self._bucket.correct(by, now)
+
+    def largest(self, now: float) -> int:
+        """See :class:`Meter`."""
+        return self.limit.capacity
 
     def idle(self, now: float) -> bool:
         """See :class:`Meter`."""
@@ -164,6 +172,11 @@ class LeasedMeter:
         if self._line.is_away:
             return self._bucket_alone(now).remaining(now)
         return self._blocks.left(now) + (0 if now < self._closed_until else self._shared_left)
+
+    def largest(self, now: float) -> int:
+        """See :class:`Meter`."""
+        # The shared bucket holds less than the limit allows, and so does a share of it.
+        return int(self._bucket_alone(now).capacity) if self._line.is_away else self._lease.limit.capacity
 
     def wait_s(self, cost: int, now: float) -> float:
         """See :class:`Meter`."""
