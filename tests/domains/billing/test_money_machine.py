@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from samovar.adapters.memory import MemoryBus
@@ -37,6 +37,7 @@ STEPS = st.lists(
         st.tuples(st.just("unpriced"), PROCESS, st.integers(0, 9)),
         st.tuples(st.just("release"), PROCESS, st.integers(0, 9)),
         st.tuples(st.just("move"), PROCESS, st.just(0)),
+        st.tuples(st.just("meanwhile"), PROCESS, st.integers(0, 150)),
         st.tuples(st.just("break off"), PROCESS, st.integers(0, 40)),
         st.tuples(st.just("tidy"), PROCESS, st.just(0)),
         st.tuples(st.just("wait"), PROCESS, st.sampled_from([1, 61, 86_400])),
@@ -115,6 +116,14 @@ class World:
                 await self.go_on(process, kind, figure)
             case "move":
                 await process.till.money.flush()
+                await synced(process)
+            case "meanwhile" if process.calls:
+                moving = asyncio.create_task(process.till.money.flush())
+                for _ in range(figure % 10):
+                    await asyncio.sleep(0)
+                await self.go_on(process, "settle", figure)
+                await moving
+                await synced(process)
             case "break off":
                 await broken_off(process, figure)
             case "tidy" if process.till.money._journal is not None:
@@ -209,6 +218,12 @@ class World:
         assert left.balance_nano_usd >= -self.overrun
 
 
+async def synced(process: Process) -> None:
+    """What its spool needs no more is gone from the disk."""
+    if isinstance(process.till.money._journal, Spool):
+        await process.till.money._journal.sync()
+
+
 async def broken_off(process: Process, turns: int) -> None:
     """Moving its spool is cancelled after some turns of the loop."""
     moving = asyncio.create_task(process.till.money.flush())
@@ -242,11 +257,23 @@ LIVES = given(
     remembered=st.sampled_from([0, 2, 10**6]),
     with_budget=st.booleans(),
 )
+# A call ends while others are moved, and its intent lies before what they leave behind.
+ENDS_MEANWHILE = [
+    ("hold", 0, 10),
+    ("send", 0, 0),
+    ("hold", 0, 10),
+    ("send", 0, 1),
+    ("settle", 0, 1),
+    ("meanwhile", 0, 3),
+    ("crash", 0, 0),
+    ("adopt", 1, 0),
+]
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=SLOW)
 @LIVES
+@example(steps=ENDS_MEANWHILE, segment_bytes=1, remembered=10**6, with_budget=False)
 def test_nothing_is_lost_doubled_or_overspent_whenever_a_process_dies(
     sqlite_template: Path, steps: list[tuple[str, int, int]], segment_bytes: int, remembered: int, with_budget: bool
 ) -> None:

@@ -156,6 +156,28 @@ async def test_only_what_was_moved_is_deleted(tmp_path: Path) -> None:
     await spool.close(delete=False)
 
 
+async def test_the_intent_of_a_call_that_ended_while_others_were_moved_stays_on_the_disk(tmp_path: Path) -> None:
+    spool = spool_in(tmp_path, segment_bytes=300)
+    spool.intend(intent("late"))
+    while spool.written[0] == 1:
+        spool.intend(intent("other"))
+        spool.conclude(intent("other"), outcome("other"))
+    moved = spool.written
+    # The database takes its time with what was moved, and a call whose intent lies before it ends.
+    spool.conclude(intent("late"), outcome("late"))
+    spool.note_moved(moved)
+    await spool.sync()
+    assert read_all(spool.folder)[0].get("late") == 7
+    spool.note_moved(spool.written)
+    for n in range(20):
+        spool.intend(intent(f"call_{n}"))
+        spool.conclude(intent(f"call_{n}"), outcome(f"call_{n}"))
+    spool.note_moved(spool.written)
+    await spool.sync()
+    assert len(segments_of(spool.folder)) == 1
+    await spool.close(delete=False)
+
+
 async def test_a_spool_is_its_owners_while_it_lives(tmp_path: Path) -> None:
     spool = spool_in(tmp_path)
     assert lock_folder(spool.folder) is None

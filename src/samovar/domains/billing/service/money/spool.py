@@ -3,8 +3,8 @@
 A record is in the page cache before its call goes on, so the death of the process loses nothing. With ``sync`` ``interval``
 it is on the disk a tenth of a second later, with ``always`` before the call goes on; syncs are shared by all who wait.
 
-A segment is deleted when everything in it stands in the ledger, the oldest first; intents still open in it are written
-again into the newest before, so that one long stream does not keep the others.
+A segment is deleted when everything in it stands in the ledger, the oldest first, and so do the outcomes of the calls that
+began in it; intents still open in it are written again into the newest before, so that one long stream does not keep the others.
 """
 
 import asyncio
@@ -88,6 +88,8 @@ class Spool:
         self._dirty = asyncio.Event()
         self._full: list[Segment] = []
         self._to_delete: list[int] = []
+        # Once all before the place stands in the ledger, nobody needs the segments below the number.
+        self._done_with: tuple[Place, int] | None = None
         self._waiters: list[tuple[asyncio.Future[None], bool]] = []
         self._one_at_a_time = asyncio.Lock()
         self._syncing: asyncio.Task[None] | None = None
@@ -210,13 +212,14 @@ class Spool:
     def note_moved(self, mark: Place) -> None:
         """All before ``mark`` stands in the ledger: let go of what is not needed any more."""
         self.moved = mark
-        number = mark[0]
+        number, until = mark[0], self.written
+        self._let_go(mark)
         try:
-            if mark == self.written and self._segment.is_full:
+            if mark == until and self._segment.is_full:
                 self._begin_segment()
                 number = self._segment.number
                 self.moved = (number, 0)
-            if not self._older or self._older[0][0] >= number:
+            if self._done_with is not None or not self._older or self._older[0][0] >= number:
                 return
             for _, intent in [entry for entry in self._open.values() if entry[0] < number]:
                 self._append(framed(intent))
@@ -224,6 +227,14 @@ class Spool:
         except OSError as error:
             self._report(f"segments stay: {error}")
             return
+        # Of a call that ended while others were moved the outcome stands behind the mark, and the intent perhaps before it.
+        self._done_with = until, number
+        self._let_go(mark)
+
+    def _let_go(self, mark: Place) -> None:
+        if self._done_with is None or mark < self._done_with[0]:
+            return
+        (_, number), self._done_with = self._done_with, None
         while self._older and self._older[0][0] < number:
             old, size = self._older.popleft()
             self._older_bytes -= size
