@@ -1,6 +1,7 @@
 """PostgreSQL gone in the middle of the calls, a clock that jumps, a disk that is not there."""
 
 import asyncio
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from sqlalchemy import text
 
 from samovar.adapters.memory import MemoryBus
 from samovar.adapters.postgres import PostgresDatabase
+from samovar.adapters.sqlite import SqliteDatabase
 from samovar.adapters.system import SystemIds
 from samovar.domains.billing.service import MoneySettings
 from samovar.domains.billing.service.money.mover import Adopter
@@ -78,6 +80,32 @@ async def test_a_lease_whose_grant_was_never_heard_of_goes_back(till: Till, inst
     await till.money.tidy()
     assert (await till.wallets.get(ADMIN, wallet.id)).leased_nano_usd == known
     assert await till.books.check(ADMIN) == []
+
+
+async def test_a_lease_that_comes_while_unheard_ones_are_looked_for_stays(
+    sqlite_template: Path, tmp_path: Path, clock: ManualClock, ids: SystemIds, spool: Path
+) -> None:
+    shutil.copyfile(sqlite_template, tmp_path / "samovar.db")
+    database = SqliteDatabase(tmp_path / "samovar.db", pool_size=1, max_overflow=0)
+    async with database.transaction() as tx:
+        await store.add_team(tx, Team(id=DEFAULT_TEAM_ID, name="Default", created_at=clock.now()))
+    async with till_on(database, clock, ids, MemoryBus(), MoneySettings(spool=spool)) as till:
+        wallet, other = await till.wallet(100), await till.wallet(10)
+        await till.call("call_1", wallet, hold=CREDIT, nano_usd=CREDIT)
+        await till.money.flush()
+        till.money._on_unavailable(Unavailable("the connection broke"))
+        # There is one reader, and it is taken: the search begins, and waits.
+        async with database.reading():
+            looking = asyncio.create_task(till.money.tidy())
+            await asyncio.sleep(0)
+            hold = await till.money.hold("call_2", other, CREDIT, principal_id="key_1")
+        await looking
+        assert (await till.wallets.get(ADMIN, other.id)).leased_nano_usd >= CREDIT
+        await gone(hold.sent())
+        await gone(hold.settle(cost(CREDIT)))
+        await till.money.flush()
+        assert await till.books.check(ADMIN) == []
+    await database.close()
 
 
 async def test_a_clock_that_jumps_back_and_forth_moves_no_charge_out_of_its_budgets(

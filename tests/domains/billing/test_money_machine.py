@@ -114,16 +114,8 @@ class World:
                 await self.hold(process, figure)
             case "send" | "settle" | "overrun" | "unpriced" | "release" if process.calls:
                 await self.go_on(process, kind, figure)
-            case "move":
-                await process.till.money.flush()
-                await synced(process)
-            case "meanwhile" if process.calls:
-                moving = asyncio.create_task(process.till.money.flush())
-                for _ in range(figure % 10):
-                    await asyncio.sleep(0)
-                await self.go_on(process, "settle", figure)
-                await moving
-                await synced(process)
+            case "move" | "meanwhile":
+                await self.move(process, figure if kind == "meanwhile" else None)
             case "break off":
                 await broken_off(process, figure)
             case "tidy" if process.till.money._journal is not None:
@@ -136,6 +128,16 @@ class World:
                 await process.till.money.adopt()
             case "bound" if self.budget:
                 await self.bound(process, figure)
+
+    async def move(self, process: Process, ending: int | None) -> None:
+        """What is noted goes into the ledger, and perhaps a call ends meanwhile."""
+        moving = asyncio.create_task(process.till.money.flush())
+        if ending is not None and process.calls:
+            for _ in range(ending % 10):
+                await asyncio.sleep(0)
+            await self.go_on(process, "settle", ending)
+        await moving
+        await synced(process)
 
     async def bound(self, process: Process, amount: int) -> None:
         """The budget is lowered or raised, and both processes hear of it. What is promised by then may be spent; beyond

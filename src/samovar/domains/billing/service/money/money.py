@@ -297,18 +297,20 @@ class MoneyService:
 
     async def _end_doubt(self, leasing: Leasing) -> None:
         """Close leases that the database gave and this process never heard of."""
+        self._in_doubt = is_over = False
+        try:
+            is_over = await close_leases(self._database, leasing.spender.id, known=self._known_leases)
+        finally:
+            self._in_doubt = self._in_doubt or not is_over
+
+    def _known_leases(self) -> set[str] | None:
+        """``None`` while any purse is asking for one."""
         known: set[str] = set()
         for purse in self._purses.values():
-            ids = purse.lease_ids
-            if ids is None:
-                return
+            if (ids := purse.lease_ids) is None:
+                return None
             known.update(ids)
-        self._in_doubt = False
-        try:
-            await close_leases(self._database, leasing.spender.id, but=known)
-        except Unavailable:
-            self._in_doubt = True
-            raise
+        return known
 
     async def _open(self) -> Leasing:
         """The first call that somebody pays for: begin a journal."""

@@ -220,19 +220,25 @@ class Adopter:
         return await takes_charges(self._database, name=self._ids.new("probe"))
 
 
-async def close_leases(database: Database, spender_id: str, *, but: Container[str] = ()) -> None:
-    """Give back all that a process still has, once all that it noted of these leases stands in the ledger. Raises
-    ``Unavailable``."""
+async def close_leases(
+    database: Database, spender_id: str, *, known: Callable[[], Container[str] | None] = tuple
+) -> bool:
+    """Give back all that a process still has, once all that it noted of these leases stands in the ledger. What is ``known``
+    stays; it says ``None`` where it cannot be told yet: then all stays, and the answer is ``False``. Raises ``Unavailable``."""
     after_id = ""
     while True:
         async with database.reading() as tx:
             found = await leases.list_open_of_spender(tx, spender_id, after_id=after_id, limit=_LEASES_AT_ONCE)
+        # Asked now, and not before: one that came since is there, and known.
+        kept = known()
+        if kept is None:
+            return False
         for lease in found:
-            if lease.id not in but:
+            if lease.id not in kept:
                 async with database.transaction() as tx:
                     await give_back(tx, lease.team_id, lease.id, keep=0, close=True)
         if len(found) < _LEASES_AT_ONCE:
-            return
+            return True
         after_id = found[-1].id
 
 
