@@ -145,6 +145,15 @@ async def test_a_large_wish_for_output_takes_the_whole_limit_and_a_large_prompt_
     (await tokens_of(quotas, 2, 100_000)).release()
 
 
+async def test_who_needs_more_is_told_to_wait_longer(make: Make) -> None:
+    quotas = await with_tokens(make, "3600/hour")
+    (await tokens_of(quotas, 3_000)).release()
+    for needed, wait_s in ((700, 100), (1_600, 1_000)):
+        with pytest.raises(RateLimited) as caught:
+            await tokens_of(quotas, needed)
+        assert int(caught.value.headers["Retry-After"]) == pytest.approx(wait_s, abs=3)
+
+
 async def test_an_answer_that_nobody_bounded_takes_no_more_than_is_left_and_gives_it_back(make: Make) -> None:
     quotas = await with_tokens(make, "3000/hour")
     for used in (300, 200):

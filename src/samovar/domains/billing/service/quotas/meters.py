@@ -182,7 +182,9 @@ class LeasedMeter:
         """See :class:`Meter`."""
         if self._line.is_away:
             return self._bucket_alone(now).wait_s(cost, now)
-        return max(0.0, self._closed_until - now)
+        # What the bucket said, it said of another cost.
+        more_s = max(0, cost - self._closed_cost) * self._lease.limit.window_s / self._lease.limit.amount
+        return min(max(0.0, self._closed_until - now) + more_s, self.reset_s(now))
 
     def reset_s(self, now: float) -> float:
         """See :class:`Meter`."""
