@@ -31,6 +31,7 @@ from samovar.app.settings import Settings
 from samovar.app.telemetry.metrics import Metrics
 from samovar.app.tokens import sign_in_tries, token_rules, wrong_credentials
 from samovar.app.vision import VisionDesk
+from samovar.domains.billing.service import Succession
 from samovar.domains.billing.service.quotas import QuotaService
 from samovar.domains.catalog.model import Provider
 from samovar.domains.catalog.service import CATALOG_CHANGED, CatalogService, bundled_families, bundled_prices
@@ -138,6 +139,7 @@ class Services:
             ids=self.ids,
             bus=self.shared.bus,
             box=self.box,
+            succession=Succession(clock=self.clock, ids=self.ids, bus=self.shared.bus),
             has_wallet=lambda team_id, wallet_id: self.desk.wallets.exists(team_id, wallet_id),
             limiter=self.shared.limiter,
             wrong_limit=wrong_credentials(self.settings),

@@ -3,6 +3,7 @@
 from samovar.domains.billing.service.books import Books, Verdict
 from samovar.domains.billing.service.budgets import BudgetChange, BudgetOrder, Budgets
 from samovar.domains.billing.service.money import WALLETS_CHANGED, Hold, MoneyService, MoneySettings, WalletRef
+from samovar.domains.billing.service.succession import Succession
 from samovar.domains.billing.service.wallets import WalletChange, WalletOrder, Wallets
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Hold",
     "MoneyService",
     "MoneySettings",
+    "Succession",
     "Verdict",
     "WalletChange",
     "WalletOrder",

@@ -62,6 +62,15 @@ async def list_wallets(tx: Tx, team_id: str, *, before_id: str | None, limit: in
     return [_wallet(row) for row in await tx.execute(query.order_by(wallets.c.id.desc()).limit(limit))]
 
 
+async def owned_by(tx: Tx, team_id: str, kind: OwnerKind, owner_id: str) -> str | None:
+    """The id of the wallet that somebody of the team owns."""
+    query = select(wallets.c.id).where(
+        wallets.c.team_id == team_id, wallets.c.owner_kind == kind, wallets.c.owner_id == owner_id
+    )
+    found: str | None = await tx.scalar(query)
+    return found
+
+
 async def list_changed(tx: Tx, *, since: datetime, after_id: str, limit: int) -> list[tuple[Wallet, datetime]]:
     """Those of all teams that an admin made or changed (their credits and budgets too) at or after ``since``, by id, each
     with when that was: what processes remember of wallets."""

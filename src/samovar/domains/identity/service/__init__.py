@@ -33,6 +33,7 @@ from samovar.domains.identity.service.keys import (
     HasWallet,
     KeyChange,
     Keys,
+    Succession,
 )
 from samovar.domains.identity.service.news import News
 from samovar.domains.identity.service.secret_hashes import SecretHashing
@@ -118,6 +119,7 @@ class IdentityService:
         wrong_limit: Limit | None = WRONG_CREDENTIALS,
         bounds: SignInBounds | None = None,
         has_wallet: HasWallet | None = None,
+        succession: Succession | None = None,
         opened: Iterable[OpenSurface] = (),
         tokens: TokenRules | None = None,
         sign_in_tries: Limit | None = SIGN_IN_TRIES,
@@ -155,7 +157,9 @@ class IdentityService:
             ttl_s=tokens.ttl_s,
             note_use=self._sign_in.note_use,
         )
-        self._keys = Keys(database=database, clock=clock, ids=ids, news=news, has_wallet=has_wallet)
+        self._keys = Keys(
+            database=database, clock=clock, ids=ids, news=news, has_wallet=has_wallet, succession=succession
+        )
         self._installation = Installation(database=database, clock=clock, ids=ids, box=box, keys=self._keys)
         bus.subscribe(KEYS_CHANGED, self._sign_in.on_key_changed)
         bus.on_gap(self._sign_in.on_gap)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType, structs
 
@@ -49,6 +49,18 @@ HasWallet: TypeAlias = Callable[[str, str], Awaitable[bool]]
 """Whether a team (its id first) has a wallet. Wallets are billing's, which stands above identity."""
 
 
+class Succession(Protocol):
+    """What hangs on a key's id elsewhere, and goes on to the key that takes its place. It is billing's, too."""
+
+    async def succeed(self, tx: Tx, team_id: str, key_id: str, by: str) -> str | None:
+        """``by`` takes the place of a key. The id of the wallet that the key owns, ``None`` where it owns none."""
+        ...
+
+    async def succeeded(self) -> None:
+        """It is committed."""
+        ...
+
+
 class KeyChange(Struct, frozen=True, kw_only=True):
     """What to change of a key; what is left out stays. ``None`` allows every model, never ends, guards nothing, is for
     nobody."""
@@ -74,12 +86,14 @@ class Keys:
         ids: Ids,
         news: News,
         has_wallet: HasWallet | None = None,
+        succession: Succession | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._ids = ids
         self._news = news
         self._has_wallet = has_wallet
+        self._succession = succession
 
     async def create(
         self,
@@ -174,7 +188,8 @@ class Keys:
         expires_at: datetime | None = None,
     ) -> IssuedKey:
         """A new secret under a new id with the old key's rights, which works at once; the old one ``grace_s`` more, but never
-        past its own end. The new one ends when the old one would, or at ``expires_at``.
+        past its own end. The new one ends when the old one would, or at ``expires_at``. It pays from the wallet that the old one
+        names or owns, and the old one's quota holds for it.
 
         Of rotations that race one wins. Raises ``Forbidden``, ``BeyondOwnRights``, ``KeyNotFound``, ``KeyNotActive``,
         ``Invalid``.
@@ -203,11 +218,18 @@ class Keys:
                 user_id=old.user_id,
             )
             check_within_rights(principal, issued.key)
+            if self._succession is not None:
+                owned = await self._succession.succeed(tx, principal.team_id, key_id, issued.key.id)
+                issued = IssuedKey(
+                    key=replace(issued.key, wallet_id=issued.key.wallet_id or owned), secret=issued.secret
+                )
             await store.add_key(tx, issued.key, key_hash=digest_of(issued.secret).hex())
             until = now + timedelta(seconds=grace_s)
             if not await store.replace(tx, principal.team_id, key_id, by=issued.key.id, grace_until=until):
                 raise _not_active(KeyState.REPLACED, "rotated")
         await self._news.changed(key_id)
+        if self._succession is not None:
+            await self._succession.succeeded()
         return issued
 
     def draft(
