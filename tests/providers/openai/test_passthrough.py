@@ -98,6 +98,25 @@ def test_a_tap_reads_usage_and_the_stop(dialect: OpenAIChat) -> None:
 
 
 @pytest.mark.parametrize(
+    ("details", "nano_usd"),
+    [
+        ({"is_byok": True, "cost_details": {"upstream_inference_cost": 0.019}}, 19_950_000),
+        ({"is_byok": False, "cost_details": {"upstream_inference_cost": 0.00095}}, 950_000),
+        ({"is_byok": True, "cost_details": {"upstream_inference_cost": None}}, None),
+        ({"is_byok": True}, None),
+    ],
+)
+def test_what_another_vendors_own_key_pays_is_part_of_the_cost(
+    dialect: OpenAIChat, details: dict[str, object], nano_usd: int | None
+) -> None:
+    usage = {"prompt_tokens": 194, "completion_tokens": 2, "cost": 0.00095, **details}
+    answer = {"model": "m", "choices": [{"message": {"content": "x"}, "finish_reason": "stop"}], "usage": usage}
+    tapped = dialect.tap(json.dumps(answer).encode(), vendor=VENDORS["openrouter"])
+    assert tapped.usage is not None
+    assert (tapped.usage.input_tokens, tapped.usage.reported_cost_nano_usd) == (194, nano_usd)
+
+
+@pytest.mark.parametrize(
     ("cost", "nano_usd"),
     [("0.000123", 123_000), ("1e-9", 1), ("0", 0), ("-1", None), ("1e99999", None), ('"x"', None)],
 )

@@ -156,6 +156,14 @@ def test_searches_and_reported_prices_are_counted() -> None:
     assert again["cost"] == pytest.approx(0.0037756)
 
 
+def test_what_another_vendors_own_key_pays_is_part_of_the_cost() -> None:
+    usage = {"input_tokens": 1, "output_tokens": 2, "cost": 0, "is_byok": True}
+    for details, nano_usd in (({"upstream_inference_cost": 0.00002}, 20_000), (None, None)):
+        told = DIALECT.tap(body(usage={**usage, "cost_details": details}), vendor=OPENAI).usage
+        assert told is not None
+        assert told.reported_cost_nano_usd == nano_usd
+
+
 def test_usage_that_makes_no_sense_is_none() -> None:
     assert DIALECT.tap(body(usage={"input_tokens": "many"}), vendor=OPENAI).usage is None
     assert DIALECT.tap(body(usage=None), vendor=OPENAI).usage is None

@@ -32,6 +32,10 @@ class _ServerTools(Struct, frozen=True):
     web_search_requests: int | None = None
 
 
+class _CostDetails(Struct, frozen=True):
+    upstream_inference_cost: Decimal | None = None
+
+
 class _UsageBody(Struct, frozen=True):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -41,7 +45,10 @@ class _UsageBody(Struct, frozen=True):
     """DeepSeek's name for cached tokens."""
     server_tool_use: _ServerTools | None = None
     cost: Decimal | None = None
-    """OpenRouter: dollars."""
+    """OpenRouter: dollars. Of a call on another vendor's own key (``is_byok``) it is OpenRouter's fee, and what that vendor
+    charges stands in the details; of other calls it is all (openrouter.ai/docs, Usage Accounting)."""
+    is_byok: bool | None = None
+    cost_details: _CostDetails | None = None
     cost_in_usd_ticks: Decimal | None = None
 
 
@@ -80,9 +87,15 @@ def _count(tokens: int | None) -> int:
 def _cost(body: _UsageBody) -> int | None:
     if body.cost_in_usd_ticks is not None:
         return _whole(body.cost_in_usd_ticks, by=Decimal(1) / _TICKS_PER_NANO_USD)
-    if body.cost is not None:
-        return _whole(body.cost, by=Decimal(NANO_USD_PER_USD))
-    return None
+    if body.cost is None:
+        return None
+    cost = _whole(body.cost, by=Decimal(NANO_USD_PER_USD))
+    if not body.is_byok:
+        return cost
+    upstream = None if body.cost_details is None else body.cost_details.upstream_inference_cost
+    # A fee alone is not what the call costs: then the price card says that.
+    paid = None if upstream is None else _whole(upstream, by=Decimal(NANO_USD_PER_USD))
+    return None if cost is None or paid is None else cost + paid
 
 
 def _whole(amount: Decimal, *, by: Decimal) -> int | None:

@@ -36,6 +36,10 @@ class _ServerTools(Struct):
     web_search_calls: int | None = None
 
 
+class _CostDetails(Struct):
+    upstream_inference_cost: Decimal | None = None
+
+
 class _UsageWire(Struct):
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -44,7 +48,10 @@ class _UsageWire(Struct):
     server_side_tool_usage_details: _ServerTools | None = None
     """xAI."""
     cost: Decimal | None = None
-    """OpenRouter: dollars."""
+    """OpenRouter: dollars. Of a call on another vendor's own key (``is_byok``) it is OpenRouter's fee, and what that vendor
+    charges stands in the details; of other calls it is all (openrouter.ai/docs, Usage Accounting)."""
+    is_byok: bool | None = None
+    cost_details: _CostDetails | None = None
     cost_in_usd_ticks: Decimal | None = None
     """xAI."""
 
@@ -103,7 +110,15 @@ def _is_search(action: Raw) -> bool:
 def _cost(wire: _UsageWire) -> int | None:
     if wire.cost_in_usd_ticks is not None:
         return _whole(wire.cost_in_usd_ticks, by=Decimal(1) / _TICKS_PER_NANO_USD)
-    return None if wire.cost is None else _whole(wire.cost, by=Decimal(NANO_USD_PER_USD))
+    if wire.cost is None:
+        return None
+    cost = _whole(wire.cost, by=Decimal(NANO_USD_PER_USD))
+    if not wire.is_byok:
+        return cost
+    upstream = None if wire.cost_details is None else wire.cost_details.upstream_inference_cost
+    # A fee alone is not what the call costs: then the price card says that.
+    paid = None if upstream is None else _whole(upstream, by=Decimal(NANO_USD_PER_USD))
+    return None if cost is None or paid is None else cost + paid
 
 
 def _whole(amount: Decimal, *, by: Decimal) -> int | None:
