@@ -14,6 +14,8 @@ from samovar.adapters.memory import MemoryBus
 from samovar.adapters.postgres import PostgresDatabase
 from samovar.adapters.sqlite import SqliteDatabase
 from samovar.adapters.system import SystemIds
+from samovar.domains.billing.model.ledger import LeaseState
+from samovar.domains.billing.model.wallets import day_of
 from samovar.domains.billing.service import MoneySettings
 from samovar.domains.billing.service.money.mover import Adopter
 from samovar.domains.identity import store
@@ -121,6 +123,23 @@ async def test_a_clock_that_jumps_back_and_forth_moves_no_charge_out_of_its_budg
     assert await till.balance(wallet) == 95 * CREDIT
     await till.money.tidy()
     assert await till.books.check(ADMIN) == []
+
+
+@pytest.mark.parametrize("jump_s", [86_400, -86_400])
+async def test_a_lease_of_another_day_is_not_used_after_the_clock_jumped(
+    till: Till, clock: ManualClock, jump_s: int
+) -> None:
+    # Its monotonic seconds jump with it, and are never below zero.
+    clock.advance(2 * 86_400)
+    wallet = await till.wallet(100)
+    await till.call("call_1", wallet, hold=CREDIT, nano_usd=CREDIT)
+    await till.money.flush()
+    clock.advance(jump_s)
+    await till.money.tidy()
+    hold = await till.money.hold("call_2", wallet, CREDIT, principal_id="key_1")
+    page, _ = await till.books.page(ADMIN, wallet_id=wallet.id, states=[LeaseState.OPEN], limit=10, cursor=None)
+    assert [held.lease.day for held in page] == [day_of(clock.now())]
+    await gone(hold.release())
 
 
 async def test_a_folder_that_cannot_be_written_is_named(open_till: Open, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from samovar.domains.billing.errors import PaymentRefused, TooManyWaiting
 from samovar.domains.billing.model.ledger import MICROSECONDS_A_DAY
-from samovar.domains.billing.model.wallets import SHARE, PurseState, midnight_after
+from samovar.domains.billing.model.wallets import SHARE, PurseState, day_of, midnight_after
 from samovar.domains.billing.service.money.journal import Place
 from samovar.domains.billing.service.money.leasing import Grant, Leasing, Wish, spent_out
 from samovar.kernel.errors import Unavailable
@@ -194,7 +194,7 @@ class Purse:
             self.lease = None
 
     def retire_if(self, *, now: datetime, idle_s: float) -> None:
-        """Retire a lease whose day is over, or from which nobody took for ``idle_s``. To be asked now and then."""
+        """Retire a lease of another day, or from which nobody took for ``idle_s``. To be asked now and then."""
         lease, now_s = self.lease, self._clock.monotonic()
         if lease is None:
             return
@@ -202,7 +202,7 @@ class Purse:
             lease.used_takes, lease.used_at = lease.takes, now_s
         if self._left is not None and self._left < lease.free:
             idle_s = min(idle_s, _SHORT_IDLE_S)
-        if now >= lease.until or (now_s - lease.used_at >= idle_s and self._filling is None):
+        if day_of(now) != lease.day or (now_s - lease.used_at >= idle_s and self._filling is None):
             self.retire()
 
     async def give_back(self, *, moved: Place) -> None:
