@@ -270,3 +270,11 @@ def test_no_name_does_anything_but_resolve_or_be_refused(name: str, allowed: tup
         return
     assert targets
     assert allowed is None or all(target.id.startswith("openai/") for target in targets)
+
+
+def test_what_answers_a_day_later_is_nobodys_automatic_choice() -> None:
+    found = catalog(shelf("openrouter"))
+    assert any(model.name.endswith(":batch") for model in found.visible(None))
+    assert not [name for name in ids(found, "auto:quality") if name.endswith(":batch")]
+    named = next(model.id for model in found.visible(None) if model.name.endswith(":batch"))
+    assert ids(found, named) == [named]

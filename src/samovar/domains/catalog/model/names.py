@@ -36,6 +36,8 @@ _MAX_SUGGESTED: Final = 3
 _MAX_COMPARED: Final = 16
 _MAX_COMPARED_CHARS: Final = 64
 
+_BATCH: Final = ":batch"
+"""OpenRouter's price of a model whose answers come within a day, listed as a model (openrouter.ai/docs, Batch API)."""
 AUTO: Final = "auto"
 """``auto:<strategy>``: the best of all chat models that the caller may use."""
 _AUTO_STRATEGIES: Final = frozenset({Strategy.COST, Strategy.LATENCY, Strategy.QUALITY, Strategy.BALANCED})
@@ -141,7 +143,7 @@ class TeamCatalog:
         chosen = tuple(
             Target(self._shelves[model.provider].provider, model)
             for model in self.visible(allowed)
-            if not model.deprecated and is_for_chat(model)
+            if not model.deprecated and is_for_chat(model) and not model.name.endswith(_BATCH)
         )
         if not chosen and allowed is not None:
             raise ModelNotAllowed(name, allowed=allowed)
