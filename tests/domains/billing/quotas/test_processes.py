@@ -10,12 +10,13 @@ import pytest
 from samovar.domains.billing.errors import (
     QuotaUnavailable,
 )
+from samovar.domains.billing.model.quotas import EVERY, Subject
 from samovar.domains.billing.service.quotas import (
     Away,
     AwayRules,
     QuotaDefaults,
 )
-from tests.domains.billing.quotas.conftest import Join, key, passed, until
+from tests.domains.billing.quotas.conftest import ADMIN, Join, key, passed, until
 from tests.support.own_redis import OwnRedis
 
 
@@ -81,6 +82,21 @@ async def test_the_setting_says_what_holds_without_redis(
     quotas = await joined(away=AwayRules(requests=away))
     own_redis.stop()
     assert expected - 1 <= await passed(quotas, key(), 100) <= expected
+
+
+@pytest.mark.parametrize("away", [Away.SHARE, Away.LOCAL, Away.OPEN])
+async def test_a_large_wish_for_output_goes_on_without_redis(own_redis: OwnRedis, joined: Join, away: Away) -> None:
+    quotas, other = await joined(away=AwayRules(tokens=away)), await joined()
+    await quotas.rows.add(ADMIN, subject=Subject.KEY, subject_id=EVERY, tokens="1000/minute")
+    await other.upkeep()
+    await quotas.upkeep()
+    own_redis.stop()
+    for name in ("key_1", "key_2"):
+        grant = await quotas.admit(key(name))
+        taking = grant.take_tokens(2, 100_000)
+        if taking is not None:
+            await taking
+        grant.release()
 
 
 async def test_closed_means_that_nothing_passes_without_redis(own_redis: OwnRedis, joined: Join) -> None:

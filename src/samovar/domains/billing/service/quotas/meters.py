@@ -175,8 +175,11 @@ class LeasedMeter:
 
     def largest(self, now: float) -> int:
         """See :class:`Meter`."""
-        # The shared bucket holds less than the limit allows, and so does a share of it.
-        return int(self._bucket_alone(now).capacity) if self._line.is_away else self._lease.limit.capacity
+        # The shared bucket holds less than the limit allows, and so does the share of it that one begins with.
+        most = self._lease.limit.capacity
+        if not self._line.is_away:
+            return most
+        return max(1, int(most * self._bucket_alone(now).capacity / self.limit.capacity))
 
     def wait_s(self, cost: int, now: float) -> float:
         """See :class:`Meter`."""
