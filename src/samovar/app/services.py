@@ -20,6 +20,7 @@ from samovar.app.backups import BackupDesk
 from samovar.app.calls import gateway_service
 from samovar.app.configured import EmbeddedSandbox, configured_providers, wants_sandbox
 from samovar.app.files import FileDesk
+from samovar.app.identity import identity_service
 from samovar.app.jobs import JobDesk, cron_jobs, job_kinds
 from samovar.app.master_key import master_key
 from samovar.app.money import MoneyDesk
@@ -29,9 +30,7 @@ from samovar.app.reports import Reports
 from samovar.app.roles import Part, parts_of
 from samovar.app.settings import Settings
 from samovar.app.telemetry.metrics import Metrics
-from samovar.app.tokens import sign_in_tries, token_rules, wrong_credentials
 from samovar.app.vision import VisionDesk
-from samovar.domains.billing.service import Succession
 from samovar.domains.billing.service.quotas import QuotaService
 from samovar.domains.catalog.model import Provider
 from samovar.domains.catalog.service import CATALOG_CHANGED, CatalogService, bundled_families, bundled_prices
@@ -133,21 +132,7 @@ class Services:
 
     @cached_property
     def identity(self) -> IdentityService:
-        return IdentityService(
-            database=self.database,
-            clock=self.clock,
-            ids=self.ids,
-            bus=self.shared.bus,
-            box=self.box,
-            succession=Succession(clock=self.clock, ids=self.ids, bus=self.shared.bus),
-            has_wallet=lambda team_id, wallet_id: self.desk.wallets.exists(team_id, wallet_id),
-            limiter=self.shared.limiter,
-            wrong_limit=wrong_credentials(self.settings),
-            opened=self.settings.opened,
-            tokens=token_rules(self.settings),
-            sign_in_tries=sign_in_tries(self.settings),
-            on_signing_key=self.audit.signing_key_made,
-        )
+        return identity_service(self)
 
     @cached_property
     def desk(self) -> MoneyDesk:
