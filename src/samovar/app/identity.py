@@ -21,6 +21,7 @@ def identity_service(services: "Services") -> IdentityService:
         box=services.box,
         succession=Succession(clock=clock, ids=ids, bus=bus),
         has_wallet=lambda team_id, wallet_id: services.desk.wallets.exists(team_id, wallet_id),
+        wallet_of_key=lambda team_id, key_id: services.desk.wallets.of_key(team_id, key_id),
         limiter=services.shared.limiter,
         wrong_limit=wrong_credentials(settings),
         opened=settings.opened,

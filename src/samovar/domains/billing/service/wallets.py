@@ -79,6 +79,11 @@ class Wallets:
         async with self._database.reading() as tx:
             return await wallets.wallet(tx, team_id, wallet_id) is not None
 
+    async def of_key(self, team_id: str, key_id: str) -> str | None:
+        """The id of the wallet that a gateway key owns."""
+        async with self._database.reading() as tx:
+            return await wallets.owned_by(tx, team_id, OwnerKind.KEY, key_id)
+
     async def create(self, principal: Principal, order: WalletOrder, *, idempotency_key: str | None = None) -> Wallet:
         """A new wallet with its first credits. Raises ``Forbidden``, ``Invalid``, ``OwnerTaken``, ``KeyReused``."""
         require(principal, Permission.WALLETS_WRITE)

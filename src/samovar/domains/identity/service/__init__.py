@@ -34,6 +34,7 @@ from samovar.domains.identity.service.keys import (
     KeyChange,
     Keys,
     Succession,
+    WalletOfKey,
 )
 from samovar.domains.identity.service.news import News
 from samovar.domains.identity.service.secret_hashes import SecretHashing
@@ -119,6 +120,7 @@ class IdentityService:
         wrong_limit: Limit | None = WRONG_CREDENTIALS,
         bounds: SignInBounds | None = None,
         has_wallet: HasWallet | None = None,
+        wallet_of_key: WalletOfKey | None = None,
         succession: Succession | None = None,
         opened: Iterable[OpenSurface] = (),
         tokens: TokenRules | None = None,
@@ -158,7 +160,13 @@ class IdentityService:
             note_use=self._sign_in.note_use,
         )
         self._keys = Keys(
-            database=database, clock=clock, ids=ids, news=news, has_wallet=has_wallet, succession=succession
+            database=database,
+            clock=clock,
+            ids=ids,
+            news=news,
+            has_wallet=has_wallet,
+            wallet_of_key=wallet_of_key,
+            succession=succession,
         )
         self._installation = Installation(database=database, clock=clock, ids=ids, box=box, keys=self._keys)
         bus.subscribe(KEYS_CHANGED, self._sign_in.on_key_changed)

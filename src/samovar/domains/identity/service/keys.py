@@ -33,7 +33,7 @@ from samovar.domains.identity.service.news import News
 from samovar.kernel.answer_cache import KeyCache
 from samovar.kernel.errors import Invalid, StaleRevision
 from samovar.kernel.guard import NO_GUARD, Guard, flaws_of
-from samovar.kernel.principal import Principal
+from samovar.kernel.principal import Principal, PrincipalKind
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database, Tx
 
@@ -47,6 +47,8 @@ _KEY_ID: Final = re.compile(r"key_[0-9A-Z]{26}", re.ASCII)
 
 HasWallet: TypeAlias = Callable[[str, str], Awaitable[bool]]
 """Whether a team (its id first) has a wallet. Wallets are billing's, which stands above identity."""
+WalletOfKey: TypeAlias = Callable[[str, str], Awaitable[str | None]]
+"""The id of the wallet that a key (its team first) owns without naming it, ``None`` where it owns none."""
 
 
 class Succession(Protocol):
@@ -86,6 +88,7 @@ class Keys:
         ids: Ids,
         news: News,
         has_wallet: HasWallet | None = None,
+        wallet_of_key: WalletOfKey | None = None,
         succession: Succession | None = None,
     ) -> None:
         self._database = database
@@ -93,6 +96,7 @@ class Keys:
         self._ids = ids
         self._news = news
         self._has_wallet = has_wallet
+        self._wallet_of_key = wallet_of_key
         self._succession = succession
 
     async def create(
@@ -296,10 +300,13 @@ class Keys:
 
     async def _payer(self, principal: Principal, wallet_id: str | None) -> str | None:
         """The wallet of a new key: by default its maker's own, and no other for a maker that may not touch wallets."""
-        own = principal.wallet_id
+        own, is_bound = principal.wallet_id, Permission.WALLETS_WRITE not in principal.permissions
+        if own is None and is_bound and principal.kind is PrincipalKind.KEY and self._wallet_of_key is not None:
+            # Else what it makes would be paid for by somebody else, or by nobody.
+            own = await self._wallet_of_key(principal.team_id, principal.id)
         if wallet_id is None or wallet_id == own:
             return own
-        if own is not None and Permission.WALLETS_WRITE not in principal.permissions:
+        if own is not None and is_bound:
             raise BeyondOwnRights(f"Your own key pays from wallet {own}: leave out 'wallet_id', or name that one.")
         if self._has_wallet is not None and await self._has_wallet(principal.team_id, wallet_id):
             return wallet_id
