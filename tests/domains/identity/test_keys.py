@@ -270,11 +270,18 @@ async def test_a_key_is_revoked_also_while_the_bus_is_away(make: Make, service: 
     assert service.key_state(await service.get_key(ADMIN, issued.key.id)) is KeyState.REVOKED
 
 
-async def test_a_keys_wallet_is_one_that_its_team_has_and_goes_along_when_it_is_rotated(make: Make) -> None:
-    async def has_wallet(team_id: str, wallet_id: str) -> bool:
+class TwoWallets:
+    """Of the administrator's team; no key owns one."""
+
+    async def exists(self, team_id: str, wallet_id: str) -> bool:
         return (team_id, wallet_id) in {(ADMIN.team_id, "wal_1"), (ADMIN.team_id, "wal_2")}
 
-    service = make(has_wallet=has_wallet)
+    async def of_key(self, team_id: str, key_id: str) -> str | None:
+        return None
+
+
+async def test_a_keys_wallet_is_one_that_its_team_has_and_goes_along_when_it_is_rotated(make: Make) -> None:
+    service = make(wallets=TwoWallets())
     await service.ensure_installed("the-admin-token")
     issued = await a_key(service, wallet_id="wal_1", scopes=[Scope.KEYS])
     assert (await service.authenticate(issued.secret)).wallet_id == "wal_1"
@@ -284,10 +291,7 @@ async def test_a_keys_wallet_is_one_that_its_team_has_and_goes_along_when_it_is_
 
 
 async def test_a_key_makes_keys_for_its_own_wallet_alone(make: Make) -> None:
-    async def has_wallet(team_id: str, wallet_id: str) -> bool:
-        return True
-
-    service = make(has_wallet=has_wallet)
+    service = make(wallets=TwoWallets())
     await service.ensure_installed("the-admin-token")
     issued = await a_key(service, wallet_id="wal_1", scopes=[Scope.KEYS])
     maker = await service.authenticate(issued.secret)

@@ -30,11 +30,10 @@ from samovar.domains.identity.service.keys import (
     MAX_GRACE_S,
     MAX_MODEL_PATTERNS,
     MAX_PATTERN_CHARS,
-    HasWallet,
     KeyChange,
     Keys,
     Succession,
-    WalletOfKey,
+    Wallets,
 )
 from samovar.domains.identity.service.news import News
 from samovar.domains.identity.service.secret_hashes import SecretHashing
@@ -119,8 +118,7 @@ class IdentityService:
         limiter: Limiter | None = None,
         wrong_limit: Limit | None = WRONG_CREDENTIALS,
         bounds: SignInBounds | None = None,
-        has_wallet: HasWallet | None = None,
-        wallet_of_key: WalletOfKey | None = None,
+        wallets: Wallets | None = None,
         succession: Succession | None = None,
         opened: Iterable[OpenSurface] = (),
         tokens: TokenRules | None = None,
@@ -159,15 +157,7 @@ class IdentityService:
             ttl_s=tokens.ttl_s,
             note_use=self._sign_in.note_use,
         )
-        self._keys = Keys(
-            database=database,
-            clock=clock,
-            ids=ids,
-            news=news,
-            has_wallet=has_wallet,
-            wallet_of_key=wallet_of_key,
-            succession=succession,
-        )
+        self._keys = Keys(database=database, clock=clock, ids=ids, news=news, wallets=wallets, succession=succession)
         self._installation = Installation(database=database, clock=clock, ids=ids, box=box, keys=self._keys)
         bus.subscribe(KEYS_CHANGED, self._sign_in.on_key_changed)
         bus.on_gap(self._sign_in.on_gap)

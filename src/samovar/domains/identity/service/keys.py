@@ -1,10 +1,10 @@
 """Making, showing, rotating and revoking gateway keys. Every use case takes the principal first."""
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 from msgspec import UNSET, Struct, UnsetType, structs
 
@@ -45,10 +45,16 @@ _MAX_LIFE: Final = timedelta(days=3653)
 _KEY_ID: Final = re.compile(r"key_[0-9A-Z]{26}", re.ASCII)
 
 
-HasWallet: TypeAlias = Callable[[str, str], Awaitable[bool]]
-"""Whether a team (its id first) has a wallet. Wallets are billing's, which stands above identity."""
-WalletOfKey: TypeAlias = Callable[[str, str], Awaitable[str | None]]
-"""The id of the wallet that a key (its team first) owns without naming it, ``None`` where it owns none."""
+class Wallets(Protocol):
+    """Those of keys. Wallets are billing's, which stands above identity."""
+
+    async def exists(self, team_id: str, wallet_id: str) -> bool:
+        """Whether a team has a wallet."""
+        ...
+
+    async def of_key(self, team_id: str, key_id: str) -> str | None:
+        """The id of the wallet that a key owns without naming it; ``None`` where it owns none."""
+        ...
 
 
 class Succession(Protocol):
@@ -87,16 +93,14 @@ class Keys:
         clock: Clock,
         ids: Ids,
         news: News,
-        has_wallet: HasWallet | None = None,
-        wallet_of_key: WalletOfKey | None = None,
+        wallets: Wallets | None = None,
         succession: Succession | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._ids = ids
         self._news = news
-        self._has_wallet = has_wallet
-        self._wallet_of_key = wallet_of_key
+        self._wallets = wallets
         self._succession = succession
 
     async def create(
@@ -301,14 +305,14 @@ class Keys:
     async def _payer(self, principal: Principal, wallet_id: str | None) -> str | None:
         """The wallet of a new key: by default its maker's own, and no other for a maker that may not touch wallets."""
         own, is_bound = principal.wallet_id, Permission.WALLETS_WRITE not in principal.permissions
-        if own is None and is_bound and principal.kind is PrincipalKind.KEY and self._wallet_of_key is not None:
+        if own is None and is_bound and principal.kind is PrincipalKind.KEY and self._wallets is not None:
             # Else what it makes would be paid for by somebody else, or by nobody.
-            own = await self._wallet_of_key(principal.team_id, principal.id)
+            own = await self._wallets.of_key(principal.team_id, principal.id)
         if wallet_id is None or wallet_id == own:
             return own
         if own is not None and is_bound:
             raise BeyondOwnRights(f"Your own key pays from wallet {own}: leave out 'wallet_id', or name that one.")
-        if self._has_wallet is not None and await self._has_wallet(principal.team_id, wallet_id):
+        if self._wallets is not None and await self._wallets.exists(principal.team_id, wallet_id):
             return wallet_id
         raise invalid("wallet_id", "names no wallet of your team; GET /api/wallets lists those it has")
 
