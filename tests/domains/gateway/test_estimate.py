@@ -1,15 +1,25 @@
-"""Usage is believed where it can be true, and estimated where it cannot."""
+"""Usage is believed where it can be true, and estimated where it cannot; files that a short request names are held for."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
 
 from samovar.domains.gateway.model import Call
-from samovar.domains.gateway.service.estimate import settled
+from samovar.domains.gateway.service.estimate import (
+    MOST_TOKENS_A_FILE,
+    may_hold_files,
+    most_file_tokens,
+    most_prompt_tokens,
+    settled,
+)
 from samovar.kernel.principal import Principal, PrincipalKind
-from samovar.ports.dialect import Head
+from samovar.ports.dialect import Head, Surface
 from samovar.ports.llm import Usage
+from samovar.providers.anthropic import AnthropicMessages
+from samovar.providers.gemini import GeminiContent
 from samovar.providers.openai import OpenAIChat
+from samovar.providers.openai_responses import OpenAIResponses
 
 BODY = b'{"model":"m","messages":[{"role":"user","content":"' + b"tea " * 40 + b'"}]}'
 CALL = Call(
@@ -60,3 +70,36 @@ def test_an_answer_that_is_said_to_have_cost_no_token_is_estimated() -> None:
 def test_money_is_held_for_the_larger_of_two_bounds() -> None:
     body = b'{"model":"m","messages":[{"role":"user","content":"x"}],"max_completion_tokens":1,"max_tokens":900}'
     assert OpenAIChat().read_head(body).max_output_tokens == 900
+
+
+PLACE = "https://things.example.org/1"
+PICTURE = {"type": "image", "source": {"type": "url", "url": PLACE}}
+FILM = {"fileData": {"fileUri": PLACE, "mimeType": "video/mp4"}}
+SCREEN: dict[str, object] = {
+    "type": "computer_call_output",
+    "call_id": "c",
+    "output": {"type": "computer_screenshot", "image_url": PLACE},
+}
+NAMING: dict[str, tuple[Surface, str, dict[str, object]]] = {
+    "a film": (OpenAIChat(), "messages", {"content": [{"type": "video_url", "video_url": {"url": PLACE}}]}),
+    "a picture with a field of its own": (AnthropicMessages(), "messages", {"content": [{**PICTURE, "fidelity": 1}]}),
+    "a film with a field of its own": (GeminiContent(), "contents", {"parts": [{**FILM, "videoMetadata": {"fps": 5}}]}),
+    "a picture in an item of its own": (OpenAIResponses(), "input", SCREEN),
+}
+
+
+@pytest.mark.parametrize("what", NAMING)
+def test_whatever_names_a_file_counts_as_one(what: str) -> None:
+    surface, field, said = NAMING[what]
+    body = json.dumps({"model": "m", "max_tokens": 9, field: [{"role": "user", **said}]}).encode()
+    assert may_hold_files(body)
+    request = surface.read_request(body)
+    assert most_file_tokens(request) == MOST_TOKENS_A_FILE
+    assert most_prompt_tokens(request) >= MOST_TOKENS_A_FILE
+
+
+def test_what_names_no_file_counts_as_none() -> None:
+    assert not may_hold_files(BODY)
+    tool = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
+    body = json.dumps({"model": "m", "input": [{"role": "user", "content": "x"}, tool]}).encode()
+    assert most_file_tokens(OpenAIResponses().read_request(body)) == 0

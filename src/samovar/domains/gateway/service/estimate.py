@@ -94,13 +94,12 @@ def asked_tokens(call: Call) -> tuple[int, int]:
 
 def most_prompt_tokens(request: ChatRequest) -> int:
     """A bound on the tokens of everything that is said to a model: two for a character, which few scripts need."""
-    chars, files = _weigh(request)
-    return chars * 2 + files * MOST_TOKENS_A_FILE
+    return _weigh(request)[0] * 2 + most_file_tokens(request)
 
 
 def most_file_tokens(request: ChatRequest) -> int:
     """A bound on the tokens of the files that a request holds or names."""
-    return _weigh(request)[1] * MOST_TOKENS_A_FILE
+    return sum(map(_may_be_file, _parts(request))) * MOST_TOKENS_A_FILE
 
 
 def may_hold_files(body: bytes) -> bool:
@@ -110,6 +109,7 @@ def may_hold_files(body: bytes) -> bool:
     find = body.find
     return (
         find(b"image") >= 0
+        or find(b"video") >= 0
         or find(b"file") >= 0
         or find(b"inline") >= 0
         or find(b"document") >= 0
@@ -127,12 +127,22 @@ def _input_tokens(call: Call) -> int:
 
 
 def _weigh(request: ChatRequest) -> tuple[int, int]:
-    parts = [part for message in request.messages for part in message.parts]
-    parts.extend(inner for part in list(parts) if isinstance(part, ToolResult) for inner in part.content)
+    parts = _parts(request)
     chars = sum(_chars(part) for part in parts)
     for tool in request.tools:
         chars += len(tool.name) + len(tool.description or "") + len(tool.schema or b"")
     return chars, sum(isinstance(part, Media) for part in parts)
+
+
+def _parts(request: ChatRequest) -> list[Part]:
+    parts = [part for message in request.messages for part in message.parts]
+    parts.extend(inner for part in list(parts) if isinstance(part, ToolResult) for inner in part.content)
+    return parts
+
+
+def _may_be_file(part: Part) -> bool:
+    # A picture with one field that we do not know is a part that only its own dialect does.
+    return isinstance(part, Media) or (isinstance(part, Opaque) and may_hold_files(bytes(part.raw)))
 
 
 def _chars(part: Part) -> int:
