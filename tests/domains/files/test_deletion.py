@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from samovar.domains.files.errors import ContentAway, FileUnknown
 from samovar.domains.files.model.choosing import Element
 from samovar.domains.files.model.records import FileEvent, FileHappened
 from samovar.domains.files.service import Amendment, FileService
-from samovar.kernel.errors import StaleRevision
+from samovar.kernel.errors import StaleRevision, Unavailable
 from samovar.ports.database import Database
 from samovar.ports.elements import (
     Attributes,
@@ -26,6 +27,7 @@ from samovar.ports.elements import (
 )
 from tests.domains.files.caring import Care
 from tests.domains.files.conftest import ANN, Start, element, put, read_whole, told_all
+from tests.domains.files.test_news import Away
 from tests.support.clock import ManualClock
 
 
@@ -265,6 +267,24 @@ async def test_a_deletion_of_what_was_seen_that_died_before_its_claim_leaves_the
     await _settled(files, clock, database, times=61)
     assert (await files.reads.find(ANN, made.file_id)).file.attributes.tags == ("dear",)
     assert await read_whole(files, ANN, made.file_id) == b"hello"
+
+
+async def test_a_deletion_is_brought_to_its_end_while_news_waits_for_the_cache(
+    start: Start, clock: ManualClock, mortal: Any
+) -> None:
+    cache = Away(clock=clock)
+    files: FileService = await start(cache=cache, open_element=mortal)
+    made, other = await put(files), await put(files)
+    await told_all(files)
+    await _died(files, made.file_id, "after")
+    cache.is_away = True
+    await files.changes.delete(ANN, other.file_id)
+    clock.advance(61)
+    # The process's own teller may have met that.
+    with suppress(Unavailable):
+        await files.teller.tell_all()
+    with pytest.raises(FileUnknown):
+        await files.reads.find(ANN, made.file_id)
 
 
 async def test_a_claimed_file_stays_where_its_element_does_not_delete_any_more(

@@ -145,13 +145,19 @@ class Teller:
             taken = await outbox.take(tx, now=now, until=now + _LEASE, limit=_BATCH)
         if not taken:
             return 0
-        told = list[int]()
+        news = [(news_id, event) for news_id, event in taken if event.happened is not FileHappened.DELETING]
+        # Deletions wait for nothing that is shared.
+        told = [
+            news_id
+            for news_id, event in taken
+            if event.happened is FileHappened.DELETING and await self._is_told(event, {})
+        ]
         try:
-            for start in range(0, len(taken), _AT_ONCE):
-                told += await self._tell(taken[start : start + _AT_ONCE])
+            for start in range(0, len(news), _AT_ONCE):
+                told += await self._tell(news[start : start + _AT_ONCE])
         except Unavailable:
             # What is shared of these files is still believed where it is back before the lease is over.
-            late = sorted({news_id for news_id, _ in taken}.difference(told))
+            late = sorted({news_id for news_id, _ in news}.difference(told))
             await self._database.run(outbox.put_off(late, until=self._clock.now() + _PUT_OFF), is_synced=False)
             raise
         finally:
@@ -178,15 +184,13 @@ class Teller:
 
     async def _tell(self, some: Sequence[tuple[int, FileEvent]]) -> list[int]:
         """Which of these were told. Raises ``Unavailable`` where what is shared of them cannot be ended."""
-        stand = await self._shared([event for _, event in some if event.happened is not FileHappened.DELETING])
+        stand = await self._shared([event for _, event in some])
         return [news_id for news_id, event in some if await self._is_told(event, stand)]
 
     async def _shared(self, some: Sequence[FileEvent]) -> dict[Key, StoredFile | None]:
         """End what is shared of these files, and read all at once how they stand now; those for which that was done. Raises
         ``Unavailable``."""
         keys = {(event.team_id, event.file_id) for event in some}
-        if not keys:
-            return {}
         async with self._database.reading() as tx:
             stand = await rows.several(tx, keys)
         shared: dict[Key, StoredFile | None] = {}
