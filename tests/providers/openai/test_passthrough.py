@@ -126,6 +126,25 @@ def test_a_reported_cost_is_exact_or_nothing(dialect: OpenAIChat, cost: str, nan
     assert (usage.reported_cost_nano_usd if usage else None) == nano_usd
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"cost": {"input_tokens_cost": 0.001, "total_cost": 0.006}},
+        {"cost": "x"},
+        {"cost": 0.5, "is_byok": "perhaps"},
+        {"cost": 0.5, "is_byok": True, "cost_details": ["x"]},
+        {"cost_in_usd_ticks": {}},
+    ],
+)
+def test_tokens_count_whatever_a_vendor_calls_its_cost(dialect: OpenAIChat, fields: dict[str, object]) -> None:
+    usage = {"prompt_tokens": 194, "completion_tokens": 2, **fields}
+    answer = {"model": "m", "choices": [{"message": {"content": "x"}, "finish_reason": "stop"}], "usage": usage}
+    tapped = dialect.tap(json.dumps(answer).encode(), vendor=VENDORS["openai"])
+    assert tapped.usage is not None
+    assert (tapped.usage.input_tokens, tapped.usage.output_tokens) == (194, 2)
+    assert tapped.usage.reported_cost_nano_usd is None
+
+
 def test_an_error_in_a_200_is_an_error(dialect: OpenAIChat, openai: Vendor) -> None:
     body = b'{"error":{"message":"Provider returned error","code":502,"metadata":{"raw":"upstream died"}}}'
     with pytest.raises(UpstreamError, match="upstream died") as caught:

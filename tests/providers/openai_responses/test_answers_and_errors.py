@@ -164,6 +164,12 @@ def test_what_another_vendors_own_key_pays_is_part_of_the_cost() -> None:
         assert told.reported_cost_nano_usd == nano_usd
 
 
+def test_tokens_count_whatever_a_vendor_calls_its_cost() -> None:
+    told = DIALECT.tap(body(usage={"input_tokens": 1, "output_tokens": 2, "cost": {"total": 1}}), vendor=OPENAI).usage
+    assert told is not None
+    assert (told.input_tokens, told.output_tokens, told.reported_cost_nano_usd) == (1, 2, None)
+
+
 def test_usage_that_makes_no_sense_is_none() -> None:
     assert DIALECT.tap(body(usage={"input_tokens": "many"}), vendor=OPENAI).usage is None
     assert DIALECT.tap(body(usage=None), vendor=OPENAI).usage is None

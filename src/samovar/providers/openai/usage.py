@@ -1,7 +1,7 @@
 """Tokens, prices and stop reasons: OpenAI's words and ours."""
 
 from collections.abc import Mapping
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -10,9 +10,8 @@ from msgspec import Raw, Struct
 from samovar.kernel.money import NANO_USD_PER_USD
 from samovar.ports.dialect import Quirks
 from samovar.ports.llm import Stop, StopKind, Usage
+from samovar.ports.vendor_costs import SaysCost, cost_nano_usd
 from samovar.providers.openai.wire import is_null
-
-_TICKS_PER_NANO_USD: Final = 10  # xAI: one tick is 1e-10 USD
 
 
 class _InputDetails(Struct, frozen=True):
@@ -32,11 +31,7 @@ class _ServerTools(Struct, frozen=True):
     web_search_requests: int | None = None
 
 
-class _CostDetails(Struct, frozen=True):
-    upstream_inference_cost: Decimal | None = None
-
-
-class _UsageBody(Struct, frozen=True):
+class _UsageBody(SaysCost, frozen=True):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     prompt_tokens_details: _InputDetails | None = None
@@ -44,12 +39,6 @@ class _UsageBody(Struct, frozen=True):
     prompt_cache_hit_tokens: int | None = None
     """DeepSeek's name for cached tokens."""
     server_tool_use: _ServerTools | None = None
-    cost: Decimal | None = None
-    """OpenRouter: dollars. Of a call on another vendor's own key (``is_byok``) it is OpenRouter's fee, and what that vendor
-    charges stands in the details; of other calls it is all (openrouter.ai/docs, Usage Accounting)."""
-    is_byok: bool | None = None
-    cost_details: _CostDetails | None = None
-    cost_in_usd_ticks: Decimal | None = None
 
 
 def usage_of(raw: Raw, *, quirks: Quirks, service_tier: str | None = None) -> Usage | None:
@@ -75,34 +64,13 @@ def usage_of(raw: Raw, *, quirks: Quirks, service_tier: str | None = None) -> Us
         image_input_tokens=_count(inputs.image_tokens),
         image_output_tokens=_count(outputs.image_tokens),
         web_searches=_count(body.server_tool_use.web_search_requests if body.server_tool_use else None),
-        reported_cost_nano_usd=_cost(body),
+        reported_cost_nano_usd=cost_nano_usd(body),
         service_tier=service_tier,
     )
 
 
 def _count(tokens: int | None) -> int:
     return tokens if tokens is not None and tokens > 0 else 0
-
-
-def _cost(body: _UsageBody) -> int | None:
-    if body.cost_in_usd_ticks is not None:
-        return _whole(body.cost_in_usd_ticks, by=Decimal(1) / _TICKS_PER_NANO_USD)
-    if body.cost is None:
-        return None
-    cost = _whole(body.cost, by=Decimal(NANO_USD_PER_USD))
-    if not body.is_byok:
-        return cost
-    upstream = None if body.cost_details is None else body.cost_details.upstream_inference_cost
-    # A fee alone is not what the call costs: then the price card says that.
-    paid = None if upstream is None else _whole(upstream, by=Decimal(NANO_USD_PER_USD))
-    return None if cost is None or paid is None else cost + paid
-
-
-def _whole(amount: Decimal, *, by: Decimal) -> int | None:
-    # A price beyond a million dollars a call is a vendor's mistake, and huge exponents would cost us seconds.
-    if not amount.is_finite() or amount < 0 or amount.adjusted() > 16:
-        return None
-    return int((amount * by).to_integral_value(ROUND_HALF_UP))
 
 
 def usage_json(usage: Usage) -> dict[str, object]:

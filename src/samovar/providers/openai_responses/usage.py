@@ -1,7 +1,7 @@
 """Tokens, prices and the reasons to stop, to and from the neutral core. Both sides are inclusive here as they are there."""
 
 from collections.abc import Iterable
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -9,10 +9,9 @@ from msgspec import Raw, Struct
 
 from samovar.kernel.money import NANO_USD_PER_USD
 from samovar.ports.llm import Stop, StopKind, Usage
+from samovar.ports.vendor_costs import SaysCost, cost_nano_usd
 from samovar.providers.openai_responses.wire import Ending, OutputItem, Typed, said
 
-_TICKS_PER_NANO_USD: Final = 10  # xAI: one tick is 1e-10 USD
-_MAX_COST_EXPONENT: Final = 16
 ASKING: Final = frozenset(
     {"function_call", "custom_tool_call", "computer_call", "local_shell_call", "apply_patch_call"}
 )
@@ -36,23 +35,12 @@ class _ServerTools(Struct):
     web_search_calls: int | None = None
 
 
-class _CostDetails(Struct):
-    upstream_inference_cost: Decimal | None = None
-
-
-class _UsageWire(Struct):
+class _UsageWire(SaysCost, frozen=True):
     input_tokens: int | None = None
     output_tokens: int | None = None
     input_tokens_details: _InputDetails | None = None
     output_tokens_details: _OutputDetails | None = None
     server_side_tool_usage_details: _ServerTools | None = None
-    """xAI."""
-    cost: Decimal | None = None
-    """OpenRouter: dollars. Of a call on another vendor's own key (``is_byok``) it is OpenRouter's fee, and what that vendor
-    charges stands in the details; of other calls it is all (openrouter.ai/docs, Usage Accounting)."""
-    is_byok: bool | None = None
-    cost_details: _CostDetails | None = None
-    cost_in_usd_ticks: Decimal | None = None
     """xAI."""
 
 
@@ -81,7 +69,7 @@ def read_usage(ending: Ending) -> Usage | None:
         image_input_tokens=_count(inputs.image_tokens),
         image_output_tokens=_count(outputs.image_tokens),
         web_searches=_searches(wire, ending.output or ()),
-        reported_cost_nano_usd=_cost(wire),
+        reported_cost_nano_usd=cost_nano_usd(wire),
         service_tier=ending.service_tier,
     )
 
@@ -105,27 +93,6 @@ def _is_search(action: Raw) -> bool:
         return _ACTION.decode(action).type in ("", "search")
     except ValueError:
         return True
-
-
-def _cost(wire: _UsageWire) -> int | None:
-    if wire.cost_in_usd_ticks is not None:
-        return _whole(wire.cost_in_usd_ticks, by=Decimal(1) / _TICKS_PER_NANO_USD)
-    if wire.cost is None:
-        return None
-    cost = _whole(wire.cost, by=Decimal(NANO_USD_PER_USD))
-    if not wire.is_byok:
-        return cost
-    upstream = None if wire.cost_details is None else wire.cost_details.upstream_inference_cost
-    # A fee alone is not what the call costs: then the price card says that.
-    paid = None if upstream is None else _whole(upstream, by=Decimal(NANO_USD_PER_USD))
-    return None if cost is None or paid is None else cost + paid
-
-
-def _whole(amount: Decimal, *, by: Decimal) -> int | None:
-    # A price beyond a million dollars a call is a vendor's mistake, and huge exponents would cost us seconds.
-    if not amount.is_finite() or amount < 0 or amount.adjusted() > _MAX_COST_EXPONENT:
-        return None
-    return int((amount * by).to_integral_value(ROUND_HALF_UP))
 
 
 def write_usage(usage: Usage) -> dict[str, object]:
