@@ -299,3 +299,16 @@ async def test_a_key_makes_keys_for_its_own_wallet_alone(make: Make) -> None:
     assert made.key.wallet_id == "wal_1"
     with pytest.raises(BeyondOwnRights):
         await service.create_key(maker, name="thief", scopes=[Scope.KEYS], wallet_id="wal_2")
+
+
+async def test_a_key_renews_keys_of_its_own_wallet_alone(make: Make) -> None:
+    service = make(wallets=TwoWallets())
+    await service.ensure_installed("the-admin-token")
+    issued = await a_key(service, wallet_id="wal_1", scopes=[Scope.KEYS])
+    others = [await a_key(service, wallet_id=wallet_id, scopes=[Scope.KEYS]) for wallet_id in ("wal_2", None)]
+    maker = await service.authenticate(issued.secret)
+    for other in others:
+        with pytest.raises(BeyondOwnRights, match="wal_1"):
+            await service.rotate_key(maker, other.key.id)
+        assert service.key_state(await service.get_key(ADMIN, other.key.id)) is KeyState.ACTIVE
+    assert (await service.rotate_key(maker, issued.key.id)).key.wallet_id == "wal_1"

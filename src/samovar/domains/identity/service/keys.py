@@ -205,7 +205,7 @@ class Keys:
         require(principal, Permission.KEYS_WRITE)
         if not 0 <= grace_s <= MAX_GRACE_S:
             raise invalid("grace_s", f"must be from 0 to {MAX_GRACE_S} seconds")
-        end = self._checked_end(expires_at)
+        end, bound = self._checked_end(expires_at), await self._bound_to(principal)
         async with self._database.transaction() as tx:
             old = await self._mine(tx, principal, key_id)
             now = self._clock.now()
@@ -231,6 +231,9 @@ class Keys:
                 issued = IssuedKey(
                     key=replace(issued.key, wallet_id=issued.key.wallet_id or owned), secret=issued.secret
                 )
+            if bound is not None and issued.key.wallet_id != bound:
+                # Whoever renews a key gets its secret, and spends what it may spend.
+                raise BeyondOwnRights(f"Your own key pays from wallet {bound}, and this one does not.")
             await store.add_key(tx, issued.key, key_hash=digest_of(issued.secret).hex())
             until = now + timedelta(seconds=grace_s)
             if not await store.replace(tx, principal.team_id, key_id, by=issued.key.id, grace_until=until):
@@ -304,17 +307,24 @@ class Keys:
 
     async def _payer(self, principal: Principal, wallet_id: str | None) -> str | None:
         """The wallet of a new key: by default its maker's own, and no other for a maker that may not touch wallets."""
-        own, is_bound = principal.wallet_id, Permission.WALLETS_WRITE not in principal.permissions
-        if own is None and is_bound and principal.kind is PrincipalKind.KEY and self._wallets is not None:
-            # Else what it makes would be paid for by somebody else, or by nobody.
-            own = await self._wallets.of_key(principal.team_id, principal.id)
+        bound = await self._bound_to(principal)
+        own = bound or principal.wallet_id
         if wallet_id is None or wallet_id == own:
             return own
-        if own is not None and is_bound:
+        if bound is not None:
             raise BeyondOwnRights(f"Your own key pays from wallet {own}: leave out 'wallet_id', or name that one.")
         if self._wallets is not None and await self._wallets.exists(principal.team_id, wallet_id):
             return wallet_id
         raise invalid("wallet_id", "names no wallet of your team; GET /api/wallets lists those it has")
+
+    async def _bound_to(self, principal: Principal) -> str | None:
+        """The wallet that pays for all that this maker makes or renews; ``None`` where it may be any."""
+        if Permission.WALLETS_WRITE in principal.permissions:
+            return None
+        if principal.wallet_id is None and principal.kind is PrincipalKind.KEY and self._wallets is not None:
+            # Else what it makes would be paid for by somebody else, or by nobody.
+            return await self._wallets.of_key(principal.team_id, principal.id)
+        return principal.wallet_id
 
     def _checked_end(self, expires_at: datetime | None) -> datetime | None:
         if expires_at is None:
