@@ -1,8 +1,9 @@
 """What hangs on a gateway key's id and is billing's: it goes on to the key that takes its place."""
 
 from contextlib import suppress
+from dataclasses import replace
 
-from samovar.domains.billing.model.quotas import Quota, Subject
+from samovar.domains.billing.model.quotas import Subject
 from samovar.domains.billing.model.wallets import OwnerKind
 from samovar.domains.billing.service.quotas import QUOTAS_CHANGED
 from samovar.domains.billing.store import quotas, wallets
@@ -23,20 +24,11 @@ class Succession:
     async def succeed(self, tx: Tx, team_id: str, key_id: str, by: str) -> str | None:
         """The key's own quota holds for ``by``, too, each of them by itself as long as both are good. The id of the wallet that
         the key owns; ``None`` where it owns none."""
-        limits = await quotas.of_subject(tx, team_id, Subject.KEY, key_id)
-        if limits is not None:
-            mine = Quota(
-                id=self._ids.new("quota"),
-                team_id=team_id,
-                subject=Subject.KEY,
-                subject_id=by,
-                limits=limits.limits,
-                tokens=limits.tokens,
-                concurrency=limits.concurrency,
-                revision=1,
-                updated_at=self._clock.now(),
-            )
-            await quotas.add(tx, mine)
+        quota = await quotas.of_subject(tx, team_id, Subject.KEY, key_id)
+        if quota is not None:
+            now = self._clock.now()
+            its = replace(quota, id=self._ids.new("quota"), subject_id=by, revision=1, updated_at=now)
+            await quotas.add(tx, its)
         return await wallets.owned_by(tx, team_id, OwnerKind.KEY, key_id)
 
     async def succeeded(self) -> None:
