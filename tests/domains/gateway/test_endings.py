@@ -7,14 +7,16 @@ from samovar.domains.gateway.model import Call, CallFinished, CallStatus
 from samovar.domains.gateway.service.endings import Endings
 from samovar.domains.gateway.service.trail import Trail
 from samovar.kernel.principal import Principal, PrincipalKind
+from samovar.ports.clock import Clock
 from samovar.ports.dialect import Head
 from samovar.providers.openai import OpenAIChat
+from tests.support.clock import ManualClock
 
 PRINCIPAL = Principal(id="key_1", kind=PrincipalKind.KEY, team_id="default", name="k", permissions=frozenset())
 
 
-def ended(call_id: str, *, is_lesson: bool = True) -> Trail:
-    clock = SystemClock()
+def ended(call_id: str, *, is_lesson: bool = True, clock: Clock | None = None) -> Trail:
+    clock = clock or SystemClock()
     call = Call(
         id=call_id,
         request_id="r",
@@ -47,11 +49,11 @@ async def test_calls_are_told_of_after_the_turn_in_which_they_ended_each_once() 
 async def test_how_long_a_call_took_does_not_depend_on_when_it_is_told_of() -> None:
     told: list[CallFinished] = []
     endings = Endings(answered=lambda trail: None, tell=told.append)
-    trail = ended("1")
-    took_ms = (trail.ended_at - trail.call.started) * 1000
-    endings.add(trail)
-    await asyncio.sleep(0.02)
-    assert told[0].duration_ms == took_ms < 20
+    clock = ManualClock()
+    endings.add(ended("1", clock=clock))
+    clock.advance(5)
+    await asyncio.sleep(0)
+    assert told[0].duration_ms == 0
 
 
 async def test_a_defect_over_one_call_does_not_take_the_others_along() -> None:
