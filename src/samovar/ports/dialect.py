@@ -127,6 +127,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     drop_params: bool = False
     makers: frozenset[str] = frozenset()
     """Whose answers or encrypted reasoning it goes on from (``ports.pins``): only they can read them."""
+    leans_on_kept: bool = False
+    """Some of what it says is kept by the vendor (an answer before, a prompt, a cache): how long that is nobody here knows."""
 
 
 class StreamReader(Protocol):

@@ -173,3 +173,21 @@ async def test_a_picture_that_a_short_request_only_names_is_held_for(
         status.append(heard.status)
         assert all(row["mark"] is None for row in (await payer.charges()).values())
     assert status == [402, 200]
+
+
+LEANING: dict[str, dict[str, Any]] = {
+    "responses": {"previous_response_id": "resp_1"},
+    "gemini": {"cachedContent": "cachedContents/1"},
+}
+
+
+@pytest.mark.parametrize("surface", LEANING)
+async def test_what_the_vendor_keeps_of_a_request_is_held_for_up_to_the_ceiling(shop: Samovar, surface: str) -> None:
+    vendor = "gemini" if surface == "gemini" else "openai"
+    model = price(shop, f"{vendor}/sandbox/vision", input="1", output="1")
+    is_refused: list[bool] = []
+    for credits, more in (("0.4", {}), ("0.4", LEANING[surface]), ("1", LEANING[surface])):
+        payer = customer(shop, credits=credits, call_ceiling="0.5")
+        # What it leans on the sandbox does not have: but for money, that is its business.
+        is_refused.append((await payer.ask(surface, "hello", model=model, most=20, **more)).status == 402)
+    assert is_refused == [False, True, False]

@@ -15,6 +15,7 @@ from samovar.domains.billing.service.money import MoneyService, PriceUnknown, Wa
 from samovar.domains.catalog.model import Model
 from samovar.domains.gateway.model import Attempt, Call, Plan
 from samovar.domains.gateway.service.estimate import (
+    MOST_TOKENS_A_FILE,
     SHORT_BYTES,
     may_hold_files,
     most_file_tokens,
@@ -95,13 +96,22 @@ class Payments:
     def _bound(self, wallet: WalletRef, attempt: Attempt, call: Call, most_input: int, *, has_output: bool) -> int:
         model = attempt.target.model
         window = model.context_window
-        return self._money.bound(
+        most_output = _most_output(call, model) if has_output else 0
+        in_sight = self._money.bound(
             wallet,
             model.price,
             input_tokens=most_input if window is None else min(most_input, window),
-            max_output_tokens=_most_output(call, model) if has_output else 0,
+            max_output_tokens=most_output,
             at=call.started_at,
         )
+        if not call.head.leans_on_kept:
+            return in_sight
+        if window is None:
+            return max(in_sight, wallet.ceiling_nano_usd)
+        whole = self._money.bound(
+            wallet, model.price, input_tokens=window, max_output_tokens=most_output, at=call.started_at
+        )
+        return max(in_sight, min(whole, wallet.ceiling_nano_usd))
 
 
 def _most_input(trail: Trail) -> int:
@@ -116,7 +126,7 @@ def _most_input(trail: Trail) -> int:
         request = trail.request() if read is None else read(body)
     except SamovarError:
         # A provider of the caller's own dialect takes what we cannot read.
-        return size
+        return size + MOST_TOKENS_A_FILE if is_short else size
     return size + most_file_tokens(request) if is_short else most_prompt_tokens(request)
 
 

@@ -22,11 +22,10 @@ _TRIES_OF_NONE: Final = 24
 """The same as long as none was taken."""
 _TRIES_OF_KNOWN: Final = 5
 _AT_ONCE: Final = 250
-_ROWS_AT_ONCE: Final = 50
 
 
 class UsageService:
-    """``record`` is called on the path of each call and only keeps the event; :meth:`run` writes until it is cancelled, and then
+    """``record`` is called at the end of each call and only keeps its row; :meth:`run` writes until it is cancelled, and then
     writes what is left.
 
     Bounded: past ``max_waiting`` events (the database has been away for long) the oldest are dropped and counted in
@@ -45,7 +44,6 @@ class UsageService:
         self._report = report
         self._max_waiting = max_waiting
         self._every_s = every_s
-        self._fresh: deque[CallFinished] = deque()
         self._waiting: deque[UsageRow] = deque()
         self._labels = Labels()
         self.dropped = 0
@@ -54,14 +52,22 @@ class UsageService:
     @property
     def waiting(self) -> int:
         """Events not written yet (a queue depth, for the metrics)."""
-        return len(self._fresh) + len(self._waiting)
+        return len(self._waiting)
 
     def record(self, event: CallFinished) -> None:
         """Take one event. Never waits, never raises."""
-        if len(self._fresh) + len(self._waiting) >= self._max_waiting:
-            (self._waiting or self._fresh).popleft()
+        try:
+            # At once: a row is a fraction of what hangs on its event, which so is let go of while it is in the caches.
+            row = row_of(event, self._labels)
+        except (TypeError, ValueError, OverflowError) as error:
+            # Text that is no Unicode, say. It must not come back for ever.
             self.dropped += 1
-        self._fresh.append(event)
+            self._report(error, f"the usage event of call {event.id} cannot be written and is lost")
+            return
+        if len(self._waiting) >= self._max_waiting:
+            self._waiting.popleft()
+            self.dropped += 1
+        self._waiting.append(row)
 
     async def run(self) -> None:
         """Write batches until cancelled; call :meth:`flush` after the last call has ended."""
@@ -82,7 +88,6 @@ class UsageService:
 
     async def flush(self) -> None:
         """Write everything that waits. Raises ``Unavailable`` or ``EventsRefused``; what was not taken still waits."""
-        await self._make_rows()
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
             try:
@@ -95,20 +100,6 @@ class UsageService:
                 raise
             else:
                 self.written += len(batch)
-
-    async def _make_rows(self) -> None:
-        """One after the other they take a third of what each would take on its call's path, where all else is in the caches."""
-        while self._fresh:
-            for _ in range(min(_ROWS_AT_ONCE, len(self._fresh))):
-                event = self._fresh.popleft()
-                try:
-                    self._waiting.append(row_of(event, self._labels))
-                except (TypeError, ValueError, OverflowError) as error:
-                    # Text that is no Unicode, say. It must not come back for ever.
-                    self.dropped += 1
-                    self._report(error, f"the usage event of call {event.id} cannot be written and is lost")
-            # All of them at once would hold up the calls for some milliseconds.
-            await asyncio.sleep(0)
 
     async def _write(self, batch: list[UsageRow]) -> None:
         try:

@@ -50,6 +50,8 @@ class _Head(msgspec.Struct):
     contents: _Filled
     generationConfig: Raw = ABSENT
     generation_config: Raw = ABSENT
+    cachedContent: Raw = ABSENT
+    cached_content: Raw = ABSENT
     drop_params: bool = False
     dropParams: bool = False
 
@@ -109,6 +111,7 @@ def read_head(body: bytes) -> Head:
         max_output_tokens=config.max_output_tokens,
         choices=max(1, config.candidate_count or 1),
         drop_params=head.drop_params or head.dropParams,
+        leans_on_kept=said(head.cachedContent) or said(head.cached_content),
     )
 
 

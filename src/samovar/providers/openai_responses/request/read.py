@@ -114,7 +114,8 @@ def read_head(body: bytes) -> Head:
     """Raises ``Malformed`` with the path of the first flaw."""
     check_text(body)
     head = decode(body, _Head)
-    if not (said(head.input) or said(head.prompt) or head.previous_response_id or said(head.conversation)):
+    leans_on_kept = bool(said(head.prompt) or head.previous_response_id or said(head.conversation))
+    if not (said(head.input) or leans_on_kept):
         raise flawed("$.input", "this field is required")
     if said(head.input) and not (begins(head.input, b'"') or begins(head.input, b"[")):
         raise flawed("$.input", "expected a string or a list of items")
@@ -125,6 +126,7 @@ def read_head(body: bytes) -> Head:
         max_output_tokens=head.max_output_tokens,
         drop_params=head.drop_params is True,
         makers=_makers(head) if may_hold_pins(body) else frozenset(),
+        leans_on_kept=leans_on_kept,
     )
 
 
