@@ -17,6 +17,8 @@ from tests.support.clock import ManualClock
 
 ROOT = Path("/srv/element")
 SEEDS = 3
+SHARES = 8
+"""Of the longest proof, so that it takes all cores."""
 CHANGE_NOTHING = ("begin_writeback", "close", "lock", "names", "pread", "space", "stat")
 
 
@@ -144,8 +146,9 @@ async def test_a_recovery_that_loses_its_power_is_done_again() -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-async def test_a_recovery_that_loses_its_power_anywhere_is_done_again() -> None:
-    for number in range(len(await calls_of_the_story())):
+@pytest.mark.parametrize("share", range(SHARES))
+async def test_a_recovery_that_loses_its_power_anywhere_is_done_again(share: int) -> None:
+    for number in range(share, len(await calls_of_the_story()), SHARES):
         again = 0
         while await told_and_cut_again(number, again):
             again += 1
