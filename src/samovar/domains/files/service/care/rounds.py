@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 import structlog
@@ -109,35 +109,28 @@ async def is_gone(element: StorageElement, path: str) -> bool:
     return False
 
 
-class _Read(NamedTuple, Generic[T]):
-    """One step of what is read; nothing at the end, or where it failed."""
-
-    those: list[T]
-    error: SamovarError | None = None
-
-
 @asynccontextmanager
 async def read_ahead(source: AsyncGenerator[T, None]) -> AsyncIterator[AsyncIterator[T]]:
     """All that ``source`` gives; the next is made while the last is worked on, and one more waits between them. What goes wrong
     with the source is raised behind all that it gave. It is closed with the block."""
-    read: asyncio.Queue[_Read[T]] = asyncio.Queue(maxsize=1)
+    read: asyncio.Queue[T | SamovarError | None] = asyncio.Queue(maxsize=1)
 
     async def fill() -> None:
         try:
             async for one in source:
-                await read.put(_Read([one]))
+                await read.put(one)
         except SamovarError as error:
-            await read.put(_Read([], error))
+            await read.put(error)
         else:
-            await read.put(_Read([]))
+            await read.put(None)
         finally:
             await source.aclose()
 
     async def each() -> AsyncIterator[T]:
-        while (step := await read.get()).those:
-            yield step.those[0]
-        if step.error is not None:
-            raise step.error
+        while (one := await read.get()) is not None:
+            if isinstance(one, SamovarError):
+                raise one
+            yield one
 
     async with background(fill()):
         yield each()
