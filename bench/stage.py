@@ -16,6 +16,7 @@ from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
 
+from bench.callgrind import Callgrind
 from bench.lanes import Lane
 from bench.load.request import Target
 from bench.machine import Cores
@@ -23,6 +24,7 @@ from bench.processes import Child, CoreTime
 
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 30.0
+COUNTED_START_TIMEOUT_S = 300.0
 UPLOAD_TIMEOUT_S = 120.0
 POLL_S = 0.004
 UPSTREAM_KEY = "sk-bench"
@@ -121,6 +123,18 @@ class Stage:
         key = _make_key(child, target, self._admin_token)
         return Lane("samovar", target, key, gateway=True, processes={"samovar": child, **straight.processes})
 
+    def counted(self, program: Path | None = None) -> tuple[Lane, Callgrind]:
+        """As :meth:`samovar`, with its instructions counted. Raises LookupError where what counts them is not there."""
+        straight = self.sandbox()
+        callgrind = Callgrind(self.fresh_directory())
+        command = callgrind.command(program or self._program)
+        child, target, _ = self.start_samovar(
+            self.fresh_directory(), admin_token=self._admin_token, command=command, timeout_s=COUNTED_START_TIMEOUT_S
+        )
+        callgrind.begin(child.pid)
+        key = _make_key(child, target, self._admin_token)
+        return Lane("counted", target, key, gateway=True, processes={"samovar": child, **straight.processes}), callgrind
+
     def paid(self, samovar: Lane) -> Lane:
         """Through the same Samovar with another key: a wallet with a hard budget pays for its calls, and limits that are set
         high count its requests, its tokens and its calls at once."""
@@ -206,7 +220,12 @@ class Stage:
         return Lane("nginx", Target(HOST, port), UPSTREAM_KEY, gateway=False, processes={"nginx": child})
 
     def start_samovar(
-        self, data: Path, *, admin_token: str, command: list[str] | None = None
+        self,
+        data: Path,
+        *,
+        admin_token: str,
+        command: list[str] | None = None,
+        timeout_s: float = START_TIMEOUT_S,
     ) -> tuple[Child, Target, float]:
         """Samovar on this data directory, once it is ready, and the seconds from exec until then."""
         upstream = f"http://{HOST}:{self.sandbox().target.port}"
@@ -224,7 +243,7 @@ class Stage:
         }
         child = self._start("samovar", command or [str(self._program), "serve"], environment, self._cores.subject)
         target = Target(HOST, port)
-        return child, target, _wait(child, target, "/ready")
+        return child, target, _wait(child, target, "/ready", timeout_s)
 
     def subject_core(self) -> CoreTime:
         """All that goes on on Samovar's core."""
@@ -278,13 +297,13 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _wait(child: Child, target: Target, path: str) -> float:
+def _wait(child: Child, target: Target, path: str, timeout_s: float = START_TIMEOUT_S) -> float:
     """Seconds from the child's start until `path` answers 200. Raises ChildFailed when it ends or takes too long."""
     headers = {"authorization": f"Bearer {UPSTREAM_KEY}"}
     last = "nothing"
-    while perf_counter() - child.started < START_TIMEOUT_S:
+    while perf_counter() - child.started < timeout_s:
         child.check()
-        connection = http.client.HTTPConnection(target.host, target.port, timeout=START_TIMEOUT_S)
+        connection = http.client.HTTPConnection(target.host, target.port, timeout=timeout_s)
         try:
             connection.request("GET", path, headers=headers)
             status = connection.getresponse().status
@@ -296,7 +315,7 @@ def _wait(child: Child, target: Target, path: str) -> float:
         finally:
             connection.close()
         sleep(POLL_S)
-    raise child.failure(f"was not ready within {START_TIMEOUT_S:g} s ({path}: {last})")
+    raise child.failure(f"was not ready within {timeout_s:g} s ({path}: {last})")
 
 
 def _make_key(child: Child, target: Target, admin_token: str) -> str:

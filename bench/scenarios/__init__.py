@@ -11,6 +11,7 @@ from bench.scenarios.filereads import filereads
 from bench.scenarios.files import files
 from bench.scenarios.filesearch import filesearch
 from bench.scenarios.images import images
+from bench.scenarios.instructions import instructions
 from bench.scenarios.jobs import jobs
 from bench.scenarios.latency import latency
 from bench.scenarios.ledger import ledger
@@ -40,6 +41,7 @@ SCENARIOS: Mapping[str, Callable[[Bench], list[Figure]]] = {
     "filesearch": filesearch,
     "images": images,
     "paid": paid,
+    "instructions": instructions,
     "prompts": prompts,
     "vision": vision,
     "analyze": analyze,

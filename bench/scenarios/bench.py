@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -87,6 +87,11 @@ class Bench:
         driver = ClosedLoop(lane.request(route, shape), randomness=self._randomness())
         return self._run(lane, driver, self._span(), self.measure.connections, partial(Connection, driver))
 
+    def watched(self, lane: Lane, route: Route, shape: Shape, *, span: Span, by: Mapping[str, Watched]) -> Seen:
+        """As :meth:`closed`, for another span and with more that is watched."""
+        driver = ClosedLoop(lane.request(route, shape), randomness=self._randomness())
+        return self._run(lane, driver, span, self.measure.connections, partial(Connection, driver), more=by)
+
     def counted(
         self, lane: Lane, route: Route, shape: Shape, *, calls: int, limit_s: float, look: Callable[[Record], None]
     ) -> Seen:
@@ -132,10 +137,12 @@ class Bench:
         connections: int,
         connect: Callable[[], Connection],
         look: Callable[[Record], None] | None = None,
+        *,
+        more: Mapping[str, Watched] | None = None,
     ) -> Seen:
         for process in lane.processes.values():
             process.check()
-        watched: dict[str, Watched] = {**lane.processes, CORE: self.stage.subject_core()}
+        watched: dict[str, Watched] = {**lane.processes, CORE: self.stage.subject_core(), **(more or {})}
         window = observe(
             lane.target, driver, span, connections=connections, connect=connect, watched=watched, look=look
         )

@@ -3,6 +3,7 @@
 import os
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -31,6 +32,7 @@ MEBIBYTE = 1024 * 1024
 READ_US = 100.0
 READS_PER_S = 5_000.0
 DOWNLOAD_RATIO = 0.55
+AT_ONCE = 4
 DOWNLOADED_BYTES = 512 * MEBIBYTE
 DOWNLOADED_BYTES_A_SECOND_OF_MEASURE = 128 * MEBIBYTE
 RECALLED_A_SECOND_OF_MEASURE = 20_000
@@ -113,27 +115,38 @@ def _per_s(seen: Seen) -> float:
 
 
 def _downloaded(bench: Bench, lane: Lane, path: str, source: Path) -> list[Figure]:
-    """Turn by turn, each by one connection."""
+    """Turn by turn, each by a connection of its own."""
     size_bytes = source.stat().st_size
     try:
         other = bench.stage.nginx_serving(source.parent)
     except LookupError as error:
         speeds = [_speed(lane, path, size_bytes) for _ in range(bench.measure.repeats)]
         return [Figure("large download", median(speeds), "MiB/s", note=f"{size_bytes // MEBIBYTE:,} MiB; {error}")]
-    ours, theirs = [], []
-    for _ in range(max(3, bench.measure.repeats)):
-        theirs.append(_speed(other, f"/{source.name}", size_bytes))
-        ours.append(_speed(lane, path, size_bytes))
-    said = f"{median(ours):,.0f} MiB/s, nginx with sendfile {median(theirs):,.0f} MiB/s"
-    return [
-        Figure(
-            "large download, beside nginx",
-            median([mine / its for mine, its in zip(ours, theirs, strict=True)]),
-            "of its speed",
-            DOWNLOAD_RATIO,
-            note=f"{size_bytes // MEBIBYTE:,} MiB: {said}",
+    figures = []
+    for name, count, target in (("large download", 1, DOWNLOAD_RATIO), (f"{AT_ONCE} of them at once", AT_ONCE, None)):
+        ours, theirs = [], []
+        for _ in range(max(3, bench.measure.repeats)):
+            theirs.append(_speed_together(other, f"/{source.name}", size_bytes, count))
+            ours.append(_speed_together(lane, path, size_bytes, count))
+        said = f"{median(ours):,.0f} MiB/s, nginx with sendfile {median(theirs):,.0f} MiB/s"
+        figures.append(
+            Figure(
+                f"{name}, beside nginx",
+                median([mine / its for mine, its in zip(ours, theirs, strict=True)]),
+                "of its speed",
+                target,
+                note=f"{size_bytes // MEBIBYTE:,} MiB{' each' if count > 1 else ''}: {said}",
+            )
         )
-    ]
+    return figures
+
+
+def _speed_together(lane: Lane, path: str, size_bytes: int, count: int) -> float:
+    """MiB a second of so many downloads at once, all together."""
+    began = time.perf_counter()
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(lambda _: _speed(lane, path, size_bytes), range(count)))
+    return count * size_bytes / MEBIBYTE / (time.perf_counter() - began)
 
 
 def _speed(lane: Lane, path: str, size_bytes: int) -> float:

@@ -4,6 +4,7 @@ import asyncio
 import io
 import logging
 import shutil
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -98,14 +99,14 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 @asynccontextmanager
-async def listening(app: App, **bounds: float) -> AsyncIterator[int]:
+async def listening(app: App, *, tls: ssl.SSLContext | None = None, **bounds: float) -> AsyncIterator[int]:
     """The port on which our protocol serves ``app``; ``bounds`` are those of ``config_of``."""
     config = config_of(app, host="", port=0, workers=1, stop_timeout_s=1, factory=False, **bounds)
     config.load()
     state = ServerState()
     protocol: Any = config.http_protocol_class
     server = await asyncio.get_running_loop().create_server(
-        lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+        lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0, ssl=tls
     )
     try:
         yield server.sockets[0].getsockname()[1]

@@ -9,7 +9,8 @@ import pytest
 
 from samovar.app.answering import Exchange
 from samovar.app.connection import MAX_HEAD_BYTES
-from samovar.ports.asgi import Receive, Scope, Send, read_body, send_whole
+from samovar.kernel.errors import BodyTooLarge
+from samovar.ports.asgi import Receive, Scope, Send, body_at_hand, read_body, send_whole
 from tests.app.conftest import Served, listening, read_answer
 
 HELLO = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -263,3 +264,45 @@ async def test_requests_that_wait_behind_one_another_are_bounded() -> None:
         # Those of one read are there, the client's others are not.
         assert 0 < waiting < asked / 2
         writer.transport.abort()
+
+
+async def test_a_body_is_at_hand_once_and_only_whole() -> None:
+    async def reads(scope: Scope, receive: Receive, send: Send) -> None:
+        said = []
+        for _ in range(2):
+            body = body_at_hand(receive, declared=None, max_bytes=4)
+            said.append(b"none" if body is None else b"[%b]" % body)
+        if said[0] == b"none":
+            said.append(await read_body(receive, declared=None, max_bytes=4, timeout_s=5))
+        await send_whole(send, 200, [], b" ".join(said))
+
+    async with listening(reads) as port:
+        reader, writer = await Served(port, None).connect()
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab" + HELLO)
+        assert (await read_answer(reader)).body == b"[ab] none"
+        assert (await read_answer(reader)).body == b"[] none"
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na")
+        await asyncio.sleep(0.05)
+        writer.write(b"b")
+        assert (await read_answer(reader)).body == b"none none ab"
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nab")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert (await read_answer(reader)).body == b"none none ab"
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 5\r\n\r\nabcde", b"Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n"]
+)
+async def test_a_body_at_hand_is_bounded(framing: bytes) -> None:
+    async def reads(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            body_at_hand(receive, declared=None, max_bytes=4)
+        except BodyTooLarge as error:
+            await send_whole(send, error.http_status, [], b"")
+
+    async with listening(reads) as port:
+        reader, writer = await Served(port, None).connect()
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\n" + framing)
+        assert (await read_answer(reader)).status == 413
+        writer.close()

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
+from samovar.app.leaving import Unread
+from samovar.kernel.writes import Outgoing, writes_of
 from samovar.ports.asgi import Receive, Scope, Send, send_whole
 from tests.app.conftest import ADMIN, Serve, listening
 
@@ -82,6 +84,31 @@ async def test_who_reads_slowly_is_served() -> None:
             assert await loop.sock_recv(client, 65_536)
             await asyncio.sleep(0.05)
         assert not app.ended.is_set()
+
+
+async def test_who_takes_some_has_not_stopped_however_much_is_written_meanwhile() -> None:
+    loop, made = asyncio.get_running_loop(), asyncio.Queue[asyncio.Transport]()
+
+    class Line(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            made.put_nowait(transport)
+
+    async with (
+        await loop.create_server(Line, "127.0.0.1", 0) as server,
+        _asked(server.sockets[0].getsockname()[1], b"hello") as client,
+    ):
+        transport, unread = Outgoing(await made.get(), writes_of(loop)), Unread()
+        transport.write(PIECE * 100)
+        assert unread.waits_s(transport, 0.0, is_still=True) == 0
+        assert unread.waits_s(transport, 50.0, is_still=True) == 50
+        taken = 0
+        while taken < 20 * len(PIECE):
+            taken += len(await loop.sock_recv(client, len(PIECE)))
+        transport.write(PIECE * 100)
+        assert unread.waits_s(transport, 55.0, is_still=True) == 0
+        assert unread.waits_s(transport, 70.0, is_still=True) == 15
+        transport.abort()
 
 
 async def test_a_stream_that_nobody_reads_is_given_up_and_counted(serve: Serve) -> None:

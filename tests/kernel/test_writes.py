@@ -14,6 +14,7 @@ class Wire:
     def __init__(self, line: list[bytes]) -> None:
         self.line = line
         self.closing = False
+        self.limits = (0, 0)
 
     def write(self, data: bytes) -> None:
         assert not self.closing
@@ -37,6 +38,12 @@ class Wire:
 
     def get_write_buffer_size(self) -> int:
         return len(self.line)
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        return self.limits
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self.limits = (low or 0, high or 0)
 
     def get_extra_info(self, name: str, default: object = None) -> object:
         return default

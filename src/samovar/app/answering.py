@@ -13,8 +13,9 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 
 from samovar.app.http import SECURITY_HEADERS
 from samovar.app.problems import MEDIA_TYPE
+from samovar.app.sending import FileSending
 from samovar.kernel.writes import Outgoing
-from samovar.ports.asgi import SPLIT, AnswersWhole, Lines, Message, Scope, lines_of
+from samovar.ports.asgi import BY_KERNEL, SPLIT, AnswersWhole, HoldsBody, Lines, Message, Scope, lines_of
 
 STATUS_LINE: Final = {
     **{status: b"HTTP/1.1 %d " % status for status in range(100, 600)},
@@ -51,7 +52,7 @@ class Host(Protocol):
         ...
 
 
-class Exchange(AnswersWhole):
+class Exchange(AnswersWhole, HoldsBody):
     """What a request has come to. The connection tells what arrives, and whether the client is still there."""
 
     __slots__ = (
@@ -87,13 +88,9 @@ class Exchange(AnswersWhole):
         self.more_body = True
         self._has_news = False
         self._news: asyncio.Event | None = None
-        # Of the answer.
+        # Of the answer; what else there is to know of one that does not go out whole, _start knows.
         self.response_started = False
         self.response_complete = False
-        self._chunked: bool | None = None
-        self._left_bytes = 0
-        self._until_close = False
-        self._head: bytes | None = None
 
     # --- for the connection
 
@@ -138,6 +135,16 @@ class Exchange(AnswersWhole):
         body, self._body = bytes(self._body), b""
         return {"type": "http.request", "body": body, "more_body": self.more_body}
 
+    def take_body(self) -> bytes | None:
+        """See :class:`samovar.ports.asgi.HoldsBody`."""
+        if self.more_body or not self._has_news or self._owes_continue or self._flow.read_paused:
+            return None
+        if self.disconnected or self.response_complete:
+            return None
+        self._has_news = False
+        body, self._body = bytes(self._body), b""
+        return body
+
     async def send(self, message: Message) -> None:
         """ASGI's ``send``. Raises ``RuntimeError`` for messages out of order and for headers that would split."""
         if self._flow.write_paused and not self.disconnected:
@@ -148,6 +155,8 @@ class Exchange(AnswersWhole):
             self._send_body(message.get("body", b""), message.get("more_body", False))
         elif message["type"] == "http.response.start" and not self.response_started:
             self._start(message["status"], message.get("headers", ()))
+        elif message["type"] == BY_KERNEL and self.response_started:
+            await self._send_file(message)
         else:
             raise RuntimeError(f"the ASGI message {message['type']!r} is out of order")
 
@@ -157,11 +166,12 @@ class Exchange(AnswersWhole):
             return False
         self._begin()
         head = _head(status, headers)
-        says_close = head.find(_CLOSE) >= 0
-        if says_close:
+        close = b""
+        if headers.closes:
             self.keep_alive = False
-        close = b"" if self.keep_alive or says_close else _CLOSE
-        self._host.transport.write(b"%b\r\ncontent-length: %d%b\r\n\r\n%b" % (head, len(body), close, body))
+        elif not self.keep_alive:
+            close = _CLOSE
+        self._host.transport.write(b"".join((head, b"\r\ncontent-length: %d" % len(body), close, b"\r\n\r\n", body)))
         self._complete()
         return True
 
@@ -175,6 +185,10 @@ class Exchange(AnswersWhole):
     def _start(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         self._begin()
         head = _head(status, lines_of(headers))
+        self._chunked: bool | None = None
+        self._left_bytes = 0
+        self._until_close = False
+        self._head: bytes | None = None
         says_close = False
         for name, value in headers:
             if name == b"content-length":
@@ -220,9 +234,27 @@ class Exchange(AnswersWhole):
         if not more:
             self._complete()
 
+    async def _send_file(self, message: Message) -> None:
+        size_bytes = message["count"]
+        if self._chunked:
+            raise RuntimeError("a file goes out under a Content-Length")
+        # The head, where it was kept.
+        self._send_body(b"", True)
+        if self.scope["method"] != "HEAD":
+            if not self._until_close:
+                self._left_bytes -= size_bytes
+            if self._left_bytes < 0:
+                raise RuntimeError("the body is not as long as its Content-Length says")
+            sending = FileSending(self._host.transport, self._flow, message["file"], message["offset"], size_bytes)
+            await sending.whole()
+        if not message.get("more_body", False) and not self.disconnected:
+            self._send_body(b"", False)
+
     def _complete(self) -> None:
         self.response_complete = True
-        self.tell()
+        if self._news is not None:
+            # Who still waits is told that nothing more is to come.
+            self._news.set()
         if not self.keep_alive:
             self._host.end()
         self._host.completed()
@@ -235,8 +267,8 @@ def last_answer(status: int, document: bytes) -> bytes:
 
 def _head(status: int, headers: Lines) -> bytes:
     """The status line and the headers, without the last line's break. Raises ``RuntimeError`` for a break inside a header."""
-    text, count = headers
-    head = b"%b\r\n%b" % (STATUS_LINE[status], text) if count else STATUS_LINE[status]
+    count = headers.number
+    head = b"\r\n".join((STATUS_LINE[status], headers.text)) if count else STATUS_LINE[status]
     # Numbers, not bytes: what ``in`` does for bytes begins with an exception, raised and dropped.
     if head.count(_LF) != count or head.count(_CR) != count or 0 in head:
         raise RuntimeError(SPLIT)

@@ -31,7 +31,7 @@ from samovar.app.problems import problem
 from samovar.app.sweeping import keep_sweeping
 from samovar.kernel.errors import BodyTooSlow, Malformed, SamovarError
 from samovar.kernel.writes import Outgoing, writes_of
-from samovar.ports.asgi import Scope
+from samovar.ports.asgi import BY_KERNEL, Scope
 
 log = structlog.get_logger()
 
@@ -40,6 +40,7 @@ _MAX_PIPELINED: Final = 16
 _TASK: Final = "request"
 _HEEDED: Final = frozenset({b"host", b"expect", b"transfer-encoding"})
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
+_EXTENSIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {"http": {BY_KERNEL: {}}, "https": {}}
 
 
 class SamovarProtocol(asyncio.Protocol):
@@ -61,7 +62,9 @@ class SamovarProtocol(asyncio.Protocol):
     _hosts = 0
     _unwanted_bytes = 0
     """Of a body whose answer went out before it was here."""
-    _url = b""
+    _read_url: bytes | None = None
+    _target = ("", b"", b"")
+    """The last URL whose target was read, and that: clients ask for the same again and again."""
     _expects_continue = False
     _newest: Exchange | None = None
     """The request that was begun last; it may wait for those before it."""
@@ -187,7 +190,9 @@ class SamovarProtocol(asyncio.Protocol):
             raise ValueError("no version of HTTP that is spoken here")
         if self._hosts != 1 and (self._hosts or version == "1.1"):
             raise Malformed("a request names one Host (RFC 9112, 3.2)")
-        path, raw_path, query = target_of(self._url)
+        if self._url != self._read_url:
+            self._target, self._read_url = target_of(self._url), self._url
+        path, raw_path, query = self._target
         scope: Scope = {
             "type": "http",
             "asgi": _ASGI,
@@ -195,6 +200,7 @@ class SamovarProtocol(asyncio.Protocol):
             "server": self._server,
             "client": self._client,
             "scheme": self._scheme,
+            "extensions": _EXTENSIONS[self._scheme],
             "root_path": "",
             "headers": self._headers,
             "state": self._app_state.copy(),
@@ -203,19 +209,17 @@ class SamovarProtocol(asyncio.Protocol):
             "raw_path": raw_path,
             "query_string": query,
         }
-        before, self._newest = (
-            self._newest,
-            Exchange(
-                self,
-                scope,
-                keep_alive=version != "1.0" and self._parser.should_keep_alive(),
-                owes_continue=self._expects_continue,
-            ),
+        before = self._newest
+        self._newest = exchange = Exchange(
+            self,
+            scope,
+            keep_alive=version != "1.0" and self._parser.should_keep_alive(),
+            owes_continue=self._expects_continue,
         )
         if before is None or before.response_complete:
-            self._start(self._newest)
+            self._start(exchange)
             return
-        self._pipeline.appendleft(self._newest)
+        self._pipeline.appendleft(exchange)
         if len(self._pipeline) > _MAX_PIPELINED:
             self.flow.pause_reading()
         else:
@@ -235,10 +239,10 @@ class SamovarProtocol(asyncio.Protocol):
     def on_message_complete(self) -> None:
         self.waiting_since = None
         self._is_bare = False
-        if self._newest is not None:
-            self._newest.more_body = False
-            if not self._newest.response_complete:
-                self._newest.tell()
+        if (newest := self._newest) is not None:
+            newest.more_body = False
+            if not newest.response_complete:
+                newest.tell()
 
     # --- for the server, the requests and the sweep
 

@@ -162,8 +162,9 @@ class Edge:
             status = await self._failed(error, scope, send)
         finally:
             seconds = self._clock.monotonic() - started
-            self._meter.ended(scope["method"], _template(scope), status, seconds)
-            if status >= 400 or seconds > SLOW_S or _ROUTE_OF not in scope:
+            template = scope.get(_ROUTE_OF)
+            self._meter.ended(scope["method"], _unrouted(scope) if template is None else template, status, seconds)
+            if template is None or status >= 400 or seconds > SLOW_S:
                 _log(scope, status, seconds)
         return None
 
@@ -180,10 +181,7 @@ class Edge:
                     return self._control.refuse(refusal, scope, send)
                 # A vendor's surface says it in the vendor's shape.
                 scope[REFUSAL] = refusal
-        origin = None
-        for name, value in scope["headers"]:
-            if name == b"origin":
-                origin = value
+        origin = dict(scope["headers"]).get(b"origin")
         if origin is None:
             return self._routed(scope, receive, send)
         return self._shared(origin, scope, receive, send)
@@ -266,12 +264,9 @@ class Edge:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _template(scope: Scope) -> str:
-    """The route's template for metrics: what matched, never what was asked."""
-    template = scope.get(_ROUTE_OF)
-    if template is None:
-        template = getattr(scope.get("route"), "path", _UNMATCHED)
-    return str(template)
+def _unrouted(scope: Scope) -> str:
+    """The template for metrics of what is no route of the data plane: what matched, never what was asked."""
+    return str(getattr(scope.get("route"), "path", _UNMATCHED))
 
 
 def _path(scope: Scope) -> str:

@@ -43,25 +43,27 @@ class Leaving:
 
 class Unread:
     """How long a client has left its answer lying. Any byte taken begins the wait anew: a slow reader is none that has
-    stopped."""
+    stopped, and one who took much may have more lying now than before."""
 
-    __slots__ = ("_since", "size_bytes")
+    __slots__ = ("_since", "_taken_bytes", "size_bytes")
 
     def __init__(self) -> None:
-        self.size_bytes = 0
+        self.size_bytes = self._taken_bytes = 0
         self._since = 0.0
 
     def waits_s(self, transport: Outgoing, now: float, *, is_still: bool) -> float:
-        """Since when nothing of a full (or last) buffer was taken off it; ``is_still`` where nothing is written to it."""
-        size_bytes = _unread_bytes(transport) if is_still else 0
-        if not size_bytes or not self.size_bytes or size_bytes < self.size_bytes:
-            self.size_bytes, self._since = size_bytes, now
+        """Since when nothing of a full (or last) buffer was taken off it; ``is_still`` where nothing is written to it. A file
+        that the kernel sends lies unread while it waits for the client, not while it is read from its disk."""
+        size_bytes = _unread_bytes(transport) if is_still or transport.unsent_bytes else 0
+        taken_bytes = transport.written_bytes - size_bytes
+        if not size_bytes or not self.size_bytes or taken_bytes > self._taken_bytes:
+            self.size_bytes, self._taken_bytes, self._since = size_bytes, taken_bytes, now
         return now - self._since if size_bytes else 0.0
 
 
 def _unread_bytes(transport: Outgoing) -> int:
     """What the client has not taken: ours, and what the system holds for it."""
-    ours = transport.get_write_buffer_size()
+    ours = transport.get_write_buffer_size() + transport.unsent_bytes
     if not ours:
         return 0
     held = array("i", [0])

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -18,6 +19,10 @@ class PrincipalKind(StrEnum):
     SERVICE = "service"
     VISITOR = "visitor"
     """Nobody who said who they are, on a surface that is open to all."""
+
+
+# A member reached through its class costs a call of a function, and each gateway call takes this path.
+_PERSON: Final = PrincipalKind.PERSON
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,4 +52,4 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def person_id(self) -> str | None:
         """Whose calls these are, if anybody's."""
-        return self.id if self.kind is PrincipalKind.PERSON else self.user_id
+        return self.id if self.kind is _PERSON else self.user_id

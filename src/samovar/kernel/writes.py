@@ -61,9 +61,25 @@ class Writes:
 
 
 class Outgoing:
-    """A transport whose pieces go out with those of others. In their order: what is kept back goes before its end."""
+    """A transport whose pieces go out with those of others. In their order: what is kept back goes before its end.
 
-    __slots__ = ("_add", "_flush", "_transport", "abort", "can_write_eof", "get_extra_info", "is_closing")
+    ``written_bytes`` is all that was ever given to it, and what is sent past it on its socket; ``unsent_bytes`` is what of that
+    waits, outside of its buffer, for the client to take what came before.
+    """
+
+    __slots__ = (
+        "_add",
+        "_flush",
+        "_transport",
+        "abort",
+        "can_write_eof",
+        "get_extra_info",
+        "get_write_buffer_limits",
+        "is_closing",
+        "set_write_buffer_limits",
+        "unsent_bytes",
+        "written_bytes",
+    )
 
     def __init__(self, transport: asyncio.Transport, writes: Writes) -> None:
         self._transport = transport
@@ -73,9 +89,13 @@ class Outgoing:
         self.can_write_eof = transport.can_write_eof
         self.get_extra_info = transport.get_extra_info
         self.is_closing = transport.is_closing
+        self.get_write_buffer_limits = transport.get_write_buffer_limits
+        self.set_write_buffer_limits = transport.set_write_buffer_limits
+        self.written_bytes = self.unsent_bytes = 0
 
     def write(self, data: bytes) -> None:
         """As a transport's."""
+        self.written_bytes += len(data)
         self._add(self._transport, data)
 
     def close(self) -> None:

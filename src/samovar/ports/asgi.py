@@ -7,7 +7,9 @@ wrapping ``send`` (which would cost every chunk of every stream).
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
+
+import msgspec
 
 from samovar.kernel.errors import BodyTooLarge, BodyTooSlow, Malformed, SamovarError
 
@@ -31,6 +33,9 @@ LIMITS: Final = "samovar.limits"
 """Headers that tell the caller's limits, for the answers of the control plane."""
 BROKEN: Final = "samovar.broken"
 """Stands in the last message of a stream that told its caller of a failure: it is no answer to give again."""
+BY_KERNEL: Final = "http.response.zerocopysend"
+"""The message that has the kernel send a part of a file, and the extension by which a connection says that it can (ASGI, *Zero
+Copy Send*). Its ``file`` is a :class:`SentFile`; ``offset`` and ``count``, in bytes, always stand."""
 _MAX_REQUEST_ID_BYTES: Final = 128
 _REQUEST_ID_BYTES: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 
@@ -47,13 +52,36 @@ class Endpoint(Protocol):
         ...
 
 
+class HoldsBody:
+    """Whose ``receive`` it is, where the body need not be waited for. A ``receive`` that somebody wrapped is a function of theirs
+    and hands it over in messages."""
+
+    __slots__ = ()
+
+    def take_body(self) -> bytes | None:
+        """The body, where all of it is here and none was taken. ``None``, and nothing is done, where it is not so simple."""
+        return None
+
+
+def body_at_hand(receive: Receive, *, declared: bytes | None, max_bytes: int) -> bytes | None:
+    """The whole body, where it is here already; else ``None``, and :func:`read_body` waits for it. Raises as that."""
+    _check_declared(declared, max_bytes)
+    owner = getattr(receive, "__self__", None)
+    body = owner.take_body() if isinstance(owner, HoldsBody) else None
+    if body is not None and len(body) > max_bytes:
+        raise BodyTooLarge(f"the body is larger than the {max_bytes} bytes that are taken here", headers=_UNREAD)
+    return body
+
+
 async def read_body(receive: Receive, *, declared: bytes | None, max_bytes: int, timeout_s: float) -> bytes:
     """The whole body. ``declared`` is the ``Content-Length`` header.
 
     Raises ``BodyTooLarge`` (before reading, where the length is declared), ``BodyTooSlow`` when it is not here within
     ``timeout_s``, ``Malformed`` for a length that is no number.
     """
-    _check_declared(declared, max_bytes)
+    at_hand = body_at_hand(receive, declared=declared, max_bytes=max_bytes)
+    if at_hand is not None:
+        return at_hand
     message = await receive()
     if not message.get("more_body"):
         if message["type"] == "http.disconnect":
@@ -132,17 +160,37 @@ MADE: Final = "samovar.made"
 in which they came to be. A list of dictionaries; whatever becomes of the request itself, those stand."""
 
 
-class Lines(NamedTuple):
+T = TypeVar("T")
+
+
+class SentFile(Protocol):
+    """An open file, and the threads for what waits for its disk."""
+
+    def fileno(self) -> int:
+        """Its descriptor."""
+        ...
+
+    async def run(self, step: Callable[[], T]) -> T:
+        """Run ``step``, which reads the file, in a thread. Cancelled, this waits for the step's end. Its ``OSError``, and its
+        ``EOFError`` for a file that ends too soon, are raised as a ``SamovarError``."""
+        ...
+
+
+_CLOSES: Final = (b"connection", b"close")
+
+
+class Lines(msgspec.Struct, frozen=True, gc=False):
     """Headers as a connection writes them, ``name: value`` with a line break between two. ``number`` is how many they should be:
-    by it one that holds a line break is found."""
+    by it one that holds a line break is found. ``closes`` is whether one of them ends the connection."""
 
     text: bytes
     number: int
+    closes: bool = False
 
 
 def lines_of(headers: RawHeaders) -> Lines:
     """Joined."""
-    return Lines(b"\r\n".join(map(b": ".join, headers)), len(headers))
+    return Lines(b"\r\n".join(map(b": ".join, headers)), len(headers), _CLOSES in headers)
 
 
 def pairs_of(lines: Lines) -> list[tuple[bytes, bytes]]:
@@ -168,11 +216,16 @@ class AnswersWhole:
         return False
 
 
+def sent_at_once(send: Send, status: int, headers: Lines, body: bytes) -> bool:
+    """:func:`send_whole`, where that has nothing to wait for; else nothing is done and it is ``False``."""
+    owner = getattr(send, "__self__", None)
+    return isinstance(owner, AnswersWhole) and owner.answer_whole(status, headers, body)
+
+
 async def send_whole(send: Send, status: int, headers: RawHeaders | Lines, body: bytes) -> None:
     """A whole answer; ``content-length`` is added. Raises ``RuntimeError`` for a header with a line break."""
-    owner = getattr(send, "__self__", None)
     lines = headers if isinstance(headers, Lines) else lines_of(headers)
-    if isinstance(owner, AnswersWhole) and owner.answer_whole(status, lines, body):
+    if sent_at_once(send, status, lines, body):
         return
     full = [*pairs_of(lines), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": full})

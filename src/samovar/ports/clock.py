@@ -19,9 +19,9 @@ class Clock(Protocol):
 class Ids(Protocol):
     """Makes identifiers and secrets."""
 
-    def new(self, prefix: str) -> str:
-        """``prefix_`` and a ULID. Two ids made by one process one after the other sort in that order or are equal in
-        their millisecond."""
+    def new(self, prefix: str, at: datetime | None = None) -> str:
+        """``prefix_`` and a ULID of now, or of ``at``, which is for who has just asked the clock. Two ids made by one process one
+        after the other sort in that order or are equal in their millisecond."""
         ...
 
     def token(self, size_bytes: int) -> str:

@@ -10,10 +10,10 @@ An element never writes the database. What it has committed and nobody has ackno
 Every element is the authority for its own mode: it refuses what its mode does not allow, whoever asks.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
@@ -221,6 +221,30 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     fault: str | None = None
 
 
+T = TypeVar("T")
+
+
+class OpenContent(Protocol):
+    """A content as an open file of this machine, of which the kernel can send a part. Whoever has it closes it, in every case."""
+
+    def fileno(self) -> int:
+        """Its descriptor."""
+        ...
+
+    async def run(self, step: Callable[[], T]) -> T:
+        """Run ``step``, which reads the descriptor, in a thread of the element. Cancelled, this waits for the step's end. What it
+        raises as ``OSError`` is :class:`ElementUnavailable`; an ``EOFError``, for an end too soon, :class:`DamagedFile`."""
+        ...
+
+    async def read(self, start: int, end: int) -> bytes:
+        """The bytes from ``start`` up to, not including, ``end``. Raises :class:`DamagedFile` where the file ends before it."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
 class StorageElement(Protocol):
     """One place that keeps files. Every method raises :class:`ElementUnavailable`; those that change something
     :class:`ModeRefused` and :class:`ElementFull` too."""
@@ -295,6 +319,11 @@ class StorageElement(Protocol):
     def read(self, path: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         """The bytes from ``start`` up to, not including, ``end``; behind the end of the file there are none. Raises
         :class:`FileNotThere`, :class:`DamagedFile` (attributes without content) and :class:`ModeRefused` at the first."""
+        ...
+
+    async def open_content(self, path: str) -> OpenContent | None:
+        """The content as an open file. Raises as :meth:`read`. ``None`` of an element whose contents are no files of this
+        machine: nothing was looked at."""
         ...
 
     def read_cold(self, path: str) -> AsyncGenerator[bytes, None]:

@@ -271,6 +271,26 @@ async def test_what_a_process_does_not_use_goes_back(open_till: Open, clock: Man
     assert await till.books.check(ADMIN) == []
 
 
+async def test_an_idle_lease_keeps_what_its_last_call_cost_until_that_stands_in_the_ledger(
+    open_till: Open, clock: ManualClock
+) -> None:
+    till, other = await open_till(idle_s=60.0), await open_till()
+    wallet = await till.wallet(100)
+    held = await till.money.hold("call_1", wallet, 2 * CREDIT, principal_id="key_1")
+    await gone(held.sent())
+    await till.money.tidy()
+    clock.advance(61)
+    await till.money.tidy()
+    await gone(held.settle(cost(CREDIT)))
+    for _ in range(2):
+        await till.money.tidy()
+        assert (await other.wallets.get(ADMIN, wallet.id)).leased_nano_usd == CREDIT
+    await till.money.flush()
+    await till.money.tidy()
+    assert (await other.wallets.get(ADMIN, wallet.id)).leased_nano_usd == 0
+    assert await till.books.check(ADMIN) == []
+
+
 async def test_a_long_call_keeps_only_its_own_hold_when_its_lease_is_idle(open_till: Open, clock: ManualClock) -> None:
     till = await open_till(idle_s=60.0)
     wallet = await till.wallet(100)

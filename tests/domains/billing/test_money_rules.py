@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from samovar.domains.billing.errors import PriceUnknown
 from samovar.domains.billing.model import price
-from samovar.domains.billing.model.bounds import bound
+from samovar.domains.billing.model.bounds import Bounds, bound
 from samovar.domains.billing.model.ledger import (
     LeaseRow,
     LeaseState,
@@ -29,7 +29,7 @@ from samovar.domains.billing.model.wallets import (
     period_end,
     period_start,
 )
-from samovar.domains.catalog.model import PriceCard, Rates, flat
+from samovar.domains.catalog.model import PriceCard, Rates, Sheet, Tier, flat
 from samovar.ports.llm import Usage
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -123,6 +123,50 @@ def test_a_bound_is_never_below_the_price(rates: Rates, usage: Usage) -> None:
     )
     assert charged is not None
     assert most >= charged
+
+
+DAY_AND_NIGHT = st.builds(
+    lambda day, night, tier, flex: PriceCard(
+        sheets=(Sheet(rates=day, tiers=(Tier(over=1_000, rates=tier),)), Sheet(rates=night, daily=(0, 360))),
+        service_tiers={"flex": (Sheet(rates=flex),)},
+        source="test",
+    ),
+    RATES,
+    RATES,
+    RATES,
+    RATES,
+)
+
+
+@given(
+    st.lists(DAY_AND_NIGHT | st.builds(flat, RATES, source=st.just("test")), min_size=1, max_size=4),
+    st.data(),
+)
+def test_what_is_remembered_of_cards_bounds_a_call_as_they_do(cards: list[PriceCard], draw: st.DataObject) -> None:
+    remembered = Bounds("ceiling", most=2)
+    for hours, said, answered, card in draw.draw(
+        st.lists(
+            st.tuples(
+                st.integers(0, 72),
+                st.integers(0, 5_000),
+                st.none() | st.integers(0, 5_000),
+                st.none() | st.sampled_from(cards),
+            ),
+            max_size=12,
+        )
+    ):
+        at = NOON + timedelta(hours=hours)
+        same = {"input_tokens": said, "max_output_tokens": answered, "at": at, "ceiling_nano_usd": 777}
+        assert remembered.of(card, **same) == bound(card, **same, unknown_price="ceiling")  # type: ignore[arg-type]
+
+
+def test_a_price_that_rises_tomorrow_bounds_the_calls_of_tomorrow() -> None:
+    tomorrow = NOON + timedelta(days=1)
+    rises = Sheet(rates=Rates(input=2 * 10**6, output=0), starts=tomorrow.date())
+    card = PriceCard(sheets=(Sheet(rates=Rates(input=10**6, output=0)), rises), source="test")
+    remembered = Bounds("refuse")
+    for at, most in ((NOON, 5), (NOON, 5), (tomorrow, 10), (NOON, 5)):
+        assert remembered.of(card, input_tokens=5, max_output_tokens=1, at=at, ceiling_nano_usd=777) == most
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,21 @@ NAMING: dict[str, tuple[Surface, str, dict[str, object]]] = {
 }
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        b'{"input":[{"type":"input_image","image_url":"x"}]}',
+        b'{"input":[{"type":"input_file","file_id":"x"}]}',
+        b'{"messages":[{"content":[{"type":"\\u0069mage","source":{}}]}]}',
+        b'{"messages":[{"content":[{"type":"im\\u0061ge","source":{}}]}]}',
+        b'{"contents":[{"parts":[{"inline_data":{}}]}]}',
+        b'{"messages":[{"content":[{"type":"document","source":{}}]}]}',
+    ],
+)
+def test_a_file_is_seen_under_each_of_its_names(said: bytes) -> None:
+    assert may_hold_files(said)
+
+
 @pytest.mark.parametrize("what", NAMING)
 def test_whatever_names_a_file_counts_as_one(what: str) -> None:
     surface, field, said = NAMING[what]

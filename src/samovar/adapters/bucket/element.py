@@ -268,6 +268,9 @@ class BucketElement:
             except Missing as error:
                 raise DamagedFile(f"{path} has attributes and no content.") from error
 
+    async def open_content(self, path: str) -> None:
+        """See the port."""
+
     async def delete(self, path: str) -> None:
         """See the port."""
         check_path(path)

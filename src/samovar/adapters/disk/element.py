@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, aclosing
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Final, ParamSpec
 from samovar.adapters.disk.commits import Taking
 from samovar.adapters.disk.durability import translating
 from samovar.adapters.disk.lanes import Lanes, digested
+from samovar.adapters.disk.opened import Opened
 from samovar.adapters.disk.parts import Parts
 from samovar.adapters.disk.promises import Promise, Promises
 from samovar.adapters.disk.syscalls import Syscalls
@@ -290,28 +292,25 @@ class DiskElement:
 
     async def _pieces(self, what: Operation, path: str, start: int, end: int | None) -> AsyncGenerator[bytes, None]:
         self._allow(what)
-        descriptor = await self._opened(path)
-        try:
-            at = start
-            while end is None or at < end:
-                size_bytes = BATCH_BYTES if end is None else min(BATCH_BYTES, end - at)
-                piece = await self._read(self._parts.calls.pread, descriptor, size_bytes, at)
-                if not piece:
-                    return
-                at += len(piece)
+        async with aclosing((await self._opened(path)).pieces(start, end)) as pieces:
+            async for piece in pieces:
                 yield piece
-        finally:
-            await self._read(self._parts.calls.close, descriptor)
 
-    async def _opened(self, path: str) -> int:
+    async def open_content(self, path: str) -> Opened:
+        """See the port."""
+        self._allow(Operation.READ)
+        return await self._opened(path)
+
+    async def _opened(self, path: str) -> Opened:
         opening = self._threads.begin_reading(self._parts.commits.open, check_path(path))
         try:
             with self._translated():
-                return await ended(opening)
+                descriptor = await ended(opening)
         except asyncio.CancelledError:
             if opening.exception() is None:
                 await self._read(self._parts.calls.close, opening.result())
             raise
+        return Opened(descriptor, path=path, calls=self._parts.calls, threads=self._threads, serving=self._serving)
 
     async def delete(self, path: str) -> None:
         """See the port."""
@@ -325,20 +324,20 @@ class DiskElement:
         self._allow(Operation.READ)
         try:
             attributes = await self.attributes(path)
-            descriptor = await self._opened(path)
+            opened = await self._opened(path)
         except DamagedFile as error:
             return error.detail
         digest, at = hashlib.sha256(), 0
         began = self._clock.monotonic()
         try:
-            while piece := await self._read(self._parts.calls.pread, descriptor, BATCH_BYTES, at):
+            while piece := await opened.some(at, BATCH_BYTES):
                 await self._read(digest.update, piece)
                 at += len(piece)
                 await asyncio.sleep(max(0.0, began + at / self._verify_bytes_per_s - self._clock.monotonic()))
         except ElementUnavailable as error:
             return f"It cannot be read at byte {at}: {error.detail}"
         finally:
-            await self._read(self._parts.calls.close, descriptor)
+            await opened.close()
         return difference(attributes, size_bytes=at, checksum=digest.hexdigest())
 
     async def quarantine(self, path: str, *, reason: str) -> None:
@@ -384,17 +383,18 @@ class DiskElement:
         if not self._started:
             raise ElementUnavailable(f"The storage element {self.element_id} is not started.")
 
-    async def _write(self, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def _serving(self) -> AbstractContextManager[None]:
         self._check_started()
-        with self._translated():
+        return self._translated()
+
+    async def _write(self, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        with self._serving():
             return await self._threads.write(step, *args, **kwargs)
 
     async def _together(self, step: Callable[[], T]) -> T:
-        self._check_started()
-        with self._translated():
+        with self._serving():
             return await self._threads.write_together(step)
 
     async def _read(self, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        self._check_started()
-        with self._translated():
+        with self._serving():
             return await self._threads.read(step, *args, **kwargs)

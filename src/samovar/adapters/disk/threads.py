@@ -18,11 +18,12 @@ _TOGETHER_AT_MOST: Final = 32
 
 
 class Threads:
-    """One bounded pool for what changes something and one for what reads, so that neither waits for the other."""
+    """Bounded pools: for what changes something, what reads and what sends, so that none waits for another."""
 
     def __init__(self, *, name: str, writers: int, readers: int) -> None:
         self._writers = ThreadPoolExecutor(writers, thread_name_prefix=f"{name}-write")
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix=f"{name}-read")
+        self._senders = ThreadPoolExecutor(readers, thread_name_prefix=f"{name}-send")
         self._syncers = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"{name}-sync")
         # One batch at a time: two threads of them take the interpreter from each other, and are slower than one.
         self._together = Batches(self._run_together, name=f"{name}-together", at_most=_TOGETHER_AT_MOST)
@@ -47,6 +48,10 @@ class Threads:
         """The same, of what changes nothing."""
         return await ended(self.begin_reading(step, *args, **kwargs))
 
+    async def send(self, step: Callable[[], T]) -> T:
+        """The same, of what is on its way to a client: it may take longer."""
+        return await ended(_submitted(self._senders, step))
+
     def begin(self, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[T]":
         """Begin ``step``; whoever calls waits for it with :func:`ended`."""
         return _submitted(self._writers, lambda: step(*args, **kwargs))
@@ -59,6 +64,7 @@ class Threads:
         """Nothing is taken any more; what runs ends. Blocks."""
         self._writers.shutdown()
         self._syncers.shutdown()
+        self._senders.shutdown()
         self._readers.shutdown()
 
 

@@ -27,7 +27,7 @@ class Connection(asyncio.Protocol):
     """Parser callbacks fill in the current answer; whoever waits is woken once for each batch of bytes.
 
     ``on_lost`` hears when the connection has closed, whoever closed it. ``round_trip_s`` is how long it took to make, which
-    is at least one round trip.
+    is at least one round trip. Once it ``has_headers``, ``first_values`` has each header of the answer by its name.
     """
 
     __slots__ = (
@@ -44,6 +44,7 @@ class Connection(asyncio.Protocol):
         "_writes",
         "complete",
         "failure",
+        "first_values",
         "has_headers",
         "headers",
         "is_closed",
@@ -61,25 +62,20 @@ class Connection(asyncio.Protocol):
         self.is_closed = False
         self.round_trip_s = 0.0
         self.complete = False
-        self.headers: list[tuple[bytes, bytes]] = []
+        # A connection that is paused does not serve again, and the others are told with the headers of each answer.
+        self._is_paused = self._keeps = False
+        self.status = 0
+        self.first_values: dict[bytes, bytes] = {}
         self._reset()
 
     def _reset(self) -> None:
         # What an answer left in the parser must not reach the next: only one that was whole, without chunks (their trailers),
         # leaves nothing.
-        is_clean = self.complete
-        for name, _ in self.headers:
-            if name == b"transfer-encoding":
-                is_clean = False
-        if not is_clean:
+        if not self.complete or b"transfer-encoding" in self.first_values:
             self._parser = httptools.HttpResponseParser(self)
         self._blocks: list[bytes] = []
-        self._pending_bytes = 0
-        self._barren_bytes = 0
-        self._is_paused = False
-        self._keeps = False
-        self.headers = []
-        self.status = 0
+        self._pending_bytes = self._barren_bytes = 0
+        self.headers: list[tuple[bytes, bytes]] = []
         self.has_headers = False
         self.complete = False
         self.saw_bytes = False
@@ -199,6 +195,7 @@ class Connection(asyncio.Protocol):
             return
         self.status = status
         self.has_headers = True
+        self.first_values = dict(reversed(self.headers))
         # Asked now: once the message is complete the parser has forgotten.
         self._keeps = self._parser.should_keep_alive()
 

@@ -30,23 +30,25 @@ class Http1Exchange:
         self.status = 0
 
     async def __aenter__(self) -> "Http1Exchange":
-        loop = self._loop
-        watch = self._watch = self._watchman.begin(loop, total_s=self._timeouts.total_s)
+        loop, timeouts = self._loop, self._timeouts
+        now = loop.time()
+        watch = self._watch = self._watchman.begin(loop, now, total_s=timeouts.total_s)
         try:
-            connection = self._connection = self._pool.reuse(loop.time())
+            connection = self._connection = self._pool.reuse(now)
             may_be_stale = connection is not None
             while True:
                 if connection is None:
                     connection = self._connection = await self._connect(watch)
-                sent_at = loop.time()
-                watch.arm("first byte", self._timeouts.first_byte_s)
+                    now = loop.time()
+                watch.arm("first byte", timeouts.first_byte_s, now)
                 connection.send(self._request)
                 while not connection.has_headers and connection.failure is None:
                     await connection.change(watch)
                 watch.pause()
-                if connection.failure is None or connection.has_headers:
+                if connection.has_headers:
                     break
-                if not may_be_stale or not _was_stale(connection, loop.time() - sent_at):
+                assert connection.failure is not None
+                if not may_be_stale or not _was_stale(connection, loop.time() - now):
                     raise connection.failure
                 self._drop()
                 connection, may_be_stale = None, False
@@ -65,12 +67,9 @@ class Http1Exchange:
 
     def header(self, name: str) -> str | None:
         """See :class:`samovar.ports.transport.HttpAnswer`."""
-        wanted = name.lower().encode("latin-1")
         assert self._connection is not None
-        for found, value in self._connection.headers:
-            if found == wanted:
-                return value.strip(b" \t").decode("latin-1")
-        return None
+        value = self._connection.first_values.get(name.lower().encode("latin-1"))
+        return None if value is None else value.strip(b" \t").decode("latin-1")
 
     async def read(self, *, max_bytes: int) -> bytes:
         """See :class:`samovar.ports.transport.HttpAnswer`."""
@@ -95,7 +94,7 @@ class Http1Exchange:
 
     async def _connect(self, watch: Watch) -> Connection:
         try:
-            async with asyncio.timeout(min(self._timeouts.connect_s, watch.left_s)):
+            async with asyncio.timeout(min(self._timeouts.connect_s, watch.left_s(self._loop.time()))):
                 return await self._pool.connect(self._loop)
         except TimeoutError as error:
             raise ConnectTimeout("the provider took too long (connect)") from error
@@ -116,7 +115,7 @@ class Http1Exchange:
         """Until more has come, or the end."""
         if connection.failure is not None:
             raise connection.failure
-        self._watch.arm("idle", self._timeouts.idle_s)
+        self._watch.arm("idle", self._timeouts.idle_s, self._loop.time())
         await connection.change(self._watch)
         self._watch.pause()
 

@@ -27,9 +27,9 @@ class Watchman:
         """Exchanges under way."""
         return len(self._watches)
 
-    def begin(self, loop: asyncio.AbstractEventLoop, *, total_s: float | None) -> "Watch":
+    def begin(self, loop: asyncio.AbstractEventLoop, now: float, *, total_s: float | None) -> "Watch":
         """Watch over an exchange, until its :meth:`Watch.stop`."""
-        watch = Watch(self._watches, loop, total_s)
+        watch = Watch(self._watches, _NEVER if total_s is None else now + total_s)
         self._watches.add(watch)
         if not self._ticking:
             self._ticking = True
@@ -46,27 +46,24 @@ class Watchman:
 
 
 class Watch:
-    """Bounds one exchange's waits, one after the other."""
+    """Bounds one exchange's waits, one after the other; the last is over at ``end``. Times are the event loop's."""
 
-    __slots__ = ("_all", "_end", "_time", "deadline", "phase", "waiter")
+    __slots__ = ("_all", "_end", "deadline", "phase", "waiter")
 
-    def __init__(self, watches: "set[Watch]", loop: asyncio.AbstractEventLoop, total_s: float | None) -> None:
+    def __init__(self, watches: "set[Watch]", end: float) -> None:
         self._all = watches
-        self._time = loop.time
-        self._end = _NEVER if total_s is None else loop.time() + total_s
+        self._end = end
         self.phase = ""
         self.waiter: asyncio.Future[None] | None = None
         self.deadline = _NEVER
 
-    @property
-    def left_s(self) -> float:
+    def left_s(self, now: float) -> float:
         """What is left of the total; infinite where there is none."""
-        return self._end - self._time()
+        return self._end - now
 
-    def arm(self, phase: str, seconds: float) -> None:
+    def arm(self, phase: str, seconds: float, now: float) -> None:
         """Begin a wait of at most ``seconds``. Raises :class:`UpstreamTimeout` when the total is used up: an answer that never
         makes us wait for long would otherwise never meet a tick."""
-        now = self._time()
         deadline = now + seconds
         self.phase = phase
         if deadline >= self._end:

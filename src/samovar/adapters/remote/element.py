@@ -151,6 +151,9 @@ class RemoteElement:
                 if attempt.is_last:
                     raise
 
+    async def open_content(self, path: str) -> None:
+        """See the port."""
+
     async def delete(self, path: str) -> None:
         """See the port."""
         await self._again("delete", calls.OfPath(path=check_path(path)), _NOTHING)

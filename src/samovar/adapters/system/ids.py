@@ -11,6 +11,7 @@ from samovar.ports.clock import Clock
 
 _SPAN_BITS: Final = 10
 _SPAN: Final = timedelta(milliseconds=1 << _SPAN_BITS)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _SPAN_DIGITS: Final = 8
 _CHANCE_DIGITS: Final = 12
 _COUNT_BITS: Final = 20
@@ -38,18 +39,16 @@ class SystemIds:
         self._span_digits = self._chance_digits = ""
         self._count = 0
 
-    def new(self, prefix: str) -> str:
+    def new(self, prefix: str, at: datetime | None = None) -> str:
         """See the port."""
-        now = self._clock.now()
+        now = self._clock.now() if at is None else at
         with self._lock:
             if now >= self._ends:
                 # Milliseconds come of a float: a span's first may seem to be the last of the span before.
                 self._begin(max(milliseconds(now), (self._span + 1) << _SPAN_BITS))
-            elif now > self._began:
-                since = now - self._began
-                at = since.seconds * 1000 + since.microseconds // 1000
-                if at > self._at:
-                    self._at = at
+            elif (since := (now - self._began) // _MILLISECOND) > self._at:
+                # Less than that, or less than nothing, where the clock stepped back.
+                self._at = since
             self._count = count = self._count + 1
             if count >> _COUNT_BITS:
                 # The next chance may be a smaller one, so it needs a later millisecond.

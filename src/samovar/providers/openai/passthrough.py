@@ -50,8 +50,8 @@ def splice(body: bytes, *, model: str, vendor: Vendor) -> bytes:
     fields = decode(body, dict[str, Raw])
     changed: dict[str, object] = {**fields, "model": model}
     drop = _is_true(fields, "drop_params")
-    for name in OWN_FIELDS & fields.keys():
-        del changed[name]
+    for name in OWN_FIELDS:
+        changed.pop(name, None)
     quirks = vendor.quirks
     if drop:
         for name in quirks.rejects:

@@ -27,6 +27,10 @@ class _OutputDetails(Struct, frozen=True):
     image_tokens: int | None = None
 
 
+_NO_INPUT_DETAILS: Final = _InputDetails()
+_NO_OUTPUT_DETAILS: Final = _OutputDetails()
+
+
 class _ServerTools(Struct, frozen=True):
     web_search_requests: int | None = None
 
@@ -49,28 +53,38 @@ def usage_of(raw: Raw, *, quirks: Quirks, service_tier: str | None = None) -> Us
         body = msgspec.json.decode(raw, type=_UsageBody, strict=False)
     except ValueError:
         return None
-    inputs = body.prompt_tokens_details or _InputDetails()
-    outputs = body.completion_tokens_details or _OutputDetails()
-    reasoning = _count(outputs.reasoning_tokens)
-    output = _count(body.completion_tokens) + (reasoning if quirks.output_excludes_reasoning else 0)
+    inputs = body.prompt_tokens_details or _NO_INPUT_DETAILS
+    outputs = body.completion_tokens_details or _NO_OUTPUT_DETAILS
+    tools = body.server_tool_use
+    counts = (
+        body.prompt_tokens or 0,
+        body.completion_tokens or 0,
+        inputs.cached_tokens or body.prompt_cache_hit_tokens or 0,
+        inputs.cache_write_tokens or 0,
+        outputs.reasoning_tokens or 0,
+        inputs.audio_tokens or 0,
+        outputs.audio_tokens or 0,
+        inputs.image_tokens or 0,
+        outputs.image_tokens or 0,
+        (tools.web_search_requests or 0) if tools else 0,
+    )
+    if min(counts) < 0:
+        counts = tuple([max(0, count) for count in counts])  # type: ignore[assignment]  # as many as there were
+    prompt, completion, cached, written, reasoning, audio_in, audio_out, image_in, image_out, searches = counts
     return Usage(
-        input_tokens=_count(body.prompt_tokens),
-        output_tokens=output,
-        cached_input_tokens=_count(inputs.cached_tokens or body.prompt_cache_hit_tokens),
-        cache_write_tokens=_count(inputs.cache_write_tokens),
+        input_tokens=prompt,
+        output_tokens=completion + reasoning if quirks.output_excludes_reasoning else completion,
+        cached_input_tokens=cached,
+        cache_write_tokens=written,
         reasoning_tokens=reasoning,
-        audio_input_tokens=_count(inputs.audio_tokens),
-        audio_output_tokens=_count(outputs.audio_tokens),
-        image_input_tokens=_count(inputs.image_tokens),
-        image_output_tokens=_count(outputs.image_tokens),
-        web_searches=_count(body.server_tool_use.web_search_requests if body.server_tool_use else None),
+        audio_input_tokens=audio_in,
+        audio_output_tokens=audio_out,
+        image_input_tokens=image_in,
+        image_output_tokens=image_out,
+        web_searches=searches,
         reported_cost_nano_usd=cost_nano_usd(body),
         service_tier=service_tier,
     )
-
-
-def _count(tokens: int | None) -> int:
-    return tokens if tokens is not None and tokens > 0 else 0
 
 
 def usage_json(usage: Usage) -> dict[str, object]:

@@ -126,6 +126,18 @@ def test_waiting_as_long_as_told_is_enough(limit: Limit, cost: int, taken: int) 
         assert bucket.take(cost, 1.0 + bucket.wait_s(cost, 1.0) + 1e-6)
 
 
+@given(limit=limits, taken=st.integers(0, 6_000), after_s=st.floats(-10, 10_000))
+def test_what_a_bucket_says_is_left_can_be_taken_and_no_more_and_it_is_whole_when_it_says(
+    limit: Limit, taken: int, after_s: float
+) -> None:
+    bucket = Bucket(capacity=limit.capacity, rate=limit.amount / limit.window_s)
+    bucket.correct(taken, 100.0)
+    left, full_in_s = bucket.stand(100.0 + after_s)
+    assert (left, full_in_s) == (bucket.remaining(100.0 + after_s), bucket.reset_s(100.0 + after_s))
+    assert bucket.take(left, 100.0 + after_s) or taken > limit.capacity
+    assert not bucket.take(1, 100.0 + after_s)
+
+
 def test_what_is_given_back_can_be_taken_again_and_a_debt_is_paid_by_time() -> None:
     bucket = Bucket(capacity=10, rate=1.0)
     assert bucket.take(10, 0.0)

@@ -22,24 +22,42 @@ class Dearest(NamedTuple):
 _NOTHING: Final = Dearest(None, None, 0)
 
 
-class DearestRates:
-    """Remembers, for a day, the dearest rates of cards that say the same all day and for all sizes, as most do. Bounded."""
+class Bounds:
+    """:func:`bound` for the path of a call. Remembers, for a day, the dearest rates of cards that say the same all day and for
+    all sizes, as most do. Bounded."""
 
-    def __init__(self, *, most: int = 4096) -> None:
+    def __init__(self, unknown_price: UnknownPrice, *, most: int = 4096) -> None:
+        self._unknown_price: UnknownPrice = unknown_price
         self._most = most
         # By identity: a card is a large value to compare. It is kept here, so that no other gets its identity.
         self._known: dict[int, tuple[PriceCard, int, Dearest | None]] = {}
 
-    def of(self, card: PriceCard, *, input_tokens: int, at: datetime) -> Dearest:
-        """What :func:`dearest_of` says."""
-        day = at.toordinal()
-        found = self._known.get(id(card))
-        if found is None or found[1] != day:
-            if len(self._known) >= self._most:
-                self._known.clear()
-            dearest = dearest_of(card, input_tokens=input_tokens, at=at) if _is_even(card) else None
-            found = self._known[id(card)] = (card, day, dearest)
-        return found[2] or dearest_of(card, input_tokens=input_tokens, at=at)
+    def of(
+        self,
+        card: PriceCard | None,
+        *,
+        input_tokens: int,
+        max_output_tokens: int | None,
+        at: datetime,
+        ceiling_nano_usd: int,
+    ) -> int:
+        """What :func:`bound` says. Raises :class:`PriceUnknown`."""
+        dearest = _NOTHING
+        if card is not None:
+            day = at.toordinal()
+            found = self._known.get(id(card))
+            if found is None or found[1] != day:
+                found = self._remember(card, day, at)
+            dearest = found[2] or dearest_of(card, input_tokens=input_tokens, at=at)
+        return _most(dearest, input_tokens, max_output_tokens, ceiling_nano_usd, self._unknown_price)
+
+    def _remember(self, card: PriceCard, day: int, at: datetime) -> tuple[PriceCard, int, Dearest | None]:
+        if len(self._known) >= self._most:
+            self._known.clear()
+        # One without tiers says the same of every size.
+        dearest = dearest_of(card, input_tokens=0, at=at) if _is_even(card) else None
+        found = self._known[id(card)] = (card, day, dearest)
+        return found
 
 
 def bound(
@@ -50,17 +68,24 @@ def bound(
     at: datetime,
     ceiling_nano_usd: int,
     unknown_price: UnknownPrice,
-    known: DearestRates | None = None,
 ) -> int:
     """Nano-dollars. ``input_tokens`` is an upper estimate; ``max_output_tokens`` the caller's bound or the model's,
     whichever is smaller (0 for a call that has no output), ``None`` where neither is known: then the ceiling stands.
 
-    Each token counts at the dearest price that one of its kind can have, the service tiers' included; ``known`` saves looking
-    for it each time. Raises :class:`PriceUnknown`.
+    Each token counts at the dearest price that one of its kind can have, the service tiers' included. Raises
+    :class:`PriceUnknown`.
     """
-    dearest = _NOTHING
-    if card is not None:
-        dearest = (dearest_of if known is None else known.of)(card, input_tokens=input_tokens, at=at)
+    dearest = _NOTHING if card is None else dearest_of(card, input_tokens=input_tokens, at=at)
+    return _most(dearest, input_tokens, max_output_tokens, ceiling_nano_usd, unknown_price)
+
+
+def _most(
+    dearest: Dearest,
+    input_tokens: int,
+    max_output_tokens: int | None,
+    ceiling_nano_usd: int,
+    unknown_price: UnknownPrice,
+) -> int:
     dearest_input, dearest_output, request = dearest
     if (dearest_input is None and input_tokens > 0) or (dearest_output is None and max_output_tokens != 0):
         if unknown_price == "refuse":
@@ -71,8 +96,13 @@ def bound(
         return min(ceiling_nano_usd, MOST_NANO_USD_A_CALL)
     if max_output_tokens is None and dearest_output != 0:
         return min(ceiling_nano_usd, MOST_NANO_USD_A_CALL)
-    femto = max(0, input_tokens) * (dearest_input or 0) + max(0, max_output_tokens or 0) * (dearest_output or 0)
-    return min(rounded(femto) + request, MOST_NANO_USD_A_CALL)
+    femto = 0
+    if dearest_input is not None and input_tokens > 0:
+        femto = input_tokens * dearest_input
+    if dearest_output is not None and max_output_tokens is not None and max_output_tokens > 0:
+        femto += max_output_tokens * dearest_output
+    nano_usd = rounded(femto) + request
+    return nano_usd if nano_usd < MOST_NANO_USD_A_CALL else MOST_NANO_USD_A_CALL
 
 
 def _is_even(card: PriceCard) -> bool:

@@ -230,32 +230,31 @@ def _forgotten(call: Settled) -> LeaseRow:
     return LeaseRow(call.lease_id, call.wallet_id, call.team_id, day, 0, 0, LeaseState.CLOSED)
 
 
-def _debit(call: Settled, delta: LeaseDelta) -> str:
-    """The account that pays. A call of a lease in suspense is paid from there as far as that reaches; one of a lease that
-    was charged whole is paid already, and only noted."""
+def _debit(call: Settled, delta: LeaseDelta) -> str | None:
+    """The account that pays, where it is not the wallet. A call of a lease in suspense is paid from there as far as that
+    reaches; one of a lease that was charged whole is paid already, and only noted."""
     amount, lease = call.amount_nano_usd, delta.lease
-    within = delta.spent + amount <= lease.outstanding
-    if lease.state is _CHARGED and within:
+    state = lease.state
+    if state is _OPEN:
         delta.spent += amount
-        return spend_account(call.team_id)
-    delta.counted += amount
-    if lease.state is _SUSPENSE and within:
+    elif (state is _CHARGED or state is _SUSPENSE) and delta.spent + amount <= lease.outstanding:
         delta.spent += amount
+        if state is _CHARGED:
+            return spend_account(call.team_id)
+        delta.counted += amount
         return suspense_account(call.team_id)
-    if lease.state is _OPEN:
-        delta.spent += amount
+    delta.counted += amount
     delta.from_wallet += amount
-    return wallet_account(call.wallet_id)
+    return None
 
 
-def _row(call: Settled, debit: str) -> TransferRow:
-    account = wallet_account(call.wallet_id)
+def _row(call: Settled, debit: str | None) -> TransferRow:
     return TransferRow(
         call.call_id,
         call.at,
         call.team_id,
         call.wallet_id,
-        debit,
+        wallet_account(call.wallet_id) if debit is None else debit,
         spend_account(call.team_id),
         call.amount_nano_usd,
         _CHARGE,
@@ -263,6 +262,6 @@ def _row(call: Settled, debit: str) -> TransferRow:
         call.lease_id,
         call.source,
         call.estimated,
-        call.mark if debit == account else _LATE,
+        call.mark if debit is None else _LATE,
         call.memo,
     )

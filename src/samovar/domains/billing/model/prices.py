@@ -16,6 +16,7 @@ from samovar.domains.catalog.model import OVERRIDE_SOURCE, PriceCard, Rates
 from samovar.ports.llm import Usage
 
 FEMTO_PER_NANO: Final = 1_000_000
+_HALF_A_NANO: Final = FEMTO_PER_NANO // 2
 MOST_NANO_USD_A_CALL: Final = 10**13
 """A million credits: no call is charged more. Whoever reports more has slipped, and sums of charges must stay countable."""
 
@@ -76,28 +77,22 @@ def price(usage: Usage, card: PriceCard | None, *, at: datetime) -> Charge:
     never add to the whole they are part of.
     """
     reported = usage.reported_cost_nano_usd
-    computed = _computed(usage, card, at)
-    if reported is not None and reported >= 0 and (card is None or card.source != OVERRIDE_SOURCE):
-        return _capped(
-            msgspec.structs.replace(
-                computed, nano_usd=reported, source=REPORTED, lines=(), computed_nano_usd=computed.nano_usd
-            )
+    if card is None:
+        charge = Charge(nano_usd=None, source=UNKNOWN, estimated=usage.estimated)
+    else:
+        rates = card.rates(input_tokens=usage.input_tokens, at=at, service_tier=usage.service_tier)
+        lines = charge_lines(usage, rates)
+        charge = Charge(
+            nano_usd=nano_usd_of(lines), source=card.source, lines=lines, estimated=usage.estimated, rates=rates
         )
-    return _capped(computed)
-
-
-def _capped(charge: Charge) -> Charge:
-    if charge.nano_usd is None or charge.nano_usd <= MOST_NANO_USD_A_CALL:
+    if reported is not None and reported >= 0 and (card is None or card.source != OVERRIDE_SOURCE):
+        charge = msgspec.structs.replace(
+            charge, nano_usd=reported, source=REPORTED, lines=(), computed_nano_usd=charge.nano_usd
+        )
+    nano_usd = charge.nano_usd
+    if nano_usd is None or nano_usd <= MOST_NANO_USD_A_CALL:
         return charge
     return msgspec.structs.replace(charge, nano_usd=MOST_NANO_USD_A_CALL, capped=True)
-
-
-def _computed(usage: Usage, card: PriceCard | None, at: datetime) -> Charge:
-    if card is None:
-        return Charge(nano_usd=None, source=UNKNOWN, estimated=usage.estimated)
-    rates = card.rates(input_tokens=usage.input_tokens, at=at, service_tier=usage.service_tier)
-    lines = charge_lines(usage, rates)
-    return Charge(nano_usd=nano_usd_of(lines), source=card.source, lines=lines, estimated=usage.estimated, rates=rates)
 
 
 def nano_usd_of(lines: Sequence[Line]) -> int | None:
@@ -112,14 +107,24 @@ def nano_usd_of(lines: Sequence[Line]) -> int | None:
 
 def rounded(femto_usd: int) -> int:
     """Nano-dollars, half up."""
-    return (femto_usd + FEMTO_PER_NANO // 2) // FEMTO_PER_NANO
+    return (femto_usd + _HALF_A_NANO) // FEMTO_PER_NANO
 
 
 def charge_lines(usage: Usage, rates: Rates) -> tuple[Line, ...]:
     """Usage cut into kinds that share no token, each with its price: exact, before rounding."""
     lines: list[Line] = []
-    _input_lines(usage, rates, lines)
-    _output_lines(usage, rates, lines)
+    said, answered = usage.input_tokens, usage.output_tokens
+    # Most calls have none of these parts, and each call comes by here.
+    if usage.cached_input_tokens or usage.cache_write_tokens or usage.audio_input_tokens or usage.image_input_tokens:
+        said = _parts_of_input(usage, rates, lines)
+    if said > 0:
+        each = rates.input
+        lines.append(Line("input", said, None if each is None else said * each))
+    if usage.reasoning_tokens or usage.audio_output_tokens or usage.image_output_tokens:
+        answered = _parts_of_output(usage, rates, lines)
+    if answered > 0:
+        each = rates.output
+        lines.append(Line("output", answered, None if each is None else answered * each))
     if rates.request is not None:
         lines.append(Line("request", 1, rates.request * FEMTO_PER_NANO))
     if usage.web_searches > 0:
@@ -130,11 +135,12 @@ def charge_lines(usage: Usage, rates: Rates) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def _input_lines(usage: Usage, rates: Rates, lines: list[Line]) -> None:
+def _parts_of_input(usage: Usage, rates: Rates, lines: list[Line]) -> int:
+    """Add lines for the parts that have prices of their own, and give back how many tokens are left."""
     left = usage.input_tokens
     base = rates.input
     if left <= 0:
-        return
+        return 0
     if usage.cached_input_tokens > 0:
         left = _take(lines, "cached_input", usage.cached_input_tokens, left, _first(rates.cached_input, base))
     if usage.cache_write_tokens > 0:
@@ -148,23 +154,22 @@ def _input_lines(usage: Usage, rates: Rates, lines: list[Line]) -> None:
         left = _take(lines, "audio_input", usage.audio_input_tokens, left, _first(rates.audio_input, base))
     if usage.image_input_tokens > 0:
         left = _take(lines, "image_input", usage.image_input_tokens, left, _first(rates.image_input, base))
-    if left > 0:
-        lines.append(Line("input", left, None if base is None else left * base))
+    return left
 
 
-def _output_lines(usage: Usage, rates: Rates, lines: list[Line]) -> None:
+def _parts_of_output(usage: Usage, rates: Rates, lines: list[Line]) -> int:
+    """As :func:`_parts_of_input`, of an answer."""
     left = usage.output_tokens
     base = rates.output
     if left <= 0:
-        return
+        return 0
     if usage.reasoning_tokens > 0 and rates.reasoning is not None:
         left = _take(lines, "reasoning", usage.reasoning_tokens, left, rates.reasoning)
     if usage.audio_output_tokens > 0:
         left = _take(lines, "audio_output", usage.audio_output_tokens, left, _first(rates.audio_output, base))
     if usage.image_output_tokens > 0:
         left = _take(lines, "image_output", usage.image_output_tokens, left, _first(rates.image_output, base))
-    if left > 0:
-        lines.append(Line("output", left, None if base is None else left * base))
+    return left
 
 
 def _take(lines: list[Line], kind: Kind, count: int, left: int, each: int | None) -> int:

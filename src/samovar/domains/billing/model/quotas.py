@@ -125,10 +125,15 @@ class Bucket:
 
     def correct(self, by: float, now: float) -> None:
         """Add what was used beyond what was taken, or take back."""
-        self.used = max(0.0, self._flow(now) + by)
+        used = self._flow(now) + by
+        self.used = used if used > 0.0 else 0.0
 
     def remaining(self, now: float) -> int:
         """What could be taken now."""
+        return self.stand(now)[0]
+
+    def stand(self, now: float) -> tuple[int, float]:
+        """What could be taken now, and :meth:`reset_s`."""
         # As :meth:`_flow`, written out: the headers of each answer ask this of each limit.
         used = self.used
         if now > self.at:
@@ -136,7 +141,7 @@ class Bucket:
             if used < 0.0:
                 used = 0.0
         left = self.capacity - used
-        return int(left) if left > 0.0 else 0
+        return int(left) if left > 0.0 else 0, used / self.rate
 
     def wait_s(self, cost: float, now: float) -> float:
         """How long until ``cost`` could be taken; until it is full for what it never holds."""

@@ -63,9 +63,10 @@ def framed(record: Record) -> bytes:
     if payload.find(_NUL) >= 0:
         # PostgreSQL's text holds no NUL, and a vendor may well send one.
         payload = payload.replace(_NUL, REPLACED)
-    if len(payload) > MAX_RECORD_BYTES:
-        raise ValueError(f"a record of {len(payload)} bytes")
-    return _head(len(payload), crc32(payload)) + payload
+    size = len(payload)
+    if size > MAX_RECORD_BYTES:
+        raise ValueError(f"a record of {size} bytes")
+    return _head(size, crc32(payload)) + payload
 
 
 def scan(data: bytes, start: int = 0) -> Iterator[tuple[Record, int]]:
@@ -91,29 +92,14 @@ def settled(intent: Intent, outcome: Outcome | None) -> Settled | None:
     """What the ledger gets of a call: ``None`` for one that was released. Without an outcome it is charged at its hold:
     the provider may have worked, and nobody knows how much."""
     if outcome is None:
-        return _settled(intent, intent.hold_nano_usd, "hold", True, Mark.AT_HOLD.value, None)
-    if outcome.kind == "released":
+        cost, source, is_estimated, memo = intent.hold_nano_usd, "hold", True, None
+        mark: Mark | None = Mark.AT_HOLD
+    elif outcome.kind == "released":
         return None
-    mark = None if outcome.mark is None else outcome.mark.value
-    is_estimated = outcome.kind == "estimated"
-    return _settled(intent, outcome.cost_nano_usd, outcome.source, is_estimated, mark, _memo_text(outcome.memo))
-
-
-def _memo_text(memo: msgspec.Raw) -> str | None:
-    text = bytes(memo)
-    if text[:1] == b"{":
-        return text.decode()
-    return msgspec.json.decode(text, type=str | None)
-
-
-def _settled(
-    intent: Intent,
-    cost: int,
-    source: str,
-    is_estimated: bool,  # by place: this is done for every call
-    mark: str | None,
-    memo: str | None,
-) -> Settled:
+    else:
+        cost, source, mark = outcome.cost_nano_usd, outcome.source, outcome.mark
+        is_estimated, memo = outcome.kind == "estimated", _memo_text(outcome.memo)
+    # By place: this is done for every call.
     return Settled(
         intent.call_id,
         intent.at,
@@ -124,6 +110,11 @@ def _settled(
         cost,
         source,
         is_estimated,
-        mark,
+        None if mark is None else mark.value,
         memo,
     )
+
+
+def _memo_text(memo: msgspec.Raw) -> str | None:
+    text = str(memo, "utf-8")
+    return text if text.startswith("{") else msgspec.json.decode(text, type=str | None)

@@ -23,9 +23,9 @@ from samovar.domains.files.http.ranges import (
 from samovar.domains.files.http.upload import PREFIX
 from samovar.domains.files.model.links import Disposition
 from samovar.domains.files.model.records import StoredFile, told
-from samovar.domains.files.service import FileService, Reading, Thumbnails
+from samovar.domains.files.service import FileService, Part, Reading, Thumbnails
 from samovar.kernel.errors import Flaw, StaleRevision
-from samovar.ports.asgi import Receive, Send, send_whole
+from samovar.ports.asgi import BY_KERNEL, Message, Receive, Send, send_whole
 from samovar.ports.revisions import etag
 
 _ID_AT: Final = len(PREFIX) + 1
@@ -96,7 +96,9 @@ class Content:
         if is_head:
             await self._files.reads.check_readable(file)
             return await _sent(status, headers, None, send)
-        return await _sent(status, headers, await self._files.reads.content(file, start=span.start, end=span.end), send)
+        reads = self._files.reads
+        content = reads.content_in_part_by_kernel if BY_KERNEL in asked.scope.get("extensions", ()) else reads.content
+        return await _sent(status, headers, await content(file, start=span.start, end=span.end), send)
 
     async def _opened(self, asked: Asked, parameters: "_Parameters") -> tuple[StoredFile, Disposition]:
         if parameters.link is not None:
@@ -167,7 +169,8 @@ def _of_content(content_type: str, filename: str, kind: Disposition) -> Headers:
 
 
 async def _sent(status: int, headers: Headers, pieces: Reading | None, send: Send) -> int:
-    """Piece by piece, each after the one before was taken: a slow reader holds one."""
+    """Piece by piece, each after the one before was taken: a slow reader holds one. What the kernel may send it sends, behind the
+    first piece and before the last."""
     if pieces is None:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
@@ -181,7 +184,20 @@ async def _sent(status: int, headers: Headers, pieces: Reading | None, send: Sen
                 # Who has the last byte may leave at once: the answer is whole with it, and not with an empty piece behind it.
                 await anext(pieces, None)
             await send({"type": "http.response.body", "body": piece, "more_body": not pieces.is_over})
+            if pieces.has_part:
+                with pieces.by_kernel() as part:
+                    await send(_by_kernel(part))
     return status
+
+
+def _by_kernel(part: Part) -> Message:
+    return {
+        "type": BY_KERNEL,
+        "file": part.file,
+        "offset": part.start,
+        "count": part.size_bytes,
+        "more_body": True,
+    }
 
 
 async def _unchanged(headers: Headers, send: Send) -> int:

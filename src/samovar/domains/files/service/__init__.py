@@ -1,5 +1,5 @@
 """Files' use cases. Files come in by ``ingest``, whole or in pieces, each led as one of the ``transactions``; they are found and
-read by ``query``, ``thumbnails`` and ``links``, changed by ``changes``, and looked after by ``care``. ``elements``
+read by ``query``, ``reading``, ``thumbnails`` and ``links``, changed by ``changes``, and looked after by ``care``. ``elements``
 administers the ``registry``, which ``discovery`` tells the processes of.
 
 Beside them what keeps it true: ``projecting`` (rows), ``confirming`` (rows that are old), ``telling`` (news), ``memory``.
@@ -12,7 +12,8 @@ from samovar.domains.files.service.elements import ElementAdmin, ElementChange, 
 from samovar.domains.files.service.files import FileService
 from samovar.domains.files.service.ingest import Ingest, IngestRules
 from samovar.domains.files.service.links import FileLinks
-from samovar.domains.files.service.query import FileReads, Reading
+from samovar.domains.files.service.query import FileReads
+from samovar.domains.files.service.reading import Part, Reading
 from samovar.domains.files.service.registry import Registry
 from samovar.domains.files.service.tally import FileFigures
 from samovar.domains.files.service.thumbnails import Thumbnails
@@ -32,6 +33,7 @@ __all__ = [
     "Ingest",
     "IngestRules",
     "NewElement",
+    "Part",
     "Reading",
     "Registry",
     "Thumbnails",

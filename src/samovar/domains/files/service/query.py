@@ -1,6 +1,5 @@
 """Finding files: what is known of them from memory where it knows them, what they hold from their element."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final, NamedTuple
 
 import msgspec
@@ -11,8 +10,16 @@ from samovar.domains.files.model.query import MAX_PAGE, FileQuery, cursor_of
 from samovar.domains.files.model.records import CopyState, FilePage, StoredFile, Usage, may_see, owner_of, told
 from samovar.domains.files.service.confirming import Confirming
 from samovar.domains.files.service.memory import FileMemory
+from samovar.domains.files.service.reading import (
+    BY_KERNEL_BYTES,
+    Begin,
+    Begun,
+    Reading,
+    piecewise,
+    with_part_for_kernel,
+)
 from samovar.domains.files.service.registry import Registry
-from samovar.domains.files.service.tally import FileTally, Operation, Result
+from samovar.domains.files.service.tally import FileTally, Operation
 from samovar.domains.files.store import listing, owners, rows
 from samovar.domains.identity.model import Permission, require
 from samovar.kernel.errors import SamovarError, Unavailable
@@ -109,22 +116,29 @@ class FileReads:
 
     # --- content
 
-    async def content(self, file: StoredFile, *, start: int, end: int) -> "Reading":
+    async def content(self, file: StoredFile, *, start: int, end: int) -> Reading:
         """The bytes from ``start`` up to, not including, ``end``, from the first copy that gives them. The first piece is there
         when this returns, so that what is wrong is known before an answer begins. Raises :class:`ContentAway`,
         :class:`ContentCold`, ``DamagedFile``."""
-        with self._tally.of_refusals(Operation.DOWNLOAD):
-            first, rest = (b"", None) if end <= start else await self._begun(file, start=start, end=end)
-        return Reading(first, rest, max(0, end - start), self._tally)
+        return await self._reading(file, start, end, begin=piecewise)
 
-    async def _begun(self, file: StoredFile, *, start: int, end: int) -> tuple[bytes, AsyncGenerator[bytes, None]]:
+    async def content_in_part_by_kernel(self, file: StoredFile, *, start: int, end: int) -> Reading:
+        """As :meth:`content`, for who can have the kernel send what :meth:`Reading.by_kernel` gives between two pieces."""
+        is_large = end - start >= BY_KERNEL_BYTES
+        return await self._reading(file, start, end, begin=with_part_for_kernel if is_large else piecewise)
+
+    async def _reading(self, file: StoredFile, start: int, end: int, *, begin: Begin) -> Reading:
+        with self._tally.of_refusals(Operation.DOWNLOAD):
+            begun = Begun() if end <= start else await self._begun(file, start, end, begin=begin)
+        return Reading(begun, max(0, end - start), self._tally)
+
+    async def _begun(self, file: StoredFile, start: int, end: int, *, begin: Begin) -> Begun:
         refusal: SamovarError | None = None
         for copy in file.copies:
             if copy.state is not CopyState.GOOD:
                 continue
             try:
-                pieces = self._registry.serving(copy.element_id).read(copy.path, start=start, end=end)
-                return await anext(pieces), pieces
+                return await begin(self._registry.serving(copy.element_id), copy.path, start, end)
             except ModeRefused:
                 refusal = ContentCold(file.attributes.file_id)
             except DamagedFile as error:
@@ -145,8 +159,8 @@ class FileReads:
                 if condition is not None and condition.mode is not Mode.AR:
                     return
         if file.attributes.size_bytes:
-            _, pieces = await self._begun(file, start=0, end=1)
-            await pieces.aclose()
+            begun = await self._begun(file, 0, 1, begin=piecewise)
+            await begun.aclose()
 
     def _checked(self, principal: Principal, file_id: str, file: StoredFile | None) -> StoredFile:
         if file is None or not may_see(principal, file.attributes.owner):
@@ -155,52 +169,3 @@ class FileReads:
 
     def _seen(self, file: StoredFile) -> Seen:
         return Seen(file, is_stale=file.attributes.storage_element_id in self._registry.away)
-
-
-class Reading:
-    """A content as it is read, an async iterator of pieces. Close it in every case; how it ended is counted then."""
-
-    def __init__(
-        self, first: bytes, rest: AsyncGenerator[bytes, None] | None, size_bytes: int, tally: FileTally
-    ) -> None:
-        self._first = first
-        self._rest = rest
-        self._left_bytes = size_bytes
-        self._tally = tally
-        self._result: Result | None = None
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the last byte was given out."""
-        return not self._left_bytes
-
-    def __aiter__(self) -> "Reading":
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._first:
-            piece, self._first = self._first, b""
-            self._left_bytes -= len(piece)
-            return piece
-        if self._rest is None:
-            raise StopAsyncIteration
-        try:
-            piece = await anext(self._rest)
-            self._left_bytes -= len(piece)
-            return piece
-        except SamovarError:
-            self._result = Result.FAILED
-            raise
-
-    async def aclose(self) -> None:
-        """No more of it."""
-        # Who has the last byte leaves, and need not hear that there are no more.
-        result = self._result or (Result.BROKEN if self._left_bytes else Result.SUCCESS)
-        self._tally.counts[Operation.DOWNLOAD, result] += 1
-        if self._rest is not None:
-            await self._rest.aclose()
-
-
-async def whole(pieces: AsyncIterator[bytes]) -> bytes:
-    """All of a content that is known to be small."""
-    return b"".join([piece async for piece in pieces])

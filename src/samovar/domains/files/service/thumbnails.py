@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 
 from samovar.domains.files.errors import BadFile
 from samovar.domains.files.model.records import StoredFile
-from samovar.domains.files.service.query import FileReads, whole
+from samovar.domains.files.service.query import FileReads
+from samovar.domains.files.service.reading import whole
 from samovar.kernel.errors import Flaw
 from samovar.ports.images import ImageKind, ImageLimits, Images, ImageTooLarge, UnsupportedImage
 

@@ -10,7 +10,7 @@ from samovar.domains.billing.service.quotas import Grant, QuotaService
 from samovar.domains.gateway.http.envelope import JSON, Envelope, read_envelope, refusal_headers, told
 from samovar.domains.gateway.http.idempotency import Recorder, replay
 from samovar.domains.gateway.http.keepalive import KeepAlive
-from samovar.domains.gateway.http.sign_in import signed_in
+from samovar.domains.gateway.http.sign_in import recalled, signed_in
 from samovar.domains.gateway.model import Call
 from samovar.domains.gateway.model.answer_cache import cache_ask
 from samovar.domains.gateway.model.call import CacheAsk
@@ -31,13 +31,15 @@ from samovar.ports.asgi import (
     Receive,
     Scope,
     Send,
+    body_at_hand,
     lines_of,
     pairs_of,
     read_body,
     send_whole,
+    sent_at_once,
 )
 from samovar.ports.clock import Clock, Ids
-from samovar.ports.dialect import Head, StreamWriter, Surface
+from samovar.ports.dialect import StreamWriter, Surface
 from samovar.ports.embeddings import FigureSurface
 from samovar.ports.llm import ChatRequest
 
@@ -101,7 +103,9 @@ class ChatEntrance:
     ) -> None:
         self._dialect = dialect
         self._service = service
-        self._figures = figures
+        self._surface_name = "" if figures is None else figures.surface.name
+        self._as_prompt = None if figures is None else figures.surface.as_prompt
+        self._may_remember = figures is None or figures.is_remembered
         self._read_head = dialect.read_head if figures is None else figures.surface.read_head
         self._whole = service.answer if figures is None else figures.answer
         self._own_way = own_way
@@ -133,22 +137,24 @@ class ChatEntrance:
         """Answer; ``address`` is what the path said, for surfaces that put it there."""
         started, started_at = self._clock.monotonic(), self._clock.now()
         envelope = read_envelope(scope["headers"], self._dialect.forwarded_headers)
-        call_id = self._ids.new("call")
+        call_id = self._ids.new("call", started_at)
         scope[REQUEST_ID] = request_id = envelope.request_id or call_id
+        settings = self._settings
         grant: Grant | None = None
         recorder: Recorder | None = None
         try:
-            principal = await signed_in(
+            principal = recalled(envelope, scope, self._identity) or await signed_in(
                 envelope, scope, self._identity, addresses=self._quotas.addresses, surface=self._opens
             )
             grant = await self._quotas.admit(principal)
             taken: Taken | None = None
             if self._own_way is None:
-                body = await read_body(
-                    receive,
-                    declared=envelope.content_length,
-                    max_bytes=self._settings.max_body_bytes,
-                    timeout_s=self._settings.body_timeout_s,
+                declared, most = envelope.content_length, settings.max_body_bytes
+                at_hand = body_at_hand(receive, declared=declared, max_bytes=most)
+                body = (
+                    await read_body(receive, declared=declared, max_bytes=most, timeout_s=settings.body_timeout_s)
+                    if at_hand is None
+                    else at_hand
                 )
             else:
                 taken = await self._own_way.intake.take(scope, receive, declared=envelope.content_length)
@@ -168,8 +174,7 @@ class ChatEntrance:
                 body = made.body
                 # A stream may last for hours: what it was made of is not needed any more.
                 taken = None
-            head = self._head(body, address)
-            call = self._call(envelope, principal, grant, made, head, body, call_id, started, started_at)
+            call = self._call(envelope, principal, grant, made, body, address, call_id, started, started_at)
             if call.head.stream:
                 return await self._stream(call, send)
             return await self._answer(call, send)
@@ -188,26 +193,25 @@ class ChatEntrance:
         found = await self._idempotency.claim(principal, path=path, query=query, key=key, body=body)
         return found if isinstance(found, Recorded) else Recorder(found)
 
-    def _head(self, body: bytes, address: Address | None) -> Head:
-        head = self._read_head(body)
-        return head if address is None else msgspec.structs.replace(head, model=address.model, stream=address.stream)
-
     def _call(
         self,
         envelope: Envelope,
         principal: Principal,
         grant: Grant,
         made: Prepared | None,
-        head: Head,
         body: bytes,
+        address: Address | None,
         call_id: str,
         started: float,
         started_at: datetime,
     ) -> Call:
+        head = self._read_head(body)
+        if address is not None:
+            head = msgspec.structs.replace(head, model=address.model, stream=address.stream)
         # The call's own id is a trace where the caller began none, and always the span.
-        figures = self._figures
         own = hex_of_ulid(call_id[-ULID_CHARS:])
         trace_id = envelope.trace_id or own
+        says_nothing = envelope.cache is None and envelope.cache_ttl is None and principal.cache is None
         return Call(
             id=call_id,
             request_id=envelope.request_id or call_id,
@@ -222,9 +226,9 @@ class ChatEntrance:
             trace_id=trace_id,
             parent_span_id=envelope.parent_span_id,
             traceparent=f"00-{trace_id}-{own[16:]}-01",
-            surface_name="" if figures is None else figures.surface.name,
-            as_prompt=None if figures is None else figures.surface.as_prompt,
-            cache=self._asked(envelope, principal),
+            surface_name=self._surface_name,
+            as_prompt=self._as_prompt,
+            cache=None if says_nothing else self._asked(envelope, principal),
             user_label=envelope.user_label,
             grant=grant,
             prompt=None if made is None else made.prompt,
@@ -233,18 +237,17 @@ class ChatEntrance:
 
     def _asked(self, envelope: Envelope, principal: Principal) -> CacheAsk | None:
         """Whether an answer from memory will do. Raises ``Malformed``."""
-        if principal.cache is None and envelope.cache is None and envelope.cache_ttl is None:
-            return None
         if self._own_way is not None:
             return None
         ask = cache_ask(envelope.cache, envelope.cache_ttl, principal.cache, form=self._form)
-        return ask if self._figures is None or self._figures.is_remembered else None
+        return ask if self._may_remember else None
 
     async def _answer(self, call: Call, send: Send) -> int:
         answer = await (self._whole(call) if call.cache is None else self._answers.whole(call, self._whole))
-        text, number = told(answer.trail, answer.plan)
-        always = self._json_lines
-        await send_whole(send, 200, Lines(b"%b\r\n%b" % (always.text, text), always.number + number), answer.body)
+        always, said = self._json_lines, told(answer.trail, answer.plan)
+        lines = Lines(b"\r\n".join((always.text, said.text)), always.number + said.number)
+        if not sent_at_once(send, 200, lines, answer.body):
+            await send_whole(send, 200, lines, answer.body)
         return 200
 
     async def _stream(self, call: Call, send: Send) -> int:

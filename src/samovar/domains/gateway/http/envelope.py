@@ -118,7 +118,7 @@ def told(trail: Trail, planned: Plan) -> Lines:
     ``x-samovar-budget`` calls of a wallet whose budget is nearly spent (``warned``) or asks for cheaper models."""
     attempt, call, usage, cost = trail.attempt, trail.call, trail.usage, trail.cost_nano_usd
     assert attempt is not None
-    target, overhead = attempt.target, f"{trail.overhead_ms():.3f}"
+    target, overhead, hold = attempt.target, f"{trail.overhead_ms():.3f}", trail.hold
     # One text takes a fifth of the time of pairs that are joined afterwards, and every call has it.
     text = (
         f"x-request-id: {call.request_id}\r\ntraceparent: {call.traceparent}\r\nx-samovar-call-id: {call.id}\r\n"
@@ -135,12 +135,12 @@ def told(trail: Trail, planned: Plan) -> Lines:
         text, count = f"{text}\r\nx-samovar-cost-credits: {credits}", count + 1
     if trail.is_estimate or (usage is not None and usage.estimated):
         text, count = f"{text}\r\nx-samovar-estimated: 1", count + 1
-    if trail.hold is not None and trail.hold.state is not _OK:
-        text, count = f"{text}\r\nx-samovar-budget: {trail.hold.state.name.lower()}", count + 1
+    if hold is not None and hold.state is not _OK:
+        text, count = f"{text}\r\nx-samovar-budget: {hold.state.name.lower()}", count + 1
     if call.grant is not None:
         limits = call.grant.lines()
         if limits.number:
-            return Lines(b"%b\r\n%b" % (text.encode(), limits.text), count + limits.number)
+            return Lines(b"\r\n".join((text.encode(), limits.text)), count + limits.number)
     return Lines(text.encode(), count)
 
 

@@ -9,6 +9,20 @@ from samovar.kernel.principal import Principal
 from samovar.ports.asgi import REFUSAL, SIGNED_IN, Scope
 
 
+def recalled(
+    envelope: Envelope, scope: Scope, identity: IdentityService, needs: Permission = Permission.GATEWAY_CALL
+) -> Principal | None:
+    """The principal, where this process knows the key; ``None`` means: :func:`signed_in`. Never waits. Raises ``Forbidden`` for
+    one without the permission."""
+    if REFUSAL in scope or not envelope.secret:
+        return None
+    principal = identity.recall(envelope.secret)
+    if principal is not None:
+        scope[SIGNED_IN] = True
+        require(principal, needs)
+    return principal
+
+
 async def signed_in(
     envelope: Envelope,
     scope: Scope,
@@ -33,10 +47,8 @@ async def signed_in(
             "send a key as `Authorization: Bearer sk-samovar-...` (or in the header your SDK uses)",
             headers={"WWW-Authenticate": 'Bearer realm="samovar"'},
         )
-    principal = identity.recall(envelope.secret)
-    if principal is None:
-        client = scope.get("client")
-        principal = await identity.authenticate(envelope.secret, address=client[0] if client else None)
+    client = scope.get("client")
+    principal = await identity.authenticate(envelope.secret, address=client[0] if client else None)
     scope[SIGNED_IN] = True
     require(principal, needs)
     return principal

@@ -159,9 +159,9 @@ def _take_tokens(call: Call, model: Model) -> Awaitable[None] | None:
     if call.as_prompt is not None:
         # Vectors and counts are not made of tokens.
         return grant.take_tokens(said, 0)
-    bounds = [most for most in (named, model.max_output_tokens) if most]
-    answered = (min(bounds) if bounds else ASSUMED_OUTPUT_TOKENS) * call.head.choices
-    return grant.take_tokens(said, answered, is_named=named > 0)
+    most = model.max_output_tokens or named or ASSUMED_OUTPUT_TOKENS
+    answered = named if 0 < named < most else most
+    return grant.take_tokens(said, answered * call.head.choices, is_named=named > 0)
 
 
 def _ask_target(call: Call, attempt: Attempt) -> Awaitable[None] | None:

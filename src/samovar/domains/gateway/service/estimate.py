@@ -8,6 +8,7 @@
 * Four characters are a token, an image or another file a thousand. Such usage is marked ``estimated``.
 """
 
+import re
 from typing import Final
 
 import msgspec
@@ -35,6 +36,7 @@ SHORT_BYTES: Final = 16 * 1024
 """A body up to this is weighed by its bytes, where that is near enough."""
 MOST_TOKENS_A_FILE: Final = 5_000
 """What the vendors count for a large picture; for some models more, and then the cost passes its hold, which is told."""
+_PERHAPS_FILES: Final = re.compile(rb'"[ivfd]')
 
 
 def settled(seen: Usage | None, *, call: Call, output_chars: int, ended: bool) -> Usage:
@@ -64,8 +66,11 @@ def is_credible(usage: Usage) -> bool:
 
 
 def _is_possible(usage: Usage) -> bool:
-    counts = (usage.input_tokens, usage.output_tokens, usage.web_searches)
-    return min(counts) >= 0 and max(counts) < TOO_MANY_TOKENS
+    return (
+        0 <= usage.input_tokens < TOO_MANY_TOKENS
+        and 0 <= usage.output_tokens < TOO_MANY_TOKENS
+        and 0 <= usage.web_searches < TOO_MANY_TOKENS
+    )
 
 
 def answer_chars(response: ChatResponse) -> int:
@@ -104,16 +109,20 @@ def most_file_tokens(request: ChatRequest) -> int:
 
 def may_hold_files(body: bytes) -> bool:
     """Whether a request may hold or name files: then its bytes say little of its tokens."""
-    # One of these stands in all that do, in every dialect; the last begins a letter in disguise. Not searched for with `in`:
-    # before Python 3.12 that raises an error and drops it again, and each gateway call takes this path.
+    # Not searched for with `in`: before Python 3.12 that raises an error and drops it again, and each gateway call takes this
+    # path.
     find = body.find
-    return (
+    if find(b"\\") >= 0 and find(b"\\u00") >= 0:
+        # A letter in disguise.
+        return True
+    # One of these stands in all that do, in every dialect, as a name or a kind and so behind a quotation mark (or in
+    # `input_image` and its like); to look for those alone takes a long text a tenth of the time.
+    return _PERHAPS_FILES.search(body) is not None and (
         find(b"image") >= 0
         or find(b"video") >= 0
         or find(b"file") >= 0
         or find(b"inline") >= 0
         or find(b"document") >= 0
-        or find(b"\\u00") >= 0
     )
 
 

@@ -13,7 +13,7 @@ import msgspec
 from samovar.domains.billing.model.wallets import PurseState
 from samovar.domains.billing.service.money import MoneyService, PriceUnknown, WalletRef
 from samovar.domains.catalog.model import Model
-from samovar.domains.gateway.model import Attempt, Call, Plan
+from samovar.domains.gateway.model import Call, Plan
 from samovar.domains.gateway.service.estimate import (
     MOST_TOKENS_A_FILE,
     SHORT_BYTES,
@@ -81,11 +81,12 @@ class Payments:
         unknown: PriceUnknown | None = None
         for attempt in plan.attempts:
             try:
-                most = self._bound(wallet, attempt, call, most_input, has_output=has_output)
+                most = self._bound(wallet, attempt.target.model, call, most_input, has_output=has_output)
             except PriceUnknown as error:
                 unknown = error
                 continue
-            bound = max(bound, most)
+            if most > bound:
+                bound = most
             priced.append(attempt)
         if unknown is not None:
             if not priced:
@@ -93,23 +94,26 @@ class Payments:
             plan = msgspec.structs.replace(plan, attempts=tuple(priced))
         return plan, bound
 
-    def _bound(self, wallet: WalletRef, attempt: Attempt, call: Call, most_input: int, *, has_output: bool) -> int:
-        model = attempt.target.model
+    def _bound(self, wallet: WalletRef, model: Model, call: Call, most_input: int, *, has_output: bool) -> int:
         window = model.context_window
         most_output = _most_output(call, model) if has_output else 0
         in_sight = self._money.bound(
-            wallet,
             model.price,
-            input_tokens=most_input if window is None else min(most_input, window),
+            input_tokens=most_input if window is None or most_input < window else window,
             max_output_tokens=most_output,
             at=call.started_at,
+            ceiling_nano_usd=wallet.ceiling_nano_usd,
         )
         if not call.head.leans_on_kept:
             return in_sight
         if window is None:
             return max(in_sight, wallet.ceiling_nano_usd)
         whole = self._money.bound(
-            wallet, model.price, input_tokens=window, max_output_tokens=most_output, at=call.started_at
+            model.price,
+            input_tokens=window,
+            max_output_tokens=most_output,
+            at=call.started_at,
+            ceiling_nano_usd=wallet.ceiling_nano_usd,
         )
         return max(in_sight, min(whole, wallet.ceiling_nano_usd))
 

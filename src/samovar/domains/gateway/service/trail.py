@@ -190,7 +190,8 @@ class Trail:
             request_id=call.request_id,
             team_id=principal.team_id,
             principal_id=principal.id,
-            principal_kind=principal.kind.value,
+            # Not `.value`, which is a function's call twice over.
+            principal_kind=str(principal.kind),
             surface=call.surface_name or call.surface.name,
             requested_model=call.head.model,
             model=model.id if model else "",
@@ -208,7 +209,7 @@ class Trail:
             usage=self.usage,
             cost_nano_usd=self.cost_nano_usd,
             price_source=self.price_source,
-            stop=self.stop.kind.value if self.stop else None,
+            stop=str(self.stop.kind) if self.stop else None,
             attempts=tuple(self.notes),
             guard_actions=self._guarded() if self.guard_actions else (),
             unknown_events=self.unknown_events,

@@ -50,11 +50,10 @@ class Ended:
         calls = self._calls
         taken: list[Settled] = []
         for _ in range(min(at_once, len(calls))):
-            intent, outcome, *end = calls.popleft()
+            intent, outcome, number, offset = calls.popleft()
             call = settled(intent, outcome)
             if call is not None:
                 taken.append(call)
         if not calls:
             return Batch(taken, written)
-        number, offset = end
         return Batch(taken, (number, offset))

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -11,21 +10,18 @@ import msgspec
 import structlog
 
 from samovar.domains.billing.errors import ChargesRefused, PaymentRefused
-from samovar.domains.billing.model.bounds import DearestRates, UnknownPrice, bound
+from samovar.domains.billing.model.bounds import Bounds, UnknownPrice
 from samovar.domains.billing.model.memo import memo_of
 from samovar.domains.billing.model.prices import Charge
-from samovar.domains.billing.model.records import Intent
 from samovar.domains.billing.service.money.direct import DirectJournal
 from samovar.domains.billing.service.money.hold import Hold, Tally
 from samovar.domains.billing.service.money.journal import Journal
 from samovar.domains.billing.service.money.leasing import Leasing, Spender
 from samovar.domains.billing.service.money.mover import Adopter, Mover, close_leases
 from samovar.domains.billing.service.money.payers import Payers, WalletRef
-from samovar.domains.billing.service.money.purse import Lease, Purse
+from samovar.domains.billing.service.money.purse import Purse
 from samovar.domains.billing.service.money.spool import REMEMBERED, Spool, Sync
-from samovar.domains.catalog.model import PriceCard
 from samovar.kernel.errors import Unavailable
-from samovar.kernel.principal import Principal
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.database import Database
 from samovar.ports.events import Bus
@@ -80,9 +76,13 @@ class MoneyService:
         self._settings = settings
         self._prices = prices
         self.tally = Tally()
-        self._dearest = DearestRates()
         self._log = structlog.get_logger("samovar.billing")
         self._payers = Payers(database=database, ceiling_nano_usd=settings.ceiling_nano_usd)
+        # Both from memory, and themselves: each gateway call takes this path.
+        self.payer = self._payers.of
+        """The wallet that pays for a principal's calls; where it is ``None`` there is nothing to hold."""
+        self.bound = Bounds(settings.unknown_price).of
+        """The most that a call may cost, in nano-dollars. Of several targets take the dearest. Raises ``PriceUnknown``."""
         self._purses: dict[str, Purse] = {}
         self._journal: _Runs | None = None
         self._mover: Mover | None = None
@@ -96,32 +96,6 @@ class MoneyService:
         bus.on_gap(self._hear_of_changes)
 
     # --- asked on each call
-
-    def payer(self, principal: Principal) -> WalletRef | None:
-        """The wallet that pays for the principal's calls, from memory: its own, else its user's, else its team's. ``None``
-        where nobody pays: then there is nothing to hold."""
-        return self._payers.of(principal)
-
-    def bound(
-        self,
-        wallet: WalletRef,
-        card: PriceCard | None,
-        *,
-        input_tokens: int,
-        max_output_tokens: int | None,
-        at: datetime,
-    ) -> int:
-        """The most that a call may cost, in nano-dollars; see :func:`samovar.domains.billing.model.bound`. Of several targets
-        take the dearest. Raises :class:`PriceUnknown`."""
-        return bound(
-            card,
-            input_tokens=input_tokens,
-            max_output_tokens=max_output_tokens,
-            at=at,
-            ceiling_nano_usd=wallet.ceiling_nano_usd,
-            unknown_price=self._settings.unknown_price,
-            known=self._dearest,
-        )
 
     async def hold(self, call_id: str, wallet: WalletRef, bound_nano_usd: int, *, principal_id: str) -> Hold:
         """Set money aside; without waiting where the wallet's lease has enough.
@@ -139,7 +113,7 @@ class MoneyService:
         except PaymentRefused:
             self.tally.refused += 1
             raise
-        return self._held(call_id, wallet, bound_nano_usd, principal_id, purse, lease, self._clock.now())
+        return Hold(call_id, wallet, bound_nano_usd, principal_id, purse, lease, self._clock.now(), self.tally)
 
     def take(self, call_id: str, wallet: WalletRef, bound_nano_usd: int, *, principal_id: str) -> Hold | None:
         """As :meth:`hold` where the wallet's lease has enough, which needs no waiting and is what most calls meet; else
@@ -153,22 +127,7 @@ class MoneyService:
         lease = purse.take(bound_nano_usd, now)
         if lease is None:
             return None
-        return self._held(call_id, wallet, bound_nano_usd, principal_id, purse, lease, now)
-
-    def _held(
-        self,
-        call_id: str,
-        wallet: WalletRef,
-        bound_nano_usd: int,
-        principal_id: str,
-        purse: Purse,
-        lease: Lease,
-        now: datetime,
-    ) -> Hold:
-        self.tally.holds += 1
-        assert self._journal is not None
-        intent = Intent(call_id, wallet.team_id, wallet.id, lease.id, principal_id, bound_nano_usd, lease.moment(now))
-        return Hold(intent, purse, lease, self._journal, self.tally)
+        return Hold(call_id, wallet, bound_nano_usd, principal_id, purse, lease, now, self.tally)
 
     def memo(self, charge: Charge, usage: Usage | None, *, model: str, provider: str) -> bytes:
         """What the ledger is to remember of a charge, as JSON."""
@@ -279,10 +238,12 @@ class MoneyService:
 
     async def _purse(self, wallet: WalletRef) -> Purse:
         leasing = self._leasing or await self._open()
+        assert self._journal is not None
         made = Purse(
             team_id=wallet.team_id,
             wallet_id=wallet.id,
             leasing=leasing,
+            journal=self._journal,
             clock=self._clock,
             size=self._settings.lease_nano_usd,
             wait_s=self._settings.wait_s,

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from samovar.domains.billing.errors import PaymentRefused, TooManyWaiting
 from samovar.domains.billing.model.ledger import MICROSECONDS_A_DAY
 from samovar.domains.billing.model.wallets import SHARE, PurseState, day_of, midnight_after
-from samovar.domains.billing.service.money.journal import Place
+from samovar.domains.billing.service.money.journal import Journal, Place
 from samovar.domains.billing.service.money.leasing import Grant, Leasing, Wish, spent_out
 from samovar.kernel.errors import Unavailable
 from samovar.ports.clock import Clock
@@ -72,7 +72,7 @@ class Lease:
         self.amount = grant.amount
         self.free = grant.amount
         self.holds = 0
-        self.last_mark: Place = (0, 0)
+        self.last_mark: Place | None = None
         self.takes = 0
         self.used_takes = 0
         self.used_at = now_s
@@ -84,8 +84,8 @@ class Lease:
 
 
 class Purse:
-    """One wallet in one process. ``on_unavailable`` is told when the database failed a refill: perhaps it was done all the
-    same, and only the word of it was lost."""
+    """One wallet in one process. Its calls are noted in ``journal``. ``on_unavailable`` is told when the database failed a
+    refill: perhaps it was done all the same, and only the word of it was lost."""
 
     def __init__(
         self,
@@ -93,6 +93,7 @@ class Purse:
         team_id: str,
         wallet_id: str,
         leasing: Leasing,
+        journal: Journal,
         clock: Clock,
         size: int,
         wait_s: float,
@@ -102,6 +103,7 @@ class Purse:
         self.team_id = team_id
         self.wallet_id = wallet_id
         self._leasing = leasing
+        self.journal = journal
         self._clock = clock
         self._smallest = self._size = size
         self._wait_s = wait_s
@@ -209,7 +211,9 @@ class Purse:
         """Give back what retired leases do not need; ``moved`` is how far the journal stands in the ledger. Raises
         ``Unavailable``; then it is done the next time."""
         for lease in list(self.retiring):
-            done = lease.holds == 0 and moved >= lease.last_mark
+            if lease.last_mark is None and lease.holds == 0:
+                lease.last_mark = self.journal.end  # No call takes from it any more.
+            done = lease.last_mark is not None and moved >= lease.last_mark
             if done or lease.free > 0:
                 given = max(0, lease.free)
                 keep = 0 if done else lease.amount - given

@@ -86,6 +86,8 @@ class Spool:
         self._open: dict[str, tuple[int, Intent]] = {}
         self._late: deque[tuple[str, bytes]] = deque()
         self._dirty = asyncio.Event()
+        # Whether a record has set it since it was last cleared: each call would ask it twice, which is a call of a function.
+        self._is_dirty = False
         self._full: list[Segment] = []
         self._to_delete: list[int] = []
         # Once all before the place stands in the ledger, nobody needs the segments below the number.
@@ -165,7 +167,7 @@ class Spool:
         if self._is_closed:
             self._report(f"call {intent.call_id} ended after its process's spool, and is charged at its hold")
             return None
-        frame, is_altered = _framed(outcome)
+        frame = self._framed(outcome)
         try:
             if self._late:
                 raise BlockingIOError
@@ -179,11 +181,8 @@ class Spool:
             self._dirty.set()
             return None
         self._open.pop(intent.call_id, None)
-        if is_altered:
-            self.ended.forget()
-        else:
-            segment = self._segment
-            self.ended.note(intent, outcome, segment.number, segment.size)
+        segment = self._segment
+        self.ended.note(intent, outcome, segment.number, segment.size)
         return self._synced(strictly=False) if self._always else None
 
     @property
@@ -260,6 +259,7 @@ class Spool:
             # One whose caller was cancelled goes on in its thread, and tells how it ended here.
             await self._synced_files()
             self._dirty.clear()
+            self._is_dirty = False
             if self._late:
                 self._dirty.set()
             self._served, self._waiters = self._waiters, []
@@ -313,13 +313,27 @@ class Spool:
             else:
                 waiter.set_result(None)
 
+    def _framed(self, outcome: Outcome) -> bytes:
+        """The record. Where it says something else than ``outcome``, what is remembered of ended calls is not whole."""
+        try:
+            frame = framed(outcome)
+        except ValueError:
+            # Too long, or text that is no Unicode: the memo is what a vendor sent, and the charge matters more.
+            bare = Outcome(outcome.call_id, outcome.cost_nano_usd, outcome.kind, outcome.source, outcome.mark, NO_MEMO)
+            self.ended.forget()
+            return framed(bare)
+        if frame.find(REPLACED) >= 0:
+            self.ended.forget()
+        return frame
+
     def _append(self, frame: bytes) -> None:
         segment = self._segment
         if segment.size >= segment.wanted_bytes:
             self._begin_segment()
             segment = self._segment
         segment.append(frame)
-        if not self._dirty.is_set():
+        if not self._is_dirty:
+            self._is_dirty = True
             self._dirty.set()
 
     def _begin_segment(self) -> None:
@@ -367,17 +381,6 @@ def remove_folder(folder: Path) -> None:
         segment_path(folder, number).unlink(missing_ok=True)
     (folder / LOCK_FILE).unlink(missing_ok=True)
     folder.rmdir()
-
-
-def _framed(outcome: Outcome) -> tuple[bytes, bool]:
-    """The record, and whether it says something else than ``outcome``."""
-    try:
-        frame = framed(outcome)
-    except ValueError:
-        # Too long, or text that is no Unicode: the memo is what a vendor sent, and the charge matters more.
-        bare = Outcome(outcome.call_id, outcome.cost_nano_usd, outcome.kind, outcome.source, outcome.mark, NO_MEMO)
-        return framed(bare), True
-    return frame, frame.find(REPLACED) >= 0
 
 
 def _sync_folder(folder: Path) -> None:

@@ -15,12 +15,14 @@ from samovar.ports.clock import Clock
 
 
 class Account(msgspec.Struct, frozen=True):
-    """All that limits a caller, or a target: requests shortest window first."""
+    """All that limits a caller, or a target, each once: requests shortest window first. ``target_of`` makes the account of a
+    provider and its model, where any is limited for the caller's team."""
 
     caller: Caller
     requests: tuple[Meter, ...] = ()
     tokens: tuple[Meter, ...] = ()
     gates: tuple[Gate, ...] = ()
+    target_of: "Callable[[Caller, str, str], Account] | None" = None
 
 
 _NO_LINES: Final = Lines(b"", 0)
@@ -72,43 +74,33 @@ async def enter_all(
 
 def limit_lines(account: Account, now: float) -> Lines:
     """``X-RateLimit-*`` of the tightest limit on requests (on tokens, where there is none on requests)."""
-    tightest, left, most = None, 0, 1
+    reset_s, left, most = None, 0, 1
     for meter in account.requests or account.tokens:
-        other, capacity = meter.remaining(now), meter.limit.capacity
-        if tightest is None or other * most < left * capacity:
-            tightest, left, most = meter, other, capacity
-    if tightest is None:
+        (other, full_in_s), capacity = meter.stand(now), meter.capacity
+        if reset_s is None or other * most < left * capacity:
+            reset_s, left, most = full_in_s, other, capacity
+    if reset_s is None:
         return _NO_LINES
-    said = (most, left, math.ceil(tightest.reset_s(now)))
+    said = (most, left, math.ceil(reset_s))
     return Lines(b"x-ratelimit-limit: %d\r\nx-ratelimit-remaining: %d\r\nx-ratelimit-reset: %d" % said, 3)
 
 
 class Grant:
     """One for each call. :meth:`release` in every case; :meth:`settle` once where tokens were taken."""
 
-    __slots__ = ("_account", "_asked", "_clock", "_estimate", "_load", "_open", "_target", "_target_of", "_targets")
+    __slots__ = ("_account", "_asked", "_clock", "_estimate", "_load", "_open", "_target", "_targets", "counts_tokens")
 
-    def __init__(
-        self,
-        account: Account,
-        load: Load,
-        clock: Clock,
-        target_of: Callable[[Caller, str, str], Account] | None,
-    ) -> None:
+    def __init__(self, account: Account, load: Load, clock: Clock) -> None:
         self._account = account
         self._load = load
         self._clock = clock
-        self._target_of = target_of
         self._target: Account | None = None
         self._targets: list[tuple[Account, int]] | None = None
         self._asked = (0, 0, True)
         self._estimate = 0
         self._open = True
-
-    @property
-    def counts_tokens(self) -> bool:
+        self.counts_tokens = bool(account.tokens) or account.target_of is not None
         """Whether :meth:`take_tokens` is needed."""
-        return bool(self._account.tokens) or self._target_of is not None
 
     def take_tokens(self, input_tokens: int, output_tokens: int, *, is_named: bool = True) -> Awaitable[None] | None:
         """Take an estimate before the call: what it says, and what it may be answered at most. Where the caller did not name
@@ -119,18 +111,19 @@ class Grant:
             return self._take_rest(0)
         meters, now = self._account.tokens, self._clock.monotonic()
         estimate = _most_of(meters, input_tokens, output_tokens, now)
-        for place, meter in enumerate(meters):
+        for meter in meters:
             if not meter.try_take(estimate, now):
-                return self._take_rest(place)
+                return self._take_rest(meters.index(meter))
         self._estimate = estimate
         return None
 
     def to_target(self, provider: str, model: str) -> Awaitable[None] | None:
         """Ask the limits of a provider and its model, where there are any, before an attempt goes there; ``None``: none.
         It raises ``TargetLimited``, ``QuotaUnavailable``."""
-        if self._target_of is None:
+        account = self._account
+        if account.target_of is None:
             return None
-        return self._enter_target(self._target_of(self._account.caller, provider, model))
+        return self._enter_target(account.target_of(account.caller, provider, model))
 
     def settle(self, tokens: int) -> None:
         """The call used so many tokens (0: none): set right what was taken by estimate."""
@@ -150,10 +143,12 @@ class Grant:
         if not self._open:
             return
         self._open = False
-        self._load.leave(self._account.caller)
-        for gate in self._account.gates:
+        account = self._account
+        self._load.leave(account.caller)
+        for gate in account.gates:
             gate.leave()
-        self._leave_target()
+        if self._target is not None:
+            self._leave_target()
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """``X-RateLimit-*`` of the tightest limit on requests (on tokens, where there is none on requests)."""
@@ -206,7 +201,9 @@ class Grant:
 def _most_of(meters: Sequence[Meter], said: int, answered: int, now: float) -> int:
     # A large wish for output alone shall not keep a call out for ever: it takes the whole limit at most.
     for meter in meters:
-        answered = min(answered, max(0, meter.largest(now) - said))
+        room = meter.largest(now) - said
+        if room < answered:
+            answered = min(answered, max(0, room))
     return said + answered
 
 

@@ -1,6 +1,7 @@
 """What a process has on its hands, and whom it refuses when that is too much."""
 
 import asyncio
+import math
 from typing import Final, TypeAlias
 
 import msgspec
@@ -29,6 +30,9 @@ class Load:
 
     def __init__(self, *, bounds: LoadBounds, clock: Clock) -> None:
         self._bounds = bounds
+        # What no bound is, nothing reaches.
+        self._most_lag_s = bounds.lag_s if bounds.lag_s > 0 else math.inf
+        self._most_in_flight = bounds.in_flight if bounds.in_flight > 0 else math.inf
         self._clock = clock
         self._by_caller: dict[Caller, int] = {}
         self._lag_s = 0.0
@@ -43,9 +47,8 @@ class Load:
     def enter(self, caller: Caller) -> None:
         """A call begins. Raises ``Overloaded``."""
         mine = self._by_caller.get(caller, 0)
-        bounds = self._bounds
         # Two comparisons where all is well.
-        if self._lag_s > bounds.lag_s > 0 or self.in_flight >= bounds.in_flight > 0:
+        if self._lag_s > self._most_lag_s or self.in_flight >= self._most_in_flight:
             self._check(mine)
         self._by_caller[caller] = mine + 1
         self.in_flight += 1

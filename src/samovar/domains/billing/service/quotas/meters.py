@@ -14,10 +14,11 @@ _HALVINGS: Final = 3
 
 
 class Meter(Protocol):
-    """``title`` names the limit to whoever runs into it. Times are monotonic seconds."""
+    """``title`` names the limit to whoever runs into it, ``capacity`` is the limit's. Times are monotonic seconds."""
 
     title: str
     limit: Limit
+    capacity: int
 
     def try_take(self, cost: int, now: float) -> bool:
         """Take from what is here, without waiting; ``False`` says only that :meth:`take` must be asked."""
@@ -37,6 +38,10 @@ class Meter(Protocol):
 
     def remaining(self, now: float) -> int:
         """What could be taken now, as far as is known here."""
+        ...
+
+    def stand(self, now: float) -> tuple[int, float]:
+        """:meth:`remaining` and :meth:`reset_s`."""
         ...
 
     def largest(self, now: float) -> int:
@@ -63,17 +68,31 @@ class Meter(Protocol):
 class OwnMeter:
     """A limit of this process alone: exact, and never waits."""
 
-    __slots__ = ("_bucket", "limit", "remaining", "reset_s", "title", "try_take", "wait_s")
+    __slots__ = (
+        "_bucket",
+        "capacity",
+        "correct",
+        "limit",
+        "remaining",
+        "reset_s",
+        "stand",
+        "title",
+        "try_take",
+        "wait_s",
+    )
 
     def __init__(self, limit: Limit, title: str) -> None:
         self.limit = limit
         self.title = title
+        self.capacity = limit.capacity
         self._bucket = Bucket(capacity=limit.capacity, rate=limit.amount / limit.window_s)
         # The bucket's own methods: each gateway call takes this path.
         self.try_take = self._bucket.take
         self.remaining = self._bucket.remaining
+        self.stand = self._bucket.stand
         self.reset_s = self._bucket.reset_s
         self.wait_s = self._bucket.wait_s
+        self.correct = self._bucket.correct
 
     async def take(self, cost: int) -> bool:
         """See :class:`Meter`."""
@@ -83,13 +102,9 @@ class OwnMeter:
         """See :class:`Meter`."""
         self._bucket.correct(-cost, now)
 
-    def correct(self, by: int, now: float) -> None:
-        """See :class:`Meter`."""
-        self._bucket.correct(by, now)
-
     def largest(self, now: float) -> int:
         """See :class:`Meter`."""
-        return self.limit.capacity
+        return self.capacity
 
     def idle(self, now: float) -> bool:
         """See :class:`Meter`."""
@@ -109,6 +124,7 @@ class LeasedMeter:
     def __init__(self, limit: Limit, title: str, *, name: str, line: Line, away: Away) -> None:
         self.limit = limit
         self.title = title
+        self.capacity = limit.capacity
         self._name = name
         self._line = line
         self._away = away
@@ -173,13 +189,17 @@ class LeasedMeter:
             return self._bucket_alone(now).remaining(now)
         return self._blocks.left(now) + (0 if now < self._closed_until else self._shared_left)
 
+    def stand(self, now: float) -> tuple[int, float]:
+        """See :class:`Meter`."""
+        return self.remaining(now), self.reset_s(now)
+
     def largest(self, now: float) -> int:
         """See :class:`Meter`."""
         # The shared bucket holds less than the limit allows, and so does the share of it that one begins with.
         most = self._lease.limit.capacity
         if not self._line.is_away:
             return most
-        return max(1, int(most * self._bucket_alone(now).capacity / self.limit.capacity))
+        return max(1, int(most * self._bucket_alone(now).capacity / self.capacity))
 
     def wait_s(self, cost: int, now: float) -> float:
         """See :class:`Meter`."""
@@ -285,7 +305,7 @@ class LeasedMeter:
         if self._share is None or self._outage != self._line.outages:
             parts = self._line.processes if self._away is Away.SHARE else 1
             # What was used before stays used, so far as it is known. A part of less than one would let nothing through.
-            capacity = max(1.0, self.limit.capacity / parts)
+            capacity = max(1.0, self.capacity / parts)
             left = (self._shared_left + self._blocks.left(now)) / parts
             self._share = Bucket(
                 capacity=capacity,

@@ -1,7 +1,7 @@
 """The face of quotas: what a call asks on its way, and the upkeep beside it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -139,20 +139,19 @@ class QuotaService:
         load.enter(account.caller)
         try:
             now = self._monotonic()
-            for place, gate in enumerate(account.gates):
+            for gate in account.gates:
                 if not gate.try_enter(now):
-                    await enter_all(account.gates, now, start=place)
+                    await enter_all(account.gates, now, start=account.gates.index(gate))
                     break
-            for place, meter in enumerate(account.requests):
+            for meter in account.requests:
                 if not meter.try_take(1, now):
-                    await self._take_rest(account, place)
+                    await self._take_rest(account, account.requests.index(meter))
                     break
         except BaseException as error:
             load.leave(account.caller)
             self._refused += isinstance(error, TooManyRequests)
             raise
-        limited = self._remembered.limits_targets(principal.team_id)
-        return Grant(account, load, self._clock, self._target_account if limited else None)
+        return Grant(account, load, self._clock)
 
     async def _take_rest(self, account: Account, start: int) -> None:
         try:
@@ -257,7 +256,8 @@ class QuotaService:
             subjects.append((Subject.PROJECT, principal.project_id))
         if principal.user_id is not None and own is not Subject.PERSON:
             subjects.append((Subject.PERSON, principal.user_id))
-        account = self._account((team_id, principal.id), subjects)
+        target_of = self._target_account if self._remembered.limits_targets(team_id) else None
+        account = self._account((team_id, principal.id), subjects, target_of)
         if len(self._accounts) >= _MOST_ACCOUNTS:
             self._accounts.clear()
         self._accounts[team_id, principal.id, principal.project_id, principal.user_id] = account
@@ -272,7 +272,12 @@ class QuotaService:
             self._targets[caller[0], provider, model] = account
         return account
 
-    def _account(self, caller: Caller, subjects: list[tuple[Subject, str]]) -> Account:
+    def _account(
+        self,
+        caller: Caller,
+        subjects: list[tuple[Subject, str]],
+        target_of: Callable[[Caller, str, str], Account] | None = None,
+    ) -> Account:
         team_id = caller[0]
         rows: Rows = self._remembered.of(team_id)
         requests, tokens, gates = [], [], []
@@ -288,4 +293,4 @@ class QuotaService:
             gates += self._book.gates(name, title, allowed)
         # As in an allowance: where the shortest refuses, nothing was taken from the longer ones.
         requests.sort(key=lambda meter: meter.limit.window_s)
-        return Account(caller, tuple(requests), tuple(tokens), tuple(gates))
+        return Account(caller, tuple(requests), tuple(tokens), tuple(gates), target_of)
