@@ -112,7 +112,7 @@ def router(*, wallets: Wallets, books: Books, authenticate: Authenticate) -> API
 
     @routes.get("/api/ledger/check", summary="Check all figures against the ledger", responses=refusals())
     async def check(principal: caller) -> CheckAnswer:
-        """Reads the team's whole ledger. On PostgreSQL a charge that is written meanwhile may show: then check again."""
+        """Reads the team's whole ledger as it is at one moment: what is written meanwhile makes no difference."""
         found = await books.check(principal)
         return CheckAnswer(
             differences=tuple(

@@ -24,7 +24,7 @@ from samovar.domains.billing.store.ledger import Counter, Difference
 from samovar.domains.identity.model import Permission, require
 from samovar.kernel.principal import Principal, PrincipalKind
 from samovar.ports.clock import Clock, Ids
-from samovar.ports.database import Database, Tx
+from samovar.ports.database import Database, Tx, as_of_now
 
 Verdict: TypeAlias = Literal["settle", "release", "charge"]
 """``settle`` moves a lost lease's rest to the suspense account; ``release`` gives it back from there, ``charge`` spends it."""
@@ -57,10 +57,11 @@ class Books:
 
     async def check(self, principal: Principal) -> list[Difference]:
         """Every figure of the team (for the administrator: of all teams) that does not agree with the ledger; none where all
-        is well. On PostgreSQL what is written meanwhile may show as a difference: then check again. Raises ``Forbidden``."""
+        is well. What is written meanwhile it does not see. Raises ``Forbidden``."""
         require(principal, Permission.WALLETS_READ)
         team_id = None if principal.kind is PrincipalKind.ADMIN else principal.team_id
         async with self._database.reading() as tx:
+            await as_of_now(tx)
             flaws = await ledger.list_differences(tx, team_id)
             after = ("", -1)
             while True:
