@@ -6,7 +6,7 @@ from ipaddress import ip_network
 from typing import Any
 
 import structlog
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from samovar import __version__
 from samovar.app import files
@@ -35,6 +35,7 @@ from samovar.domains.usage import http as usage_http
 from samovar.domains.vision import http as vision_http
 from samovar.ports.asgi import Route
 from samovar.ports.dialect import Surface
+from samovar.ports.routes import Routes, join
 from samovar.providers.gemini import GeminiContent, StreamForm
 
 log = structlog.get_logger()
@@ -189,27 +190,29 @@ def control_of(services: Services, routes: list[Route]) -> FastAPI:
     """The FastAPI app of this process's roles, with the whole surface described in its OpenAPI."""
     app = control_app(_routers(services), title="Samovar", version=__version__, description=_DESCRIPTION)
     about = services.about(lambda: served_routes(app))
-    app.include_router(
+    join(
+        app.router,
         health_http.router(
             service=services.operations,
             about=about,
             metrics=services.metrics.text,
             metrics_type=CONTENT_TYPE,
             now=services.clock.now,
-        )
+        ),
     )
     if Part.ADMIN in services.parts:
         identity = services.identity
-        app.include_router(
+        join(
+            app.router,
             identity_http.tokens_router(
                 granting=identity.granting, keys=identity.signing_keys, admit=admitted(services.quotas)
-            )
+            ),
         )
     describe(app, routes)
     return app
 
 
-def _routers(services: Services) -> Iterator[APIRouter]:
+def _routers(services: Services) -> Iterator[Routes]:
     signed_in = permitted(quotas_http.limited(identity_http.authenticated(services.identity), services.quotas))
     authenticate = gateway_http.once(signed_in, services.idempotency)
     if Part.GATEWAY in services.parts:

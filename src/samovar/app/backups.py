@@ -8,8 +8,6 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from fastapi import APIRouter
-
 import samovar.adapters.jobs
 import samovar.domains
 from samovar import __version__
@@ -25,6 +23,7 @@ from samovar.domains.operations.service.backups import Backups, BackupSettings
 from samovar.kernel.principal import Principal
 from samovar.ports.blobs import Blobs
 from samovar.ports.envelopes import Sealer
+from samovar.ports.routes import Routes
 
 if TYPE_CHECKING:
     from samovar.app.services import Services
@@ -65,7 +64,7 @@ class BackupDesk:
 
         return ObjectBlobs(backup_url(self._settings), s3=s3_access(self._settings))
 
-    def router(self, authenticate: Authenticate) -> APIRouter:
+    def router(self, authenticate: Authenticate) -> Routes:
         """``/admin/backup`` and ``/api/backups``."""
         return http.router(
             service=lambda: self.service,

@@ -6,14 +6,13 @@ from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Final
 
 import structlog
-from fastapi import APIRouter, FastAPI, Request, Security
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.exceptions import HTTPException
 
 from samovar.app.http import MethodNotAllowed
-from samovar.app.openapi import operation_id
+from samovar.app.openapi import SIGNED_IN
 from samovar.app.problems import MEDIA_TYPE, flaws_of, problem
 from samovar.app.witness import REQUEST_BODY, Witness
 from samovar.domains.gateway.http import RECORDER, Recorder, Replayed, again
@@ -43,6 +42,7 @@ from samovar.ports.asgi import (
     send_whole,
 )
 from samovar.ports.clock import Ids
+from samovar.ports.routes import join
 
 log = structlog.get_logger()
 
@@ -223,16 +223,11 @@ def control_app(routers: Iterable[APIRouter], *, title: str, version: str, descr
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        strict_content_type=False,
-        generate_unique_id_function=operation_id,
     )
     # FastAPI's own is a plain route, which metrics would not know.
     app.add_api_route("/openapi.json", lambda: JSONResponse(app.openapi()), include_in_schema=False)
-    # These describe; who is let in is each route's own business.
-    bearer = HTTPBearer(auto_error=False, description="A gateway key, or the admin token.")
-    admin_token = APIKeyHeader(name="X-Admin-Token", auto_error=False, description="The installation's admin token.")
-    for router in routers:
-        app.include_router(router, dependencies=[Security(bearer), Security(admin_token)])
+    # This describes; who is let in is each route's own business.
+    join(app.router, *routers, security=SIGNED_IN)
     app.add_exception_handler(SamovarError, _on_samovar_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_exception)

@@ -6,7 +6,6 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from fastapi import APIRouter
 
 from samovar.adapters.objects import S3Access
 from samovar.app import adapters
@@ -36,6 +35,7 @@ from samovar.kernel.principal import Principal
 from samovar.ports.asgi import Route, Scope
 from samovar.ports.clock import Clock
 from samovar.ports.elements import ElementUnavailable, Mode, StorageElement
+from samovar.ports.routes import Routes
 
 if TYPE_CHECKING:
     from samovar.app.services import Services
@@ -188,7 +188,7 @@ class FileDesk:
             idle_s=services.settings.file_idle_s,
         )
 
-    def routers(self, authenticate: Authenticate) -> Iterator[APIRouter]:
+    def routers(self, authenticate: Authenticate) -> Iterator[Routes]:
         """Everything else."""
         if Part.QUERY in self._parts:
             yield files_http.query_router(files=self.service, waiting=self.care.later, authenticate=authenticate)

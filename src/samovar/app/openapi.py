@@ -1,13 +1,11 @@
 """One OpenAPI document for both planes: FastAPI's own, and the raw surfaces described from their wire types."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
 
 from samovar.app.described import Described
 from samovar.app.surfaces import DOCUMENTED
@@ -15,6 +13,7 @@ from samovar.domains.files.http.tus import UPLOADS
 from samovar.domains.gateway.model.idempotency import MAX_KEY_BYTES
 from samovar.ports.asgi import Route
 from samovar.ports.problems import PROBLEM_NAME, PROBLEM_SCHEMA, refusal
+from samovar.ports.routes import named
 
 _REF: Final = "#/components/schemas/{name}"
 _METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch")
@@ -29,6 +28,18 @@ _OF_BODIES: Final[Mapping[str, str]] = {
 }
 
 
+SIGNED_IN: Final[Sequence[Mapping[str, Sequence[str]]]] = [{"HTTPBearer": []}, {"APIKeyHeader": []}]
+"""What a route of the control plane says of its credential: either of the two."""
+_CREDENTIALS: Final[Mapping[str, Mapping[str, str]]] = {
+    "HTTPBearer": {"type": "http", "scheme": "bearer", "description": "A gateway key, or the admin token."},
+    "APIKeyHeader": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Admin-Token",
+        "description": "The installation's admin token.",
+    },
+    "key": {"type": "http", "scheme": "bearer", "description": "A gateway key."},
+}
 _TOKENS: Final = "/api/auth/token"
 _EACH_TIME: Final = (_TOKENS, f"{UPLOADS}/{{upload_id}}")
 _IDEMPOTENCY_KEY: Final[Mapping[str, Any]] = {
@@ -46,15 +57,6 @@ _REPLAYED: Final[Mapping[str, Any]] = {
     "description": "`true` where this is the answer to an earlier request with the same `Idempotency-Key`.",
     "schema": {"type": "string"},
 }
-
-
-def operation_id(route: APIRoute) -> str:
-    """Method and path as one word: unique, and the same for as long as the address is."""
-    return _named(min(route.methods or {"get"}), route.path)
-
-
-def _named(method: str, path: str) -> str:
-    return "_".join([method.lower(), *re.findall(r"[a-z0-9]+", path.lower())])
 
 
 def describe(app: FastAPI, routes: Iterable[Route]) -> None:
@@ -126,14 +128,10 @@ def _add_surfaces(document: dict[str, Any], routes: list[Route]) -> None:
     if both:
         raise ValueError(f"types of both planes have one name: {', '.join(sorted(both))}")
     parts["schemas"].update(components)
-    parts.setdefault("securitySchemes", {})["key"] = {
-        "type": "http",
-        "scheme": "bearer",
-        "description": "A gateway key.",
-    }
+    parts.setdefault("securitySchemes", {}).update(_CREDENTIALS)
     for method, path, one in operations:
         operation = one.operation(by_type)
-        operation["operationId"] = _named(method, path)
+        operation["operationId"] = named(method, path)
         document["paths"].setdefault(path, {})[method.lower()] = operation
 
 

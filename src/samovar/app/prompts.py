@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 
 from samovar.app.http import SECURITY_HEADERS
 from samovar.app.problems import problem
@@ -16,6 +16,7 @@ from samovar.domains.prompts.service.exchange import PromptExchange
 from samovar.kernel.principal import Principal
 from samovar.ports.asgi import Route
 from samovar.ports.limits import parse_limits
+from samovar.ports.routes import Routes
 
 if TYPE_CHECKING:
     from samovar.app.services import Services
@@ -64,7 +65,7 @@ class PromptDesk:
         )
         return prompts_http.surfaces(reads=self.service.reads, door=door)
 
-    def routers(self, authenticate: Authenticate) -> Iterator[APIRouter]:
+    def routers(self, authenticate: Authenticate) -> Iterator[Routes]:
         """Everything else. ``authenticate`` knows whoever sends a credential."""
         service = self.service
         reader = self._or_visitor(authenticate)

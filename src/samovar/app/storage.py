@@ -38,6 +38,7 @@ from samovar.kernel.errors import Unavailable
 from samovar.ports.asgi import Route
 from samovar.ports.clock import Clock
 from samovar.ports.elements import ElementUnavailable, StorageElement
+from samovar.ports.routes import join
 
 log = structlog.get_logger()
 
@@ -145,7 +146,8 @@ def storage_edge(
 ) -> Edge:
     """The app of a process that serves elements and nothing else."""
     app = control_app(iter(()), title="Samovar", version=__version__, description="Storage elements.")
-    app.include_router(
+    join(
+        app.router,
         health_http.router(
             service=operations,
             about=about(
@@ -158,7 +160,7 @@ def storage_edge(
             metrics=metrics.text,
             metrics_type=CONTENT_TYPE,
             now=clock.now,
-        )
+        ),
     )
     describe(app, routes)
     control = ControlPlane(

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from samovar.domains.billing.http.money import router
 from samovar.kernel.errors import SamovarError
 from samovar.kernel.principal import Principal
+from samovar.ports.routes import join
 from tests.domains.billing.conftest import ADMIN, CREDIT, STRANGER, Till, cost, gone
 from tests.support.clock import ManualClock
 
@@ -26,7 +27,7 @@ async def problem(request: Request, error: Exception) -> JSONResponse:
 @pytest.fixture
 async def http(till: Till) -> AsyncIterator[httpx2.AsyncClient]:
     app = FastAPI()
-    app.include_router(router(wallets=till.wallets, budgets=till.budgets, books=till.books, authenticate=authenticate))
+    join(app.router, router(wallets=till.wallets, budgets=till.budgets, books=till.books, authenticate=authenticate))
     app.add_exception_handler(SamovarError, problem)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://samovar") as client:
         yield client

@@ -11,6 +11,7 @@ from samovar.domains.catalog.http import router
 from samovar.domains.catalog.service import CatalogService
 from samovar.kernel.errors import SamovarError
 from samovar.kernel.principal import Principal
+from samovar.ports.routes import join
 from tests.domains.catalog.conftest import ADMIN, member
 
 KEY = "sk-ant-secret-of-the-team-9876"
@@ -29,7 +30,7 @@ async def problem(request: Request, error: Exception) -> JSONResponse:
 @pytest.fixture
 async def http(catalog: CatalogService) -> AsyncIterator[httpx2.AsyncClient]:
     app = FastAPI()
-    app.include_router(router(service=catalog, authenticate=authenticate))
+    join(app.router, router(service=catalog, authenticate=authenticate))
     app.add_exception_handler(SamovarError, problem)
     transport = httpx2.ASGITransport(app=app)
     headers = {"x-admin-token": "admin"}

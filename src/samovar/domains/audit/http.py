@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 import structlog
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import AwareDatetime, BaseModel, Field
 from starlette.types import Receive, Scope, Send
@@ -17,6 +17,7 @@ from samovar.domains.audit.service import AuditService, Wanted
 from samovar.kernel.errors import SamovarError
 from samovar.kernel.principal import Principal
 from samovar.ports import problems
+from samovar.ports.routes import Routes
 
 Authenticate = Callable[[Request], Awaitable[Principal]]
 
@@ -125,15 +126,15 @@ class ChainVerdict(BaseModel):
     why: str | None
 
 
-def router(*, service: AuditService, authenticate: Authenticate) -> APIRouter:
+def router(*, service: AuditService, authenticate: Authenticate) -> Routes:
     """List, export, verify, checkpoints, public keys. All need ``audit:read``."""
-    routes = APIRouter(tags=["audit"], prefix="/api/audit")
+    routes = Routes(tags=["audit"], prefix="/api/audit")
     _lists(routes, service, authenticate)
     _proof(routes, service, authenticate)
     return routes
 
 
-def _lists(routes: APIRouter, service: AuditService, authenticate: Authenticate) -> None:
+def _lists(routes: Routes, service: AuditService, authenticate: Authenticate) -> None:
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.get("", summary="List what happened", responses=_refusals())
@@ -167,7 +168,7 @@ def _lists(routes: APIRouter, service: AuditService, authenticate: Authenticate)
         return SigningKeyList(items=tuple(_key(key) for key in await service.reading.keys(principal)))
 
 
-def _proof(routes: APIRouter, service: AuditService, authenticate: Authenticate) -> None:
+def _proof(routes: Routes, service: AuditService, authenticate: Authenticate) -> None:
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.get(

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 from msgspec import UNSET
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,6 +24,7 @@ from samovar.domains.billing.model.wallets import WARN_PERCENT, BudgetMode, Budg
 from samovar.domains.billing.service import BudgetChange, BudgetOrder, Budgets
 from samovar.kernel.money import credits_text
 from samovar.kernel.principal import Principal
+from samovar.ports.routes import Routes
 
 WarnPercent = Annotated[int, Field(ge=1, le=100, description="Calls are marked from this part of the amount on.")]
 
@@ -75,9 +76,9 @@ class BudgetList(BaseModel):
     next_cursor: str | None
 
 
-def router(*, service: Budgets, authenticate: Authenticate) -> APIRouter:
+def router(*, service: Budgets, authenticate: Authenticate) -> Routes:
     """Make, list, show, change, delete."""
-    routes = APIRouter(prefix="/api/budgets", tags=["wallets"])
+    routes = Routes(prefix="/api/budgets", tags=["wallets"])
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.post("", status_code=201, summary="Set a budget", responses=refusals(400, 404, 409))

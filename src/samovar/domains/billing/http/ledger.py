@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import Depends, Path, Query
 from pydantic import BaseModel
 
 from samovar.domains.billing.http.conventions import (
@@ -27,6 +27,7 @@ from samovar.domains.billing.service import Books, Verdict, Wallets
 from samovar.kernel.errors import Flaw, Malformed
 from samovar.kernel.money import credits_text
 from samovar.kernel.principal import Principal
+from samovar.ports.routes import Routes
 
 
 class TransferAnswer(BaseModel):
@@ -93,9 +94,9 @@ class LeaseList(BaseModel):
     next_cursor: str | None
 
 
-def router(*, wallets: Wallets, books: Books, authenticate: Authenticate) -> APIRouter:
+def router(*, wallets: Wallets, books: Books, authenticate: Authenticate) -> Routes:
     """The ledger and the leases."""
-    routes = APIRouter(tags=["wallets"])
+    routes = Routes(tags=["wallets"])
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.get("/api/ledger", summary="List what moved in a wallet", responses=refusals(400, 404))

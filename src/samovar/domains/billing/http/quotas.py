@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import Depends, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from samovar.domains.billing.http.conventions import (
@@ -20,6 +20,7 @@ from samovar.domains.billing.model.quotas import MAX_CONCURRENCY, Quota, Subject
 from samovar.domains.billing.service.quotas import MAX_SUBJECT_CHARS, MAX_TEXT_CHARS, QuotaService
 from samovar.kernel.principal import Principal, PrincipalKind
 from samovar.ports.asgi import LIMITS
+from samovar.ports.routes import Routes, join
 
 LimitsText = Annotated[
     str,
@@ -127,17 +128,17 @@ def limited(authenticate: Authenticate, service: QuotaService) -> Authenticate:
     return admitted
 
 
-def router(*, service: QuotaService, authenticate: Authenticate) -> APIRouter:
+def router(*, service: QuotaService, authenticate: Authenticate) -> Routes:
     """Quotas: list, make, show, change, delete. Blocked addresses: list, let in."""
-    routes = APIRouter(tags=["quotas"])
+    routes = Routes()
     # Before those of quotas, whose `{quota_id}` would take the word for an id.
-    routes.include_router(_addresses(service, authenticate))
-    routes.include_router(_quotas(service, authenticate))
+    join(routes, _addresses(service, authenticate))
+    join(routes, _quotas(service, authenticate))
     return routes
 
 
-def _addresses(service: QuotaService, authenticate: Authenticate) -> APIRouter:
-    routes = APIRouter(prefix="/api/quotas")
+def _addresses(service: QuotaService, authenticate: Authenticate) -> Routes:
+    routes = Routes(prefix="/api/quotas", tags=["quotas"])
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.get("/blocked", summary="List the addresses that are shut out", responses=refusals())
@@ -154,8 +155,8 @@ def _addresses(service: QuotaService, authenticate: Authenticate) -> APIRouter:
     return routes
 
 
-def _quotas(service: QuotaService, authenticate: Authenticate) -> APIRouter:
-    routes = APIRouter(prefix="/api/quotas")
+def _quotas(service: QuotaService, authenticate: Authenticate) -> Routes:
+    routes = Routes(prefix="/api/quotas", tags=["quotas"])
     rows = service.rows
     caller = Annotated[Principal, Depends(authenticate)]
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 from msgspec import UNSET
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -28,6 +28,7 @@ from samovar.domains.billing.service import WalletChange, WalletOrder, Wallets
 from samovar.domains.billing.service.conventions import MAX_NAME_CHARS
 from samovar.kernel.money import credits_text
 from samovar.kernel.principal import Principal
+from samovar.ports.routes import Routes
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS, examples=["research"])]
 OwnerId = Annotated[str, Field(min_length=1, max_length=128)]
@@ -108,9 +109,9 @@ class WalletList(BaseModel):
     next_cursor: str | None
 
 
-def router(*, service: Wallets, authenticate: Authenticate) -> APIRouter:
+def router(*, service: Wallets, authenticate: Authenticate) -> Routes:
     """Make, list, show, change, fund."""
-    routes = APIRouter(prefix="/api/wallets", tags=["wallets"])
+    routes = Routes(prefix="/api/wallets", tags=["wallets"])
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.post("", status_code=201, summary="Make a wallet", responses=refusals(400, 409))

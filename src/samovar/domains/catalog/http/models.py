@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from samovar.domains.catalog.http.conventions import (
@@ -20,6 +20,7 @@ from samovar.domains.catalog.model import MAX_QUALITY, Ability, Model, Override,
 from samovar.domains.catalog.service import CatalogService
 from samovar.kernel.money import NANO_USD_PER_USD
 from samovar.kernel.principal import Principal
+from samovar.ports.routes import Routes
 
 # What an admin may say: to a nano-dollar, and no more than a slip of the finger would be.
 Usd = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=9, examples=["1.25"])]
@@ -183,9 +184,9 @@ def _override_answer(found: Override) -> OverrideAnswer:
     )
 
 
-def router(*, service: CatalogService, authenticate: Authenticate) -> APIRouter:
+def router(*, service: CatalogService, authenticate: Authenticate) -> Routes:
     """List; show, set and drop an override."""
-    routes = APIRouter(prefix="/api/models", tags=["models"])
+    routes = Routes(prefix="/api/models", tags=["models"])
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.get("", summary="List the models you may use", responses=refusals())
@@ -208,7 +209,7 @@ def router(*, service: CatalogService, authenticate: Authenticate) -> APIRouter:
     return routes
 
 
-def _overrides(routes: APIRouter, service: CatalogService, authenticate: Authenticate) -> None:
+def _overrides(routes: Routes, service: CatalogService, authenticate: Authenticate) -> None:
     caller = Annotated[Principal, Depends(authenticate)]
     model_id_in_path = Annotated[
         str, Path(max_length=400, description="The full id, its slashes as they are.", examples=["openai/gpt-5"])

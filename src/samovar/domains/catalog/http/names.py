@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import Depends, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from samovar.domains.catalog.http.conventions import (
@@ -18,6 +18,7 @@ from samovar.domains.catalog.http.conventions import (
 from samovar.domains.catalog.model import MAX_GROUP_MODELS, MAX_WEIGHT, Alias, Group, Strategy
 from samovar.domains.catalog.service import CatalogService
 from samovar.kernel.principal import Principal
+from samovar.ports.routes import Routes, join
 
 ModelId = Annotated[
     str, Field(min_length=3, max_length=320, description="A full id, never an alias.", examples=["openai/gpt-5"])
@@ -95,16 +96,16 @@ def _group(group: Group) -> GroupAnswer:
 NameInPath = Annotated[str, Path(min_length=1, max_length=128)]
 
 
-def router(*, service: CatalogService, authenticate: Authenticate) -> APIRouter:
+def router(*, service: CatalogService, authenticate: Authenticate) -> Routes:
     """List, set and delete, for both."""
-    routes = APIRouter()
-    routes.include_router(_aliases(service, authenticate))
-    routes.include_router(_groups(service, authenticate))
+    routes = Routes()
+    join(routes, _aliases(service, authenticate))
+    join(routes, _groups(service, authenticate))
     return routes
 
 
-def _aliases(service: CatalogService, authenticate: Authenticate) -> APIRouter:
-    routes = APIRouter(prefix="/api/aliases", tags=["models"])
+def _aliases(service: CatalogService, authenticate: Authenticate) -> Routes:
+    routes = Routes(prefix="/api/aliases", tags=["models"])
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.get("", summary="List the team's aliases", responses=refusals())
@@ -131,8 +132,8 @@ def _aliases(service: CatalogService, authenticate: Authenticate) -> APIRouter:
     return routes
 
 
-def _groups(service: CatalogService, authenticate: Authenticate) -> APIRouter:
-    routes = APIRouter(prefix="/api/groups", tags=["models"])
+def _groups(service: CatalogService, authenticate: Authenticate) -> Routes:
+    routes = Routes(prefix="/api/groups", tags=["models"])
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.get("", summary="List the team's groups", responses=refusals())

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import Depends, Path, Response
 from msgspec import UNSET
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -20,6 +20,7 @@ from samovar.domains.catalog.model import MAX_NAME_CHARS, ProviderInfo, Provider
 from samovar.domains.catalog.service import CatalogService, ProviderChange
 from samovar.domains.catalog.service.providers import MAX_KEY_CHARS, MAX_KEYS, MAX_PROVIDER_MODELS, MAX_URL_CHARS
 from samovar.kernel.principal import Principal
+from samovar.ports.routes import Routes
 
 Name = Annotated[
     str,
@@ -138,9 +139,9 @@ def _answer(provider: ProviderInfo) -> ProviderAnswer:
     )
 
 
-def router(*, service: CatalogService, authenticate: Authenticate) -> APIRouter:
+def router(*, service: CatalogService, authenticate: Authenticate) -> Routes:
     """Create, list, show, change, delete, discover."""
-    routes = APIRouter(prefix="/api/providers", tags=["providers"])
+    routes = Routes(prefix="/api/providers", tags=["providers"])
     caller = Annotated[Principal, Depends(authenticate)]
     provider_id_in_path = Annotated[str, Path(max_length=128)]
 

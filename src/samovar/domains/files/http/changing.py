@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Response
+from fastapi import Body, Depends, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,6 +26,7 @@ from samovar.domains.files.service import Amendment, Change, FileChanges, FileLi
 from samovar.kernel.principal import Principal
 from samovar.kernel.time import rfc3339
 from samovar.ports.revisions import expected_revision
+from samovar.ports.routes import Routes
 
 Value = Annotated[str, Field(max_length=MAX_CUSTOM_VALUE_CHARS)] | int | float | bool | None
 
@@ -81,7 +82,7 @@ class LinkList(BaseModel):
     items: list[LinkAnswer]
 
 
-def add(routes: APIRouter, changes: FileChanges, later: WaitingChanges, authenticate: Authenticate) -> None:
+def add(routes: Routes, changes: FileChanges, later: WaitingChanges, authenticate: Authenticate) -> None:
     """Changes of one file."""
     who = Annotated[Principal, Depends(authenticate)]
 
@@ -131,7 +132,7 @@ def add(routes: APIRouter, changes: FileChanges, later: WaitingChanges, authenti
         return await or_later(change, now=now, later=later, principal=principal, file_id=file_id, prefer=prefer)
 
 
-def add_links(routes: APIRouter, links: FileLinks, authenticate: Authenticate) -> None:
+def add_links(routes: Routes, links: FileLinks, authenticate: Authenticate) -> None:
     """Links of one file."""
     who = Annotated[Principal, Depends(authenticate)]
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import Depends, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from samovar.domains.files.http.conventions import Authenticate, IfMatch, refusals
@@ -18,6 +18,7 @@ from samovar.kernel.principal import Principal
 from samovar.kernel.time import rfc3339
 from samovar.ports.elements import Mode
 from samovar.ports.revisions import etag, expected_revision
+from samovar.ports.routes import Routes
 
 PREFIX = "/api/storage-elements"
 ElementIdInPath = Annotated[str, Path(pattern=ELEMENT_ID_PATTERN)]
@@ -109,9 +110,9 @@ class ElementList(BaseModel):
     items: list[ElementAnswer]
 
 
-def router(*, elements: ElementAdmin, authenticate: Authenticate) -> APIRouter:
+def router(*, elements: ElementAdmin, authenticate: Authenticate) -> Routes:
     """The registry."""
-    routes = APIRouter(prefix=PREFIX, tags=["files"])
+    routes = Routes(prefix=PREFIX, tags=["files"])
     who = Annotated[Principal, Depends(authenticate)]
 
     @routes.get("", summary="List storage elements", responses=refusals())

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, Depends, Header, Path, Response
+from fastapi import Depends, Header, Path, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
@@ -16,6 +16,7 @@ from samovar.domains.files.model.later import Doing, WaitingChange, WaitingState
 from samovar.domains.files.service import Change, WaitingChanges
 from samovar.kernel.principal import Principal
 from samovar.ports.elements import ElementUnavailable
+from samovar.ports.routes import Routes
 
 JOB_HEADER: Final = "X-Job-Id"
 ASYNC: Final = "respond-async"
@@ -74,7 +75,7 @@ async def or_later(
         return _taken(await later.take(principal, file_id, change, refusal))
 
 
-def add(routes: APIRouter, later: WaitingChanges, authenticate: Authenticate) -> None:
+def add(routes: Routes, later: WaitingChanges, authenticate: Authenticate) -> None:
     """How a change stands that was taken."""
     who = Annotated[Principal, Depends(authenticate)]
 

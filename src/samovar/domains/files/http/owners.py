@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import Depends, Path
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,6 +10,7 @@ from samovar.domains.files.http.conventions import Authenticate, refusals
 from samovar.domains.files.model.records import Usage
 from samovar.domains.files.service import FileChanges, FileReads
 from samovar.kernel.principal import Principal
+from samovar.ports.routes import Routes
 
 OwnerInPath = Annotated[str, Path(max_length=128, pattern=r"^[A-Za-z0-9._:@+-]+$", examples=["ann"])]
 Most = Annotated[int | None, Field(ge=0, le=2**62, description="null: what the settings say.")]
@@ -34,7 +35,7 @@ class OwnerAnswer(BaseModel):
     max_bytes: int | None
 
 
-def add(routes: APIRouter, reads: FileReads, changes: FileChanges, authenticate: Authenticate) -> None:
+def add(routes: Routes, reads: FileReads, changes: FileChanges, authenticate: Authenticate) -> None:
     """Room of owners."""
     who = Annotated[Principal, Depends(authenticate)]
 

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
 from samovar.domains.files.http.conventions import Authenticate, FileIdInPath, answers, refusals
 from samovar.domains.files.http.later import JOB_HEADER
@@ -12,13 +12,14 @@ from samovar.domains.files.model.records import FileAnswer
 from samovar.domains.files.service.care.restoring import FileRestoring
 from samovar.kernel.principal import Principal
 from samovar.ports.revisions import etag
+from samovar.ports.routes import Routes
 
 _ASK_AGAIN_S = 5
 
 
-def router(*, restoring: FileRestoring, authenticate: Authenticate) -> APIRouter:
+def router(*, restoring: FileRestoring, authenticate: Authenticate) -> Routes:
     """Beside those of the files."""
-    routes = APIRouter(prefix=PREFIX, tags=["files"], default_response_class=Response)
+    routes = Routes(prefix=PREFIX, tags=["files"], default_response_class=Response)
     who = Annotated[Principal, Depends(authenticate)]
 
     @routes.post(

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
 from samovar.domains.files.http.conventions import Authenticate, FileIdInPath, IfMatch, answers, refusals
 from samovar.domains.files.http.later import JOB_HEADER, Prefer, or_later
@@ -14,6 +14,7 @@ from samovar.domains.files.service import Change, WaitingChanges
 from samovar.domains.files.service.care.retention import FileRetention, Finalized
 from samovar.kernel.principal import Principal
 from samovar.ports.revisions import etag, expected_revision
+from samovar.ports.routes import Routes
 
 _ON_ITS_WAY: Final[dict[str, Any]] = {
     "description": "It is permanent, and moves to where it belongs by the job in `X-Job-Id`. Or, with `Prefer: respond-async` and"
@@ -26,9 +27,9 @@ _ON_ITS_WAY: Final[dict[str, Any]] = {
 }
 
 
-def router(*, retention: FileRetention, later: WaitingChanges, authenticate: Authenticate) -> APIRouter:
+def router(*, retention: FileRetention, later: WaitingChanges, authenticate: Authenticate) -> Routes:
     """Beside those of the files."""
-    routes = APIRouter(prefix=PREFIX, tags=["files"], default_response_class=Response)
+    routes = Routes(prefix=PREFIX, tags=["files"], default_response_class=Response)
     who = Annotated[Principal, Depends(authenticate)]
 
     @routes.post(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from samovar.domains.files.http.conventions import Authenticate, refusals
@@ -12,6 +12,7 @@ from samovar.domains.files.model.rounds import Extent, Fault, Outcome, Round, Ro
 from samovar.domains.files.service.care.rounds import ElementRounds
 from samovar.kernel.principal import Principal
 from samovar.kernel.time import rfc3339
+from samovar.ports.routes import Routes
 
 
 class RebuildOrder(BaseModel):
@@ -69,7 +70,7 @@ class RoundAnswer(BaseModel):
     findings: list[FindingAnswer]
 
 
-def add(routes: APIRouter, rounds: ElementRounds, authenticate: Authenticate) -> None:
+def add(routes: Routes, rounds: ElementRounds, authenticate: Authenticate) -> None:
     """Three kinds of rounds: order one, and see how the last one went."""
     who = Annotated[Principal, Depends(authenticate)]
 
@@ -120,9 +121,9 @@ def add(routes: APIRouter, rounds: ElementRounds, authenticate: Authenticate) ->
         return _told(element_id, RoundKind.SCRUB, await rounds.report(principal, element_id, RoundKind.SCRUB))
 
 
-def router(*, rounds: ElementRounds, authenticate: Authenticate) -> APIRouter:
+def router(*, rounds: ElementRounds, authenticate: Authenticate) -> Routes:
     """Below those of the elements."""
-    routes = APIRouter(prefix=PREFIX, tags=["files"])
+    routes = Routes(prefix=PREFIX, tags=["files"])
     add(routes, rounds, authenticate)
     return routes
 

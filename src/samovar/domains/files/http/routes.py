@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from samovar.domains.files.http import changing, elements, later, owners, searching
 from samovar.domains.files.http.conventions import Authenticate
@@ -13,6 +13,7 @@ from samovar.domains.files.http.tus import UPLOADS, Creation, One, Speaking, Spo
 from samovar.domains.files.http.upload import PREFIX, Upload, UploadBounds
 from samovar.domains.files.service import FileService, Thumbnails, WaitingChanges
 from samovar.ports.asgi import Route
+from samovar.ports.routes import Routes
 
 # Whatever stands where an id would is one of no file, unless it is a place of its own.
 _ONE: Final = r"(?!(?:search|upload|uploads)(?:/|$))[^/]+"
@@ -51,7 +52,7 @@ def _in_pieces(*, files: FileService, door: Door, bounds: UploadBounds) -> list[
     ]
 
 
-def ingest_router(*, files: FileService, waiting: WaitingChanges, authenticate: Authenticate) -> APIRouter:
+def ingest_router(*, files: FileService, waiting: WaitingChanges, authenticate: Authenticate) -> Routes:
     """Changes of files that stand."""
     routes = _routes()
     owners.add(routes, files.reads, files.changes, authenticate)
@@ -59,7 +60,7 @@ def ingest_router(*, files: FileService, waiting: WaitingChanges, authenticate: 
     return routes
 
 
-def query_router(*, files: FileService, waiting: WaitingChanges, authenticate: Authenticate) -> APIRouter:
+def query_router(*, files: FileService, waiting: WaitingChanges, authenticate: Authenticate) -> Routes:
     """Searching, links for others, and how changes stand that wait."""
     routes = _routes()
     searching.add(routes, files.reads, authenticate)
@@ -68,10 +69,10 @@ def query_router(*, files: FileService, waiting: WaitingChanges, authenticate: A
     return routes
 
 
-def registry_router(*, files: FileService, authenticate: Authenticate) -> APIRouter:
+def registry_router(*, files: FileService, authenticate: Authenticate) -> Routes:
     """Storage elements."""
     return elements.router(elements=files.elements, authenticate=authenticate)
 
 
-def _routes() -> APIRouter:
-    return APIRouter(prefix=PREFIX, tags=["files"], default_response_class=Response)
+def _routes() -> Routes:
+    return Routes(prefix=PREFIX, tags=["files"], default_response_class=Response)

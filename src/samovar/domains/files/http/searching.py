@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
 import msgspec
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 
 from samovar.domains.files.errors import BadFile
 from samovar.domains.files.http.conventions import Authenticate, answers, refusals
@@ -28,6 +28,7 @@ from samovar.domains.files.service import FileReads
 from samovar.kernel.errors import Flaw
 from samovar.kernel.principal import Principal
 from samovar.ports.elements import RetentionKind
+from samovar.ports.routes import Routes
 from samovar.ports.words import MAX_QUERY_CHARS
 
 _LARGEST: Final = 2**62
@@ -46,7 +47,7 @@ Customs = Annotated[
 Size = Annotated[int | None, Query(ge=0, le=_LARGEST)]
 
 
-def add(routes: APIRouter, reads: FileReads, authenticate: Authenticate) -> None:
+def add(routes: Routes, reads: FileReads, authenticate: Authenticate) -> None:
     """Both addresses are one list."""
     who = Annotated[Principal, Depends(authenticate)]
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import Depends, Path, Query
 from pydantic import BaseModel, Field
 
 from samovar.domains.files.http.conventions import ID_EXAMPLE, ID_PATTERN, Authenticate, refusals
@@ -16,6 +16,7 @@ from samovar.domains.files.model.transactions import (
 )
 from samovar.domains.files.service.transactions.desk import TransactionDesk
 from samovar.kernel.principal import Principal
+from samovar.ports.routes import Routes
 
 PREFIX = "/api/transactions"
 
@@ -60,9 +61,9 @@ class UploadTransactionList(BaseModel):
     next_cursor: str | None
 
 
-def router(*, desk: TransactionDesk, authenticate: Authenticate) -> APIRouter:
+def router(*, desk: TransactionDesk, authenticate: Authenticate) -> Routes:
     """List, show, cancel."""
-    routes = APIRouter(prefix=PREFIX, tags=["files"])
+    routes = Routes(prefix=PREFIX, tags=["files"])
     who = Annotated[Principal, Depends(authenticate)]
 
     @routes.get("", summary="List uploads as transactions", responses=refusals())

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, Body, Depends, Request, Response
+from fastapi import Body, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from samovar.domains.catalog.model import Strategy
@@ -17,6 +17,7 @@ from samovar.kernel.principal import Principal
 from samovar.ports.clock import Clock, Ids
 from samovar.ports.dialect import Dialect
 from samovar.ports.problems import refusals
+from samovar.ports.routes import Routes
 
 Authenticate = Callable[[Request], Awaitable[Principal]]
 
@@ -191,9 +192,9 @@ def _bad(where: str, what: str) -> Malformed:
     return Malformed(f"{where} {what}", flaws=[Flaw(where, what)])
 
 
-def explain_router(*, explainer: Explainer, authenticate: Authenticate) -> APIRouter:
+def explain_router(*, explainer: Explainer, authenticate: Authenticate) -> Routes:
     """``/api/routes``."""
-    routes = APIRouter(prefix="/api/routes", tags=["routes"])
+    routes = Routes(prefix="/api/routes", tags=["routes"])
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.post(

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import Depends, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from samovar.domains.gateway.model import BreakerState
@@ -11,6 +11,7 @@ from samovar.domains.gateway.model.key_pool import KeyState
 from samovar.domains.gateway.service.health import MAX_MODELS, Healths
 from samovar.kernel.principal import Principal
 from samovar.ports.problems import refusals
+from samovar.ports.routes import Routes
 
 _REFUSALS: Final = {
     401: "No credential, or one that is not good",
@@ -68,9 +69,9 @@ class ProviderHealthAnswer(_Answer):
     models_seen: int
 
 
-def health_router(*, healths: Healths, authenticate: Callable[[Request], Awaitable[Principal]]) -> APIRouter:
+def health_router(*, healths: Healths, authenticate: Callable[[Request], Awaitable[Principal]]) -> Routes:
     """``/api/providers/{id}/health``."""
-    routes = APIRouter(prefix="/api/providers", tags=["providers"])
+    routes = Routes(prefix="/api/providers", tags=["providers"])
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.get("/{provider_id}/health", summary="Show how a provider does", responses=refusals(_REFUSALS, *_REFUSALS))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, Depends, Header, Path, Query, Response
+from fastapi import Body, Depends, Header, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from samovar.domains.identity.http.signed_in import Authenticate
@@ -20,6 +20,7 @@ from samovar.domains.identity.service.accounts import MAX_SECRET_GRACE_S
 from samovar.kernel.principal import Principal
 from samovar.ports.problems import refusals
 from samovar.ports.revisions import etag, expected_revision
+from samovar.ports.routes import Routes
 
 _REFUSALS: Final = {
     400: "The body is not JSON",
@@ -135,9 +136,9 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return refusals(_REFUSALS, 401, 403, 429, 503, *statuses)
 
 
-def accounts_router(*, service: ServiceAccounts, authenticate: Authenticate) -> APIRouter:
+def accounts_router(*, service: ServiceAccounts, authenticate: Authenticate) -> Routes:
     """``/api/service-accounts``: create, list, show, change, delete, rotate the secret."""
-    routes = APIRouter(prefix="/api/service-accounts", tags=["service accounts"])
+    routes = Routes(prefix="/api/service-accounts", tags=["service accounts"])
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.post("", status_code=201, summary="Make a service account", responses=_refusals(400, 409, 422))
@@ -173,7 +174,7 @@ def accounts_router(*, service: ServiceAccounts, authenticate: Authenticate) -> 
     return routes
 
 
-def _add_changes(routes: APIRouter, *, service: ServiceAccounts, authenticate: Authenticate) -> None:
+def _add_changes(routes: Routes, *, service: ServiceAccounts, authenticate: Authenticate) -> None:
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.patch("/{account_id}", summary="Change a service account", responses=_refusals(400, 404, 412, 422))

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, Depends, Header, Path, Query, Response
+from fastapi import Body, Depends, Header, Path, Query, Response
 
 from samovar.domains.identity.http.key_bodies import (
     KeyAnswer,
@@ -24,6 +24,7 @@ from samovar.domains.identity.service import (
 from samovar.kernel.principal import Principal
 from samovar.ports.problems import refusals
 from samovar.ports.revisions import etag, expected_revision
+from samovar.ports.routes import Routes
 
 # --- how refusals look in the description ---------------------------------------------------------------------------
 
@@ -51,9 +52,9 @@ _KeyId = Annotated[str, Path(max_length=64, description="The key's `id`, not its
 # --- routes ---------------------------------------------------------------------------------------------------------
 
 
-def router(*, service: IdentityService, authenticate: Authenticate) -> APIRouter:
+def router(*, service: IdentityService, authenticate: Authenticate) -> Routes:
     """``/api/keys``: create, list, show, change, rotate, revoke."""
-    routes = APIRouter(prefix="/api/keys", tags=["keys"])
+    routes = Routes(prefix="/api/keys", tags=["keys"])
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.post("", status_code=201, summary="Make a gateway key", responses=_refusals(400, 422))
@@ -101,7 +102,7 @@ def router(*, service: IdentityService, authenticate: Authenticate) -> APIRouter
     return routes
 
 
-def _add_changes(routes: APIRouter, *, service: IdentityService, authenticate: Authenticate) -> None:
+def _add_changes(routes: Routes, *, service: IdentityService, authenticate: Authenticate) -> None:
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.patch("/{key_id}", summary="Change a gateway key", responses=_refusals(400, 404, 409, 412, 422))

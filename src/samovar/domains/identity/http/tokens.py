@@ -6,7 +6,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, unquote_plus
 
 import msgspec
-from fastapi import APIRouter, Request, Security
+from fastapi import Request, Security
 from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPBasic
 from starlette.requests import HTTPConnection
@@ -16,6 +16,7 @@ from samovar.domains.identity.service import Granting, SigningKeys
 from samovar.kernel.errors import SamovarError, TooManyRequests, Unavailable
 from samovar.kernel.principal import Principal
 from samovar.ports.asgi import SIGNED_IN
+from samovar.ports.routes import Routes
 
 Admit = Callable[[Request, Principal], Awaitable[None]]
 """Notes in a request's scope who asks, and counts it among theirs. Raises ``TooManyRequests``."""
@@ -133,9 +134,9 @@ class TokenRequest(msgspec.Struct, frozen=True):
         return f"TokenRequest({self.client_id!r})"
 
 
-def tokens_router(*, granting: Granting, keys: SigningKeys, admit: Admit) -> APIRouter:
+def tokens_router(*, granting: Granting, keys: SigningKeys, admit: Admit) -> Routes:
     """The two routes, which want no credential but those that they are asked with."""
-    routes = APIRouter(tags=["service accounts"])
+    routes = Routes(tags=["service accounts"])
 
     @routes.post(
         "/api/auth/token",

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 import structlog
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import Depends, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import Receive, Scope, Send
@@ -21,6 +21,7 @@ from samovar.kernel.principal import Principal
 from samovar.kernel.time import milliseconds
 from samovar.ports import problems
 from samovar.ports.envelopes import Keyring
+from samovar.ports.routes import Routes
 
 Authenticate = Callable[[Request], Awaitable[Principal]]
 Name = Annotated[str, Path(min_length=1, max_length=100)]
@@ -113,16 +114,16 @@ def router(
     prompts: Callable[[str], AsyncIterator[bytes]],
     now: Callable[[], datetime],
     authenticate: Authenticate,
-) -> APIRouter:
+) -> Routes:
     """``service`` is asked for at the first request. ``prompts`` gives a team's prompts as one JSON document."""
-    routes = APIRouter(tags=["backups"])
+    routes = Routes(tags=["backups"])
     _download(routes, service, keyring, prompts, now, authenticate)
     _stored(routes, service, keyring, authenticate)
     return routes
 
 
 def _download(
-    routes: APIRouter,
+    routes: Routes,
     service: Callable[[], Backups],
     keyring: Keyring,
     prompts: Callable[[str], AsyncIterator[bytes]],
@@ -155,7 +156,7 @@ def _download(
         return await _begun(draft.content, draft.name, _AGE if draft.name.endswith(".age") else _TAR)
 
 
-def _stored(routes: APIRouter, service: Callable[[], Backups], keyring: Keyring, authenticate: Authenticate) -> None:
+def _stored(routes: Routes, service: Callable[[], Backups], keyring: Keyring, authenticate: Authenticate) -> None:
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.get("/api/backups", summary="List the backups in the configured place", responses=_refusals())

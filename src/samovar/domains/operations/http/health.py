@@ -6,13 +6,13 @@ from datetime import datetime
 from importlib.resources import files
 from typing import Any, Final
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
 from samovar.domains.operations.model import About, Alive, Live, Readiness
 from samovar.domains.operations.service.health import OperationsService
 from samovar.kernel.errors import NotFound
 from samovar.kernel.time import milliseconds
+from samovar.ports.routes import Routes
 
 _HTML: Final = "text/html; charset=utf-8"
 _SCRIPT: Final = "text/javascript; charset=utf-8"
@@ -58,9 +58,9 @@ def router(
     metrics: Callable[[], Awaitable[bytes]],
     metrics_type: str,
     now: Callable[[], datetime],
-) -> APIRouter:
+) -> Routes:
     """``about`` and ``metrics`` are read at each request."""
-    routes = APIRouter(tags=["operations"])
+    routes = Routes(tags=["operations"])
 
     @routes.get("/healthz", summary="Alive", operation_id="healthz")
     async def healthz() -> Alive:
@@ -99,7 +99,7 @@ def router(
     return routes
 
 
-def _documentation(routes: APIRouter) -> None:
+def _documentation(routes: Routes) -> None:
     read: dict[str, bytes] = {}
 
     @routes.get("/docs", include_in_schema=False)

@@ -4,13 +4,14 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import Depends, Path, Query, Request
 from pydantic import BaseModel, Field
 
 from samovar.domains.operations.service.jobs import JobsService
 from samovar.kernel.principal import Principal
 from samovar.ports import problems
 from samovar.ports.jobs import MAX_KIND_CHARS, CronEntry, Job, JobState
+from samovar.ports.routes import Routes
 
 Authenticate = Callable[[Request], Awaitable[Principal]]
 
@@ -87,16 +88,16 @@ class CronList(BaseModel):
     next_cursor: str | None = None
 
 
-def router(*, service: JobsService, authenticate: Authenticate) -> APIRouter:
+def router(*, service: JobsService, authenticate: Authenticate) -> Routes:
     """Cron jobs: list, run now. Jobs: list, show, cancel, replay."""
-    routes = APIRouter(tags=["jobs"], prefix="/api/jobs")
+    routes = Routes(tags=["jobs"], prefix="/api/jobs")
     # Before those of jobs, whose `{job_id}` would take the word for an id.
     _cron(routes, service, authenticate)
     _jobs(routes, service, authenticate)
     return routes
 
 
-def _cron(routes: APIRouter, service: JobsService, authenticate: Authenticate) -> None:
+def _cron(routes: Routes, service: JobsService, authenticate: Authenticate) -> None:
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.get("/cron", summary="List what comes by the clock", responses=_refusals())
@@ -109,7 +110,7 @@ def _cron(routes: APIRouter, service: JobsService, authenticate: Authenticate) -
         return _answer(await service.run_now(principal, name))
 
 
-def _jobs(routes: APIRouter, service: JobsService, authenticate: Authenticate) -> None:
+def _jobs(routes: Routes, service: JobsService, authenticate: Authenticate) -> None:
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.get("", summary="List the team's jobs", responses=_refusals())

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
@@ -14,6 +14,7 @@ from samovar.domains.prompts.model import LANG_PATTERN, MAX_NAMESPACE_CHARS
 from samovar.domains.prompts.model.exchange import ENDINGS, MEDIA_TYPES, Action, Form, Mode, Which
 from samovar.domains.prompts.service import PromptExchange, WriteGate
 from samovar.kernel.principal import Principal
+from samovar.ports.routes import Routes
 
 _FORMAT: Final = Query(
     alias="format", description="`markdown` is a zip of a folder: `<namespace>/<name>.<lang>.md`, with front matter."
@@ -42,17 +43,15 @@ class ImportAnswer(BaseModel):
     items: list[DoneAnswer]
 
 
-def exchange_router(
-    *, exchange: PromptExchange, reader: Authenticate, writer: Authenticate, gate: WriteGate
-) -> APIRouter:
+def exchange_router(*, exchange: PromptExchange, reader: Authenticate, writer: Authenticate, gate: WriteGate) -> Routes:
     """``GET /v1/prompts/export`` and ``POST /v1/prompts/import``. ``reader`` and ``writer`` know who asks."""
-    routes = APIRouter(prefix=PREFIX, tags=["prompts"])
+    routes = Routes(prefix=PREFIX, tags=["prompts"])
     _export(routes, exchange, reader)
     _import(routes, exchange, writer, gate)
     return routes
 
 
-def _export(routes: APIRouter, exchange: PromptExchange, authenticate: Authenticate) -> None:
+def _export(routes: Routes, exchange: PromptExchange, authenticate: Authenticate) -> None:
     who = Annotated[Principal, Depends(authenticate)]
 
     @routes.get(
@@ -82,7 +81,7 @@ def _export(routes: APIRouter, exchange: PromptExchange, authenticate: Authentic
         )
 
 
-def _import(routes: APIRouter, exchange: PromptExchange, authenticate: Authenticate, gate: WriteGate) -> None:
+def _import(routes: Routes, exchange: PromptExchange, authenticate: Authenticate, gate: WriteGate) -> None:
     who = Annotated[Principal, Depends(authenticate)]
 
     @routes.post(

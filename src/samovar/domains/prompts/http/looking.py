@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 
 from samovar.domains.prompts.errors import BadPrompt
 from samovar.domains.prompts.http.bodies import RenderOrder
@@ -14,6 +14,7 @@ from samovar.domains.prompts.model import MAX_ID, Comparison, HistoryPage, Promp
 from samovar.domains.prompts.service import Filled, PromptReads
 from samovar.kernel.errors import Flaw
 from samovar.kernel.principal import Principal
+from samovar.ports.routes import Routes
 
 _AGAINST: Final = r"^(revision:[0-9]{1,9}|[0-9]{1,19})$"
 _MOST_REVISIONS: Final = 2**31 - 1
@@ -28,7 +29,7 @@ Against = Annotated[
 ]
 
 
-def add(routes: APIRouter, reads: PromptReads, authenticate: Authenticate) -> None:
+def add(routes: Routes, reads: PromptReads, authenticate: Authenticate) -> None:
     """Add them to the routes of prompts."""
     who = Annotated[Principal, Depends(authenticate)]
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 
 from samovar.domains.prompts.errors import PromptNotFound
 from samovar.domains.prompts.http import looking
@@ -15,13 +15,14 @@ from samovar.domains.prompts.model import Prompt
 from samovar.domains.prompts.service import PromptReads, PromptWrites
 from samovar.kernel.principal import Principal
 from samovar.ports.revisions import etag
+from samovar.ports.routes import Routes
 
 Writer = Callable[..., Awaitable[Principal]]
 
 
-def router(*, reads: PromptReads, writes: PromptWrites, authenticate: Authenticate, writer: Writer) -> APIRouter:
+def router(*, reads: PromptReads, writes: PromptWrites, authenticate: Authenticate, writer: Writer) -> Routes:
     """All but the raw reads."""
-    routes = APIRouter(prefix=PREFIX, tags=["prompts"], default_response_class=Response)
+    routes = Routes(prefix=PREFIX, tags=["prompts"], default_response_class=Response)
     _making(routes, writes, writer)
     _changing(routes, writes, writer)
     _pointing(routes, writes, writer)
@@ -29,9 +30,9 @@ def router(*, reads: PromptReads, writes: PromptWrites, authenticate: Authentica
     return routes
 
 
-def nowhere_router() -> APIRouter:
+def nowhere_router() -> Routes:
     """For what no id can be. To be included after everything else below ``/v1/prompts``."""
-    routes = APIRouter()
+    routes = Routes()
 
     @routes.get(f"{PREFIX}/{{word}}", include_in_schema=False)
     async def nothing(word: str) -> None:
@@ -42,7 +43,7 @@ def nowhere_router() -> APIRouter:
     return routes
 
 
-def _making(routes: APIRouter, service: PromptWrites, writer: Writer) -> None:
+def _making(routes: Routes, service: PromptWrites, writer: Writer) -> None:
     who = Annotated[Principal, Depends(writer)]
 
     @routes.post(
@@ -64,7 +65,7 @@ def _making(routes: APIRouter, service: PromptWrites, writer: Writer) -> None:
         return _told(await service.new_version(principal, prompt_id, body.change(), body.pointing()), 201)
 
 
-def _changing(routes: APIRouter, service: PromptWrites, writer: Writer) -> None:
+def _changing(routes: Routes, service: PromptWrites, writer: Writer) -> None:
     who = Annotated[Principal, Depends(writer)]
 
     @routes.put(
@@ -101,7 +102,7 @@ def _changing(routes: APIRouter, service: PromptWrites, writer: Writer) -> None:
         return Response(status_code=204)
 
 
-def _pointing(routes: APIRouter, service: PromptWrites, writer: Writer) -> None:
+def _pointing(routes: Routes, service: PromptWrites, writer: Writer) -> None:
     who = Annotated[Principal, Depends(writer)]
 
     @routes.put(

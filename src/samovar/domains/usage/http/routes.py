@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import Depends, Path, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
 
@@ -30,6 +30,7 @@ from samovar.domains.usage.service.reading import MAX_AHEAD_DAYS, MAX_GROUPS, MA
 from samovar.kernel.errors import Flaw, Malformed
 from samovar.kernel.principal import Principal
 from samovar.ports import problems
+from samovar.ports.routes import Routes
 
 Authenticate = Callable[[Request], Awaitable[Principal]]
 
@@ -112,17 +113,17 @@ def _asked(filters: _Filters, start: From = None, end: To = None) -> Asked:
 _Asked = Annotated[Asked, Depends(_asked)]
 
 
-def router(*, service: UsageQueries, budgets: BudgetOutlooks, authenticate: Authenticate) -> APIRouter:
+def router(*, service: UsageQueries, budgets: BudgetOutlooks, authenticate: Authenticate) -> Routes:
     """Series, breakdown, events, export, forecasts. All need ``usage:read`` (a budget's ``wallets:read``) and tell of the
     caller's team alone."""
-    routes = APIRouter(prefix="/api/usage", tags=["usage"])
+    routes = Routes(prefix="/api/usage", tags=["usage"])
     _sums(routes, service, authenticate)
     _calls(routes, service, authenticate)
     _budgets(routes, budgets, authenticate)
     return routes
 
 
-def _sums(routes: APIRouter, service: UsageQueries, authenticate: Authenticate) -> None:
+def _sums(routes: Routes, service: UsageQueries, authenticate: Authenticate) -> None:
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.get("", summary="Usage over time", responses=_refusals())
@@ -162,7 +163,7 @@ def _sums(routes: APIRouter, service: UsageQueries, authenticate: Authenticate) 
         return forecast_of(outlook, dates)
 
 
-def _budgets(routes: APIRouter, service: BudgetOutlooks, authenticate: Authenticate) -> None:
+def _budgets(routes: Routes, service: BudgetOutlooks, authenticate: Authenticate) -> None:
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.get("/forecast/budgets/{budget_id}", summary="Whether a budget will last", responses=_refusals(404))
@@ -171,7 +172,7 @@ def _budgets(routes: APIRouter, service: BudgetOutlooks, authenticate: Authentic
         return budget_forecast_of(await service.outlook(principal, budget_id))
 
 
-def _calls(routes: APIRouter, service: UsageQueries, authenticate: Authenticate) -> None:
+def _calls(routes: Routes, service: UsageQueries, authenticate: Authenticate) -> None:
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.get("/events", summary="Single calls", responses=_refusals(400))

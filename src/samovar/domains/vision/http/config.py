@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Body, Depends, Header, Request, Response
+from fastapi import Body, Depends, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from samovar.domains.vision.model.cleanup import DEFAULT_FLAGS, DEFAULT_PATTERN, MAX_PATTERN_CHARS
@@ -14,6 +14,7 @@ from samovar.kernel.principal import Principal
 from samovar.kernel.time import rfc3339
 from samovar.ports.problems import refusals
 from samovar.ports.revisions import etag, expected_revision
+from samovar.ports.routes import Routes
 
 Authenticate = Callable[[Request], Awaitable[Principal]]
 
@@ -60,9 +61,9 @@ class RegexAnswer(BaseModel):
     updated_at: str | None
 
 
-def config_router(*, cleanups: Cleanups, authenticate: Authenticate) -> APIRouter:
+def config_router(*, cleanups: Cleanups, authenticate: Authenticate) -> Routes:
     """``/admin/config``."""
-    routes = APIRouter(prefix="/admin/config", tags=["vision"])
+    routes = Routes(prefix="/admin/config", tags=["vision"])
     caller = Annotated[Principal, Depends(authenticate)]
 
     @routes.get("/regex", summary="The pattern that cleans answers", responses=refusals(_REFUSALS, *_READING))
