@@ -74,13 +74,10 @@ class Bench:
         nginx = [self._lane("nginx", self.stage.nginx)] if self.with_nginx else []
         return [self.straight, self.samovar, *nginx]
 
-    def take_turns(self, lanes: Sequence[Lane], window: Callable[[Lane], Seen]) -> dict[str, list[Seen]]:
-        """Each lane in turn, over and over: what disturbs the machine then disturbs all lanes alike."""
-        seen: dict[str, list[Seen]] = {lane.name: [] for lane in lanes}
-        for _ in range(self.measure.repeats):
-            for lane in lanes:
-                seen[lane.name].append(window(lane))
-        return seen
+    def take_turns(self, lanes: Sequence[Lane], window: Callable[[Lane], Seen]) -> list[list[Seen]]:
+        """The windows of each lane. Each has its turn, over and over: what disturbs the machine then disturbs all lanes alike."""
+        rounds = [[window(lane) for lane in lanes] for _ in range(self.measure.repeats)]
+        return [[*windows] for windows in zip(*rounds, strict=True)]
 
     def closed(self, lane: Lane, route: Route, shape: Shape) -> Seen:
         """Every connection asks again as soon as it is answered."""

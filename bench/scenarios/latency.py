@@ -36,16 +36,18 @@ def overhead(
     rate_per_s: float,
     p50_ms: float | None,
     lane: Lane | None = None,
+    older: Lane | None = None,
 ) -> list[Figure]:
     """Two measures of the same thing: from outside (through less straight), and what Samovar says of itself in its header.
 
     The outer one subtracts quantiles of two windows, so its tail holds what both processors were doing at the time; the header
-    one counts only from the first byte that Samovar read to the last that it wrote. The truth lies between.
+    one counts only from the first byte that Samovar read to the last that it wrote. The truth lies between. With ``older`` the
+    same calls go through an older build as well, in turn: on a slow machine that tells what is ours and what is the machine's.
     """
-    seen = bench.take_turns(
-        [bench.straight, lane or bench.samovar], lambda lane: bench.open(lane, route, shape, rate_per_s=rate_per_s)
+    lanes = [bench.straight, lane or bench.samovar, *([older] if older else [])]
+    straight, through, *others = bench.take_turns(
+        lanes, lambda lane: bench.open(lane, route, shape, rate_per_s=rate_per_s)
     )
-    straight, through = seen["sandbox"], seen["samovar"]
     added = {
         name: typical(through, _latency_ms(of)) - typical(straight, _latency_ms(of)) for name, of in _QUANTILES.items()
     }
@@ -69,6 +71,11 @@ def overhead(
         )
         for name in _QUANTILES
     ]
+    for theirs in others:
+        p50_ms_of = _latency_ms(_QUANTILES["p50"])
+        its_own = typical(theirs, p50_ms_of) - typical(straight, p50_ms_of)
+        more, note = added["p50"] - its_own, f"its own: {its_own:.3g} ms, through less straight"
+        figures.append(Figure(f"{label}, overhead p50 more than the older build's", more, "ms", note=note))
     said = [each.record.overhead_ms for each in through]
     figures += [
         Figure(f"{label}, overhead {name} by header", _typical_quantile(said, of), "ms", targets[name], at_least=False)

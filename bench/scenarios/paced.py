@@ -12,8 +12,9 @@ FULL_STREAMS = 512
 def paced(bench: Bench) -> list[Figure]:
     """Chunks delivered a second over 512 open streams, and how late each chunk comes against the sandbox's timetable."""
     streams = bench.measure.paced_streams
-    seen = bench.take_turns([bench.straight, bench.samovar], lambda lane: bench.paced(lane, OPENAI_NATIVE, PACED))
-    straight, through = seen["sandbox"], seen["samovar"]
+    straight, through = bench.take_turns(
+        [bench.straight, bench.samovar], lambda lane: bench.paced(lane, OPENAI_NATIVE, PACED)
+    )
     target = TARGET_CHUNKS_PER_S if streams >= FULL_STREAMS else None
     late_p50, late_p99 = typical(through, _late_p50_ms), typical(through, _late_p99_ms)
     straight_p50, straight_p99 = typical(straight, _late_p50_ms), typical(straight, _late_p99_ms)

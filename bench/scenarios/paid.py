@@ -52,5 +52,12 @@ def paid(bench: Bench) -> list[Figure]:
     ]
     rate_per_s = max(1.0, paid_per_s / 2)
     return figures + overhead(
-        bench, "paid calls", OPENAI_NATIVE, WHOLE, rate_per_s=rate_per_s, p50_ms=TARGET_P50_MS, lane=bench.paid
+        bench,
+        "paid calls",
+        OPENAI_NATIVE,
+        WHOLE,
+        rate_per_s=rate_per_s,
+        p50_ms=TARGET_P50_MS,
+        lane=bench.paid,
+        older=older,
     )

@@ -12,8 +12,7 @@ def throughput(
     bench: Bench, label: str, unit: str, route: Route, shape: Shape, *, target: float | None
 ) -> list[Figure]:
     """Closed loop over all lanes in turn. `label` begins each figure's name; `unit` is what is counted."""
-    seen = bench.take_turns(bench.lanes(), lambda lane: bench.closed(lane, route, shape))
-    straight, through = seen["sandbox"], seen["samovar"]
+    straight, through, *others = bench.take_turns(bench.lanes(), lambda lane: bench.closed(lane, route, shape))
     ceiling, value = typical(straight, _per_s), typical(through, _per_s)
     cpu_us = typical(through, lambda each: each.cpu_us_per_call("samovar"))
     figures = [
@@ -30,8 +29,7 @@ def throughput(
         figures.insert(
             1, Figure(f"{label}, chunks per second", value * shape.words, "chunks/s", ceiling=ceiling * shape.words)
         )
-    if "nginx" in seen:
-        nginx = seen["nginx"]
+    for nginx in others:
         figures.append(
             Figure(
                 f"{label} per second, nginx", typical(nginx, _per_s), f"{unit}/s", ceiling=ceiling, note=_note(nginx)
