@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util.concurrency import await_
 
+from samovar.adapters.sqlite.compiled import compiled_once
 from samovar.adapters.sqlite.scripts import ScriptRunner
 from samovar.adapters.sqlite.turns import OneTurn
 from samovar.kernel.errors import Unavailable
@@ -236,6 +237,7 @@ class SqliteDatabase:
             URL.create("sqlite+aiosqlite", database=str(self._path)),
             # The driver's own habit is to begin a transaction at the first write; ours begin where we say.
             connect_args={"isolation_level": None, "factory": _Connection},
+            execution_options={"compiled_cache": compiled_once()},
             pool_size=size,
             max_overflow=overflow,
             pool_timeout=self._wait_s,
