@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import text
 
 from samovar.adapters.aesgcm import AesGcmBox
 from samovar.adapters.alembic import migrate
@@ -22,6 +21,7 @@ from samovar.ports.database import Database
 from tests.support.clock import ManualClock
 from tests.support.seaweed import SeaweedS3
 from tests.support.servers import POSTGRES_URL, REDIS_URL, missing, on_postgres
+from tests.support.sweeping import Sweeper
 from tests.support.tables import all_tables
 
 BYTECODE = Path(__file__).parents[1] / ".pytest_cache" / "bytecode"
@@ -105,17 +105,31 @@ async def sqlite_database(tmp_path: Path, sqlite_template: Path) -> AsyncIterato
     await database.close()
 
 
+@pytest.fixture(scope="session")
+def sweeper(postgres_url: str) -> Iterator[Sweeper]:
+    """Empties the tables between tests."""
+    with Sweeper(postgres_url, [table.name for table in all_tables().sorted_tables]) as sweeper:
+        yield sweeper
+
+
 @pytest.fixture
-async def postgres_database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
+def swept(sweeper: Sweeper) -> None:
+    """All tables of the PostgreSQL database are empty."""
+    sweeper.sweep()
+
+
+@pytest.fixture(scope="session")
+def postgres_pool(postgres_url: str) -> PostgresDatabase:
+    """One for all tests of a run, each with connections of its own: what SQLAlchemy has learned of the server and of statements
+    stays, and that is most of what a short test would spend."""
+    return PostgresDatabase(postgres_url)
+
+
+@pytest.fixture
+async def postgres_database(swept: None, postgres_pool: PostgresDatabase) -> AsyncIterator[PostgresDatabase]:
     """A PostgreSQL database with empty tables."""
-    database = PostgresDatabase(postgres_url)
-    async with database.transaction() as tx:
-        # As a replica: neither foreign keys nor triggers stand in the way. DELETE beats TRUNCATE on tables this small.
-        await tx.execute(text("SET LOCAL session_replication_role = replica"))
-        for table in all_tables().sorted_tables:
-            await tx.execute(table.delete())
-    yield database
-    await database.close()
+    yield postgres_pool
+    await postgres_pool.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
