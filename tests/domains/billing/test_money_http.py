@@ -1,6 +1,8 @@
 """The routes of money, called over ASGI with an application that turns our errors into problem details."""
 
 from collections.abc import AsyncIterator
+from functools import cache
+from typing import Any, cast
 
 import httpx2
 import pytest
@@ -13,6 +15,7 @@ from samovar.kernel.principal import Principal
 from samovar.ports.routes import join
 from tests.domains.billing.conftest import ADMIN, CREDIT, STRANGER, Till, cost, gone
 from tests.support.clock import ManualClock
+from tests.support.rebound import Rebound
 
 
 async def authenticate(request: Request) -> Principal:
@@ -24,12 +27,21 @@ async def problem(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"code": error.code, "detail": error.detail}, status_code=error.status)
 
 
+@cache
+def an_app() -> tuple[FastAPI, tuple[Rebound, ...]]:
+    """And what its routes have for wallets, budgets and books."""
+    app, over = FastAPI(), (Rebound(), Rebound(), Rebound())
+    wallets, budgets, books = cast(Any, over)
+    join(app.router, router(wallets=wallets, budgets=budgets, books=books, authenticate=authenticate))
+    app.add_exception_handler(SamovarError, problem)
+    return app, over
+
+
 @pytest.fixture
 async def http(till: Till) -> AsyncIterator[httpx2.AsyncClient]:
-    app = FastAPI()
-    join(app.router, router(wallets=till.wallets, budgets=till.budgets, books=till.books, authenticate=authenticate))
-    app.add_exception_handler(SamovarError, problem)
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://samovar") as client:
+    app, (wallets, budgets, books) = an_app()
+    bound = wallets.to(till.wallets, budgets.to(till.budgets, books.to(till.books, app)))
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=bound), base_url="http://samovar") as client:
         yield client
 
 

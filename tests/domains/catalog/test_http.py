@@ -1,6 +1,8 @@
 """The catalogue's routes, called over ASGI with an application that turns our errors into problem details."""
 
 from collections.abc import AsyncIterator
+from functools import cache
+from typing import Any
 
 import httpx2
 import pytest
@@ -13,6 +15,7 @@ from samovar.kernel.errors import SamovarError
 from samovar.kernel.principal import Principal
 from samovar.ports.routes import join
 from tests.domains.catalog.conftest import ADMIN, member
+from tests.support.rebound import Rebound
 
 KEY = "sk-ant-secret-of-the-team-9876"
 ORDER = {"name": "anthropic", "vendor": "anthropic", "api_key": KEY}
@@ -27,12 +30,20 @@ async def problem(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"code": error.code, "detail": error.detail}, status_code=error.status)
 
 
+@cache
+def an_app() -> tuple[FastAPI, Rebound]:
+    """And what its routes have for a catalogue."""
+    app, over = FastAPI(), Rebound()
+    service: Any = over
+    join(app.router, router(service=service, authenticate=authenticate))
+    app.add_exception_handler(SamovarError, problem)
+    return app, over
+
+
 @pytest.fixture
 async def http(catalog: CatalogService) -> AsyncIterator[httpx2.AsyncClient]:
-    app = FastAPI()
-    join(app.router, router(service=catalog, authenticate=authenticate))
-    app.add_exception_handler(SamovarError, problem)
-    transport = httpx2.ASGITransport(app=app)
+    app, over = an_app()
+    transport = httpx2.ASGITransport(app=over.to(catalog, app))
     headers = {"x-admin-token": "admin"}
     async with httpx2.AsyncClient(transport=transport, base_url="http://samovar", headers=headers) as client:
         yield client

@@ -1,6 +1,7 @@
 """``/api/keys`` as a client sees it."""
 
 from collections.abc import AsyncIterator
+from functools import cache
 from typing import Any
 
 import httpx2
@@ -16,17 +17,23 @@ from samovar.kernel.principal import Principal
 from samovar.ports.limits import Limit
 from tests.domains.identity.conftest import Make
 from tests.support.clock import ManualClock
+from tests.support.rebound import Rebound
 
 ADMIN = {"X-Admin-Token": "the-admin-token"}
 
 
-def an_app(service: IdentityService) -> FastAPI:
+@cache
+def an_app() -> tuple[FastAPI, Rebound]:
+    """And what its routes have for a service."""
+    over = Rebound()
+    service: Any = over
     keys = router(service=service, authenticate=authenticated(service))
-    return control_app([keys], title="Samovar", version="0", description="")
+    return control_app([keys], title="Samovar", version="0", description=""), over
 
 
 def a_client(service: IdentityService, **headers: str) -> httpx2.AsyncClient:
-    transport = httpx2.ASGITransport(app=an_app(service))
+    app, over = an_app()
+    transport = httpx2.ASGITransport(app=over.to(service, app))
     return httpx2.AsyncClient(transport=transport, base_url="http://samovar", headers=headers)
 
 
@@ -226,7 +233,7 @@ async def test_an_address_that_guesses_must_wait(make: Make, service: IdentitySe
 
 
 def test_the_description_says_bounds_refusals_and_how_to_sign_in(service: IdentityService) -> None:
-    document = an_app(service).openapi()
+    document = an_app()[0].openapi()
     create = document["paths"]["/api/keys"]["post"]
     assert set(create["responses"]) == {"201", "400", "401", "403", "422", "429", "503"}
     assert list(create["responses"]["422"]["content"]) == ["application/problem+json"]
