@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
@@ -11,7 +11,13 @@ from samovar.ports.elements import ElementFull, ElementUnavailable
 from tests.contract.elements.drafts import draft, pieces
 from tests.contract.elements.simulated_disk import Hook, SimulatedDisk
 from tests.contract.elements.story import SMALL, Ledger, check, check_states, check_upload, live
-from tests.contract.elements.test_power import CHANGE_NOTHING, calls_of_the_story, element_on, started
+from tests.contract.elements.test_power import (
+    CHANGE_NOTHING,
+    calls_of_the_story,
+    element_on,
+    first_of_each_kind,
+    started,
+)
 
 SYNCS = ("fdatasync", "fsync_folder")
 
@@ -72,11 +78,11 @@ async def _whole_after_a_restart(disk: SimulatedDisk, ledger: Ledger) -> None:
             assert not [path for path in left.paths() if path.endswith(".part")]
 
 
-@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
-async def test_a_call_that_fails_is_told_and_leaves_nothing_half(code: int) -> None:
+async def failed_and_checked(numbers: Iterable[int], code: int) -> None:
+    """Each of these calls fails in turn."""
     failed: dict[str, int] = {}
     every = await calls_of_the_story()
-    for number in range(len(every)):
+    for number in numbers:
         if code == errno.ENOSPC and every[number] in (*CHANGE_NOTHING, "truncate"):
             # These need no room.
             continue
@@ -86,6 +92,18 @@ async def test_a_call_that_fails_is_told_and_leaves_nothing_half(code: int) -> N
             raise AssertionError(f"call {number} failed with {errno.errorcode[code]}: {error}") from error
         failed[name] = failed.get(name, 0) + 1
     assert set(failed) >= {"open", "write", "pwrite", "fdatasync", "fsync_folder", "rename", "link", "unlink", "mkdir"}
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
+async def test_a_call_that_fails_is_told_and_leaves_nothing_half(code: int) -> None:
+    await failed_and_checked(sorted(first_of_each_kind(await calls_of_the_story())), code)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
+async def test_whatever_call_fails_is_told_and_leaves_nothing_half(code: int) -> None:
+    await failed_and_checked(range(len(await calls_of_the_story())), code)
 
 
 async def test_a_disk_that_fills_in_mid_write_is_told_as_full_and_nothing_of_it_stays() -> None:
