@@ -240,13 +240,25 @@ class Registry(RuleBasedStateMachine):
             assert self._run(work).prompt.id == meant
 
 
-def test_no_order_of_writes_leaves_anything_dangling(sqlite_template: Path) -> None:
+def live(sqlite_template: Path, *, examples: int) -> None:
+    """Registries in this many lives."""
+
     class OnDisk(Registry):
         template = sqlite_template
 
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         OnDisk,
         settings=settings(
-            max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=examples, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
+
+
+def test_no_order_of_writes_leaves_anything_dangling(sqlite_template: Path) -> None:
+    live(sqlite_template, examples=10)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_no_order_of_many_more_writes_leaves_anything_dangling(sqlite_template: Path) -> None:
+    live(sqlite_template, examples=300)
