@@ -6,16 +6,18 @@ import logging
 import shutil
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 import structlog
+from anyio.from_thread import start_blocking_portal
 from uvicorn.server import ServerState
 
 from samovar.app.application import edge_of
+from samovar.app.background import calm_the_collector
 from samovar.app.server import config_of
 from samovar.app.services import Services
 from samovar.app.settings import Settings
@@ -136,24 +138,68 @@ def logged() -> Iterator[io.StringIO]:
 Serve = Callable[..., Awaitable[Served]]
 
 
+@pytest.fixture(scope="session")
+def calm() -> None:
+    """As a process that serves does, once: at each start the garbage of all tests before would stay for good."""
+    calm_the_collector()
+
+
 @pytest.fixture
-async def serve(tmp_path: Path, sqlite_template: Path) -> AsyncIterator[Serve]:
+async def serve(tmp_path: Path, sqlite_template: Path, calm: None) -> AsyncIterator[Serve]:
     """Start a whole Samovar with the settings given."""
     async with AsyncExitStack() as stack:
 
         async def start(*, header_timeout_s: float = 10.0, **settings: Any) -> Served:
             shutil.copyfile(sqlite_template, tmp_path / "samovar.db")
-            given: dict[str, Any] = {"data_dir": tmp_path, "admin_token": ADMIN_TOKEN, "_env_file": None, **settings}
-            services = Services(Settings(**given))
-            await stack.enter_async_context(services.running())
-            bounds = {"header_timeout_s": header_timeout_s, "unread_timeout_s": services.settings.unread_timeout_s}
-            port = await stack.enter_async_context(listening(edge_of(services), **bounds))
-            return Served(port, services)
+            services = _services(tmp_path, settings)
+            return await stack.enter_async_context(_serving(services, header_timeout_s))
 
         yield start
+
+
+def _services(data_dir: Path, settings: dict[str, Any]) -> Services:
+    given: dict[str, Any] = {"data_dir": data_dir, "admin_token": ADMIN_TOKEN, "_env_file": None, **settings}
+    return Services(Settings(**given))
+
+
+@asynccontextmanager
+async def _serving(services: Services, header_timeout_s: float = 10.0) -> AsyncIterator[Served]:
+    bounds = {"header_timeout_s": header_timeout_s, "unread_timeout_s": services.settings.unread_timeout_s}
+    # Made first, as a process does: it keeps the event loop for so long that calls would be shed behind it.
+    edge = edge_of(services)
+    async with services.running(), listening(edge, **bounds) as port:
+        yield Served(port, services)
 
 
 @pytest.fixture
 async def served(serve: Serve) -> Served:
     """A Samovar as it comes."""
     return await serve()
+
+
+Share = Callable[..., Served]
+
+
+@pytest.fixture(scope="module")
+def share(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, calm: None) -> Iterator[Share]:
+    """A whole Samovar with the settings given, started once for all tests of the module that leave nothing behind which another
+    would see. It runs in a thread: each test has an event loop of its own, and reaches it by its port alone."""
+    started: dict[str, Served] = {}
+    with start_blocking_portal() as portal, ExitStack() as stack:
+
+        def start(**settings: Any) -> Served:
+            name = repr(sorted(settings.items()))
+            if name not in started:
+                data_dir = tmp_path_factory.mktemp("shared")
+                shutil.copyfile(sqlite_template, data_dir / "samovar.db")
+                serving = _serving(portal.call(_services, data_dir, settings))
+                started[name] = Served(stack.enter_context(portal.wrap_async_context_manager(serving)).port, None)
+            return started[name]
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def shared(share: Share) -> Served:
+    """A Samovar as it comes, that the tests of a module share."""
+    return share()

@@ -258,18 +258,18 @@ async def test_wrong_credentials_are_recorded_once_a_minute_and_counted(served: 
     assert "x" * 43 not in json.dumps(found)
 
 
-async def test_reading_the_chain_takes_the_right_to(served: Served) -> None:
-    key = (await say(served, "POST", "/api/keys", {"name": "weak"})).json["key"]
+async def test_reading_the_chain_takes_the_right_to(shared: Served) -> None:
+    key = (await say(shared, "POST", "/api/keys", {"name": "weak"})).json["key"]
     for path in ("", "/export", "/verify", "/checkpoints", "/keys"):
-        assert (await served.ask("GET", f"/api/audit{path}")).status == 401
-        assert (await served.ask("GET", f"/api/audit{path}", headers={"Authorization": f"Bearer {key}"})).status == 403
+        assert (await shared.ask("GET", f"/api/audit{path}")).status == 401
+        assert (await shared.ask("GET", f"/api/audit{path}", headers={"Authorization": f"Bearer {key}"})).status == 403
 
 
 @pytest.mark.parametrize(
     "query", ["?limit=0", "?limit=101", "?result=great", "?cursor=x", "?from=noon", "/export?from=0"]
 )
-async def test_a_wrong_question_of_the_chain_is_refused(served: Served, query: str) -> None:
-    assert (await served.ask("GET", f"/api/audit{query}", headers=ADMIN)).status == 422
+async def test_a_wrong_question_of_the_chain_is_refused(shared: Served, query: str) -> None:
+    assert (await shared.ask("GET", f"/api/audit{query}", headers=ADMIN)).status == 422
 
 
 async def test_metrics_tell_of_the_chain(served: Served) -> None:

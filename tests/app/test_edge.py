@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.app.conftest import ADMIN, Answer, Serve, Served
+from tests.app.conftest import ADMIN, Answer, Serve, Served, Share
 
 SECURITY = {
     "x-content-type-options": "nosniff",
@@ -52,13 +52,13 @@ def _is_problem(answer: Answer, status: int, code: str) -> bool:
         ("BREW", "/"),
     ],
 )
-async def test_every_answer_has_the_security_headers(served: Served, method: str, path: str) -> None:
-    answer = await served.ask(method, path)
+async def test_every_answer_has_the_security_headers(shared: Served, method: str, path: str) -> None:
+    answer = await shared.ask(method, path)
     assert _is_safe(answer), answer
 
 
-async def test_a_path_that_is_not_there_is_a_problem(served: Served) -> None:
-    assert _is_problem(await served.ask("GET", "/nothing"), 404, "not_found")
+async def test_a_path_that_is_not_there_is_a_problem(shared: Served) -> None:
+    assert _is_problem(await shared.ask("GET", "/nothing"), 404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -70,16 +70,16 @@ async def test_a_path_that_is_not_there_is_a_problem(served: Served) -> None:
         ("POST", "/docs", "GET, HEAD"),
     ],
 )
-async def test_a_wrong_method_is_told_the_right_ones(served: Served, method: str, path: str, allowed: str) -> None:
-    answer = await served.ask(method, path, headers=ADMIN)
+async def test_a_wrong_method_is_told_the_right_ones(shared: Served, method: str, path: str, allowed: str) -> None:
+    answer = await shared.ask(method, path, headers=ADMIN)
     assert _is_problem(answer, 405, "method_not_allowed")
     assert answer.headers["allow"] == allowed
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/about", "/v1/models", KEYS])
-async def test_head_is_get_without_a_body(served: Served, path: str) -> None:
+async def test_head_is_get_without_a_body(shared: Served, path: str) -> None:
     head, get = [
-        await served.ask(method, path, headers={"Authorization": f"Bearer {ADMIN['X-Admin-Token']}"})
+        await shared.ask(method, path, headers={"Authorization": f"Bearer {ADMIN['X-Admin-Token']}"})
         for method in ("HEAD", "GET")
     ]
     assert head.status == get.status
@@ -91,15 +91,15 @@ async def test_head_is_get_without_a_body(served: Served, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", [KEYS, "/v1/models", "/nothing", "/healthz"])
-async def test_a_sane_request_id_of_the_caller_is_kept(served: Served, path: str) -> None:
-    answer = await served.ask("GET", path, headers={"X-Request-Id": "my-own_id.7"})
+async def test_a_sane_request_id_of_the_caller_is_kept(shared: Served, path: str) -> None:
+    answer = await shared.ask("GET", path, headers={"X-Request-Id": "my-own_id.7"})
     assert answer.headers["x-request-id"] == "my-own_id.7"
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 129, "<script>", "a\tb", "ю", '"}{'])
 @pytest.mark.parametrize("path", [KEYS, "/v1/models"])
-async def test_any_other_request_id_is_replaced(served: Served, given: str, path: str) -> None:
-    answer = await served.ask("GET", path, headers={"X-Request-Id": given})
+async def test_any_other_request_id_is_replaced(shared: Served, given: str, path: str) -> None:
+    answer = await shared.ask("GET", path, headers={"X-Request-Id": given})
     assert re.fullmatch(r"(req|call)_[0-9A-Z]{26}", answer.headers["x-request-id"])
 
 
@@ -114,8 +114,8 @@ async def _post(served: Served, body: bytes, **headers: str) -> Answer:
     "kind",
     [None, "application/json", "application/x-www-form-urlencoded", "text/plain", "application/octet-stream", "x", ""],
 )
-async def test_a_json_body_is_taken_whatever_it_is_called(served: Served, kind: str | None) -> None:
-    answer = await _post(served, b'{"name": "one"}', **({} if kind is None else {"Content-Type": kind}))
+async def test_a_json_body_is_taken_whatever_it_is_called(shared: Served, kind: str | None) -> None:
+    answer = await _post(shared, b'{"name": "one"}', **({} if kind is None else {"Content-Type": kind}))
     assert answer.status == 201
     assert answer.headers["cache-control"] == "no-store"
 
@@ -144,8 +144,8 @@ async def test_a_json_body_is_taken_whatever_it_is_called(served: Served, kind: 
         (b'{"name": "one", "allowed_models": [' + b"5," * 100_000 + b"5]}", 422),
     ],
 )
-async def test_a_bad_body_is_a_problem_and_no_more(served: Served, body: bytes, status: int) -> None:
-    answer = await _post(served, body)
+async def test_a_bad_body_is_a_problem_and_no_more(shared: Served, body: bytes, status: int) -> None:
+    answer = await _post(shared, body)
     assert _is_problem(answer, status, "malformed_request" if status == 400 else "invalid_request")
     assert len(answer.body) < 20_000
 
@@ -153,14 +153,14 @@ async def test_a_bad_body_is_a_problem_and_no_more(served: Served, body: bytes, 
 _DEEP = b'{"x":' + b"[" * 5_000
 
 
-async def test_a_token_whose_header_cannot_be_read_is_refused(served: Served) -> None:
+async def test_a_token_whose_header_cannot_be_read_is_refused(shared: Served) -> None:
     for header in (_DEEP, _DEEP + b"]" * 500, b'{"alg":"RS256","kid":' + b"9" * 5_000 + b"}"):
         token = f"{base64.urlsafe_b64encode(header).decode().rstrip('=')}.e30.AAAA"
         for path in ("/api/keys", "/v1/models", "/v1/prompts"):
-            assert (await served.ask("GET", path, headers={"Authorization": f"Bearer {token}"})).status == 401
+            assert (await shared.ask("GET", path, headers={"Authorization": f"Bearer {token}"})).status == 401
 
 
-async def test_a_client_that_cannot_be_read_is_refused(served: Served) -> None:
+async def test_a_client_that_cannot_be_read_is_refused(shared: Served) -> None:
     deep = b'{"client_id": "abc", "client_secret": "x", "y": ' + b"[" * 5_000 + b"]" * 5_000 + b"}"
     asked = {
         b"\r\n" + b'{"a":' * 2_000 + b"1" + b"}" * 2_000: (400, "invalid_request"),
@@ -169,7 +169,7 @@ async def test_a_client_that_cannot_be_read_is_refused(served: Served) -> None:
     }
     for rest, (status, error) in asked.items():
         size = len(rest.partition(b"\r\n\r\n")[2] or rest[2:])
-        answer = await served.say(b"POST /api/auth/token HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n" % size + rest)
+        answer = await shared.say(b"POST /api/auth/token HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n" % size + rest)
         assert (answer.status, answer.json["error"]) == (status, error)
 
 
@@ -181,40 +181,40 @@ async def test_who_asks_for_tokens_in_no_known_way_must_soon_wait(serve: Serve) 
     assert "retry-after" in answers[-1].headers
 
 
-async def test_an_escaped_backslash_before_u0000_is_text(served: Served) -> None:
-    assert (await _post(served, b'{"name": "a\\\\u0000b"}')).status == 201
+async def test_an_escaped_backslash_before_u0000_is_text(shared: Served) -> None:
+    assert (await _post(shared, b'{"name": "a\\\\u0000b"}')).status == 201
 
 
 @pytest.mark.parametrize("path", ["/api/keys/%00", "/api/keys?cursor=%00", "/%00", "/api/keys/a%00b"])
-async def test_a_nul_in_the_address_is_refused(served: Served, path: str) -> None:
-    assert _is_problem(await served.ask("GET", path, headers=ADMIN), 400, "malformed_request")
+async def test_a_nul_in_the_address_is_refused(shared: Served, path: str) -> None:
+    assert _is_problem(await shared.ask("GET", path, headers=ADMIN), 400, "malformed_request")
 
 
 @pytest.mark.parametrize(
     "path", ["/%ff%fe", "/api/keys/%F0%9F%8D%B5", "/api/keys/" + "x" * 5000, "//", "/..%2f..", "/*"]
 )
-async def test_an_odd_path_is_not_found(served: Served, path: str) -> None:
-    answer = await served.ask("GET", path, headers=ADMIN)
+async def test_an_odd_path_is_not_found(shared: Served, path: str) -> None:
+    answer = await shared.ask("GET", path, headers=ADMIN)
     assert answer.status in (404, 422)
     assert answer.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize("path", [KEYS, "/v1/chat/completions"])
-async def test_a_body_that_says_it_is_too_large_is_refused_unread(served: Served, path: str) -> None:
+async def test_a_body_that_says_it_is_too_large_is_refused_unread(shared: Served, path: str) -> None:
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nX-Admin-Token: {ADMIN['X-Admin-Token']}\r\n"
     head += f"Authorization: Bearer {ADMIN['X-Admin-Token']}\r\nContent-Length: {11 * 1024 * 1024}\r\n\r\n"
-    answer = await served.say(head.encode())
+    answer = await shared.say(head.encode())
     assert answer.status == 413, answer
     assert _is_safe(answer)
 
 
 @pytest.mark.parametrize("path", [KEYS, "/v1/chat/completions"])
-async def test_a_chunked_body_is_refused_when_it_passes_the_bound(serve: Serve, path: str) -> None:
-    served = await serve(max_body_bytes=2048)
+async def test_a_chunked_body_is_refused_when_it_passes_the_bound(share: Share, path: str) -> None:
+    shared = share(max_body_bytes=2048)
     chunk = b"400\r\n" + b"x" * 1024 + b"\r\n"
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nX-Admin-Token: {ADMIN['X-Admin-Token']}\r\n"
     head += f"Authorization: Bearer {ADMIN['X-Admin-Token']}\r\nTransfer-Encoding: chunked\r\n\r\n"
-    answer = await served.say(head.encode() + chunk * 5 + b"0\r\n\r\n")
+    answer = await shared.say(head.encode() + chunk * 5 + b"0\r\n\r\n")
     assert answer.status == 413, answer
     assert _is_safe(answer)
 
@@ -243,9 +243,9 @@ async def _preflight(served: Served, origin: str, path: str = "/v1/chat/completi
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", KEYS, "/nothing"])
-async def test_an_allowed_page_may_send_any_header_and_credentials(serve: Serve, path: str) -> None:
-    served = await serve(allowed_origins=(PAGE, "https://other.test"))
-    answer = await _preflight(served, PAGE, path)
+async def test_an_allowed_page_may_send_any_header_and_credentials(share: Share, path: str) -> None:
+    shared = share(allowed_origins=(PAGE, "https://other.test"))
+    answer = await _preflight(shared, PAGE, path)
     assert answer.status == 200
     assert answer.headers["access-control-allow-origin"] == PAGE
     assert answer.headers["access-control-allow-credentials"] == "true"
@@ -255,9 +255,9 @@ async def test_an_allowed_page_may_send_any_header_and_credentials(serve: Serve,
 
 
 @pytest.mark.parametrize("path", ["/v1/models", KEYS, "/nothing", "/healthz"])
-async def test_an_allowed_page_may_read_the_answer_and_the_refusal(serve: Serve, path: str) -> None:
-    served = await serve(allowed_origins=(PAGE,))
-    answer = await served.ask("GET", path, headers={"Origin": PAGE})
+async def test_an_allowed_page_may_read_the_answer_and_the_refusal(share: Share, path: str) -> None:
+    shared = share(allowed_origins=(PAGE,))
+    answer = await shared.ask("GET", path, headers={"Origin": PAGE})
     assert answer.headers["access-control-allow-origin"] == PAGE
     assert "Origin" in answer.headers["vary"]
     assert "x-samovar-cost-credits" in answer.headers["access-control-expose-headers"]
@@ -265,19 +265,19 @@ async def test_an_allowed_page_may_read_the_answer_and_the_refusal(serve: Serve,
 
 @pytest.mark.parametrize("allowed", [(), (PAGE,)])
 @pytest.mark.parametrize("origin", ["https://evil.test", "null", PAGE + ".evil.test", "http://app.test"])
-async def test_any_other_page_may_not(serve: Serve, allowed: tuple[str, ...], origin: str) -> None:
-    served = await serve(allowed_origins=allowed)
-    assert _is_problem(await _preflight(served, origin), 403, "forbidden")
-    answer = await served.ask("GET", "/healthz", headers={"Origin": origin})
+async def test_any_other_page_may_not(share: Share, allowed: tuple[str, ...], origin: str) -> None:
+    shared = share(allowed_origins=allowed)
+    assert _is_problem(await _preflight(shared, origin), 403, "forbidden")
+    answer = await shared.ask("GET", "/healthz", headers={"Origin": origin})
     assert answer.status == 200
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-async def test_a_star_allows_every_page_but_no_credentials(serve: Serve) -> None:
-    served = await serve(allowed_origins=("*",))
+async def test_a_star_allows_every_page_but_no_credentials(share: Share) -> None:
+    shared = share(allowed_origins=("*",))
     for answer in (
-        await _preflight(served, "https://any.test"),
-        await served.ask("GET", "/healthz", headers={"Origin": "https://any.test"}),
+        await _preflight(shared, "https://any.test"),
+        await shared.ask("GET", "/healthz", headers={"Origin": "https://any.test"}),
     ):
         assert answer.headers["access-control-allow-origin"] == "*"
         assert "access-control-allow-credentials" not in answer.headers

@@ -69,25 +69,25 @@ BELOW_A_FILE = [
 
 @pytest.mark.parametrize(("method", "below"), BELOW_A_FILE)
 @pytest.mark.parametrize("file_id", [NO_ID, LONG])
-async def test_what_is_no_id_is_the_id_of_no_file(served: Served, method: str, below: str, file_id: str) -> None:
+async def test_what_is_no_id_is_the_id_of_no_file(shared: Served, method: str, below: str, file_id: str) -> None:
     path, body = f"/api/files/{file_id}{below}", b"{}" if method in ("PATCH", "POST") else b""
-    answer = await served.ask(method, path, body=body, headers=ADMIN)
+    answer = await shared.ask(method, path, body=body, headers=ADMIN)
     assert answer.status == 404
     if method != "HEAD":
         assert answer.json["code"] == "file_not_found"
-    assert (await served.ask(method, path, body=body)).status == 401
+    assert (await shared.ask(method, path, body=body)).status == 401
 
 
 @pytest.mark.parametrize(("method", "below"), [("GET", ""), ("POST", "/cancel")])
-async def test_what_is_no_id_is_the_id_of_no_transaction(served: Served, method: str, below: str) -> None:
-    answer = await served.ask(method, f"/api/transactions/{NO_ID}{below}", headers=ADMIN)
+async def test_what_is_no_id_is_the_id_of_no_transaction(shared: Served, method: str, below: str) -> None:
+    answer = await shared.ask(method, f"/api/transactions/{NO_ID}{below}", headers=ADMIN)
     assert (answer.status, answer.json["code"]) == (404, "transaction_not_found")
 
 
-async def test_places_beside_the_files_are_no_files(served: Served) -> None:
-    assert (await served.ask("GET", "/api/files/search", headers=ADMIN)).status == 200
+async def test_places_beside_the_files_are_no_files(shared: Served) -> None:
+    assert (await shared.ask("GET", "/api/files/search", headers=ADMIN)).status == 200
     for path in ("upload", "uploads"):
-        answer = await served.ask("GET", f"/api/files/{path}", headers=ADMIN)
+        answer = await shared.ask("GET", f"/api/files/{path}", headers=ADMIN)
         assert answer.status == 405
         assert "POST" in answer.headers["allow"]
 

@@ -43,9 +43,9 @@ OTHER_METHOD = [
 
 @pytest.mark.parametrize(("method", "path", "headers", "is_theirs"), NOT_THERE)
 async def test_what_is_not_there_is_said_in_the_vendors_shape(
-    served: Served, method: str, path: str, headers: dict[str, str], is_theirs: Any
+    shared: Served, method: str, path: str, headers: dict[str, str], is_theirs: Any
 ) -> None:
-    answer = await served.ask(method, path, headers={"X-Request-Id": "mine", **headers})
+    answer = await shared.ask(method, path, headers={"X-Request-Id": "mine", **headers})
     assert answer.status == 404
     assert is_theirs(answer.json, 404)
     assert answer.headers["content-type"] == "application/json"
@@ -55,9 +55,9 @@ async def test_what_is_not_there_is_said_in_the_vendors_shape(
 
 @pytest.mark.parametrize(("method", "path", "headers", "is_theirs", "allowed"), OTHER_METHOD)
 async def test_another_method_is_refused_in_the_vendors_shape(
-    served: Served, method: str, path: str, headers: dict[str, str], is_theirs: Any, allowed: str
+    shared: Served, method: str, path: str, headers: dict[str, str], is_theirs: Any, allowed: str
 ) -> None:
-    answer = await served.ask(method, path, headers=headers)
+    answer = await shared.ask(method, path, headers=headers)
     assert answer.status == 405
     assert is_theirs(answer.json, 405)
     assert answer.headers["allow"] == allowed
@@ -65,8 +65,8 @@ async def test_another_method_is_refused_in_the_vendors_shape(
 
 
 @pytest.mark.parametrize("path", ["/v1", "/v1/prompts/none", "/v1/vision/none", "/nothing", "/api/nothing", "/gemini"])
-async def test_our_own_paths_keep_to_problem_documents(served: Served, path: str) -> None:
-    answer = await served.ask("GET", path)
+async def test_our_own_paths_keep_to_problem_documents(shared: Served, path: str) -> None:
+    answer = await shared.ask("GET", path)
     assert answer.status == 404
     assert answer.headers["content-type"] == "application/problem+json"
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from samovar.domains.identity.model import administrator
-from tests.app.conftest import ADMIN, Answer, Serve, Served
+from tests.app.conftest import ADMIN, Answer, Serve, Served, Share
 
 SURFACES: dict[str, tuple[str, dict[str, Any]]] = {
     "chat": ("/v1/chat/completions", {"model": "sandbox/echo", "messages": [{"role": "user", "content": "hi"}]}),
@@ -66,9 +66,9 @@ async def in_flight(served: Served, calls: int) -> None:
 
 @pytest.mark.parametrize("surface", SURFACES)
 async def test_every_answer_tells_of_the_limit_and_the_refusal_has_the_surfaces_shape(
-    serve: Serve, surface: str
+    share: Share, surface: str
 ) -> None:
-    served = await serve(key_limits="2/hour")
+    served = share(key_limits="2/hour")
     _, bearer = await key_of(served)
     answers = [await call(served, surface, bearer) for _ in range(3)]
     assert [answer.status for answer in answers] == [200, 200, 429]
@@ -94,8 +94,8 @@ async def test_an_error_of_the_call_tells_of_the_limit_too(serve: Serve) -> None
     assert wrong.headers["x-ratelimit-remaining"] == "4"
 
 
-async def test_a_key_has_the_usual_limits_but_not_on_this_machines_own_loopback(serve: Serve) -> None:
-    served = await serve()
+async def test_a_key_has_the_usual_limits_but_not_on_this_machines_own_loopback(share: Share) -> None:
+    served = share()
     _, bearer = await key_of(served)
     assert not LIMITED & set((await call(served, "chat", bearer)).headers)
 
@@ -223,8 +223,8 @@ async def test_an_address_without_a_key_is_limited(serve: Serve) -> None:
     assert (await call(served, "chat", bearer)).status == 200
 
 
-async def test_a_key_is_limited_on_the_control_plane_and_the_administrator_is_not(serve: Serve) -> None:
-    served = await serve(key_limits="2/hour")
+async def test_a_key_is_limited_on_the_control_plane_and_the_administrator_is_not(share: Share) -> None:
+    served = share(key_limits="2/hour")
     made = (await admin(served, "POST", "/api/keys", {"name": "keys", "scopes": ["keys"]})).json
     bearer = {"Authorization": f"Bearer {made['key']}"}
     answers = [await served.ask("GET", "/api/keys", headers=bearer) for _ in range(3)]
@@ -246,8 +246,8 @@ async def test_a_process_that_is_too_busy_says_so_before_any_work(serve: Serve) 
     assert 'samovar_quota_mode{kind="requests",mode="exact"} 1' in text
 
 
-async def test_asking_for_the_models_counts_and_tells_too(serve: Serve) -> None:
-    served = await serve(key_limits="2/hour")
+async def test_asking_for_the_models_counts_and_tells_too(share: Share) -> None:
+    served = share(key_limits="2/hour")
     _, bearer = await key_of(served)
     answers = [await served.ask("GET", "/v1/models", headers=bearer) for _ in range(3)]
     assert [answer.status for answer in answers] == [200, 200, 429]

@@ -30,27 +30,27 @@ def changes(described: Any) -> list[tuple[str, str]]:
     ]
 
 
-async def test_a_bad_body_of_who_may_not_ask_is_refused_for_the_right_that_is_missing(served: Served) -> None:
-    stranger = await caller(served, "models")
-    asked = changes((await served.ask("GET", "/openapi.json")).json)
+async def test_a_bad_body_of_who_may_not_ask_is_refused_for_the_right_that_is_missing(shared: Served) -> None:
+    stranger = await caller(shared, "models")
+    asked = changes((await shared.ask("GET", "/openapi.json")).json)
     assert {("POST", "/api/quotas"), ("PUT", "/api/models/x/override"), ("PATCH", "/api/keys/x")} <= set(asked)
     for method, path in asked:
-        answer = await served.ask(method, path, body=b'{"odd": 1}', headers=stranger)
+        answer = await shared.ask(method, path, body=b'{"odd": 1}', headers=stranger)
         assert (answer.status, answer.json["code"]) == (403, "forbidden"), (method, path)
 
 
-async def test_a_bad_body_of_who_may_ask_is_told_what_is_wrong(served: Served) -> None:
+async def test_a_bad_body_of_who_may_ask_is_told_what_is_wrong(shared: Served) -> None:
     for method, path in (("POST", "/api/quotas"), ("POST", "/api/wallets"), ("POST", "/api/keys")):
-        answer = await served.ask(
+        answer = await shared.ask(
             method, path, body=b'{"odd": 1}', headers={**ADMIN, "Content-Type": "application/json"}
         )
         assert answer.status == 422, path
 
 
-async def test_a_bad_parameter_of_who_may_not_ask_is_refused_for_the_right_that_is_missing(served: Served) -> None:
-    stranger = await caller(served, "models")
+async def test_a_bad_parameter_of_who_may_not_ask_is_refused_for_the_right_that_is_missing(shared: Served) -> None:
+    stranger = await caller(shared, "models")
     for path in ("/api/usage?bucket=year", "/api/keys?limit=0", "/api/wallets?limit=x", "/api/jobs?limit=0"):
-        assert (await served.ask("GET", path, headers=stranger)).status == 403, path
+        assert (await shared.ask("GET", path, headers=stranger)).status == 403, path
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ async def test_a_bad_parameter_of_who_may_not_ask_is_refused_for_the_right_that_
         ("keys", ["/api/keys"]),
     ],
 )
-async def test_what_a_scope_is_for_is_not_refused(served: Served, scope: str, paths: list[str]) -> None:
+async def test_what_a_scope_is_for_is_not_refused(shared: Served, scope: str, paths: list[str]) -> None:
     for path in paths:
-        assert (await served.ask("GET", path, headers=await caller(served, scope))).status == 200, path
+        assert (await shared.ask("GET", path, headers=await caller(shared, scope))).status == 200, path
 
 
 def test_reading_and_changing_take_their_own_permissions() -> None:

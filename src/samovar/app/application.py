@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from samovar import __version__
 from samovar.app import files
+from samovar.app.background import calm_the_collector
 from samovar.app.control import ControlPlane, control_app
 from samovar.app.folders import FolderProcess
 from samovar.app.http import SECURITY_HEADERS, Edge
@@ -73,6 +74,8 @@ def edge_of(services: Services) -> Edge:
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         async with services.running():
+            # Here and not there: a test that runs services shares its process with others, whose garbage would stay, too.
+            calm_the_collector()
             try:
                 yield
             finally:

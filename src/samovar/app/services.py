@@ -15,7 +15,7 @@ from samovar.adapters.system import SystemClock, SystemIds
 from samovar.app import adapters, languages
 from samovar.app.about import about
 from samovar.app.audit import AuditDesk
-from samovar.app.background import calm_the_collector, forever, until_done
+from samovar.app.background import forever, until_done
 from samovar.app.backups import BackupDesk
 from samovar.app.calls import gateway_service
 from samovar.app.configured import EmbeddedSandbox, configured_providers, wants_sandbox
@@ -325,7 +325,6 @@ class Services:
             )
             await stack.enter_async_context(self.files.running())
             await stack.enter_async_context(self.jobs.running())
-            calm_the_collector()
             log.info("ready", url=self.settings.url, roles=",".join(self.settings.roles), version=__version__)
             yield
             self.operations.stop()
