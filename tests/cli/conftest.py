@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Samovar, start_samovar
+from tests.support import tables_ready
 from tests.support.typed import Done, environment_with, typed
 
 
@@ -17,6 +18,11 @@ class Terminal:
     """Where commands are typed: its directory holds ``data``."""
 
     folder: Path
+
+    def begun(self) -> "Terminal":
+        """With an installation that has nothing in it but its tables. To make those takes longer than most commands."""
+        tables_ready.in_folder(self.folder / "data")
+        return self
 
     def type(self, *words: str, settings: dict[str, str] | None = None, given: str = "") -> Done:
         """Run ``samovar`` with these words, and wait; ``given`` stands on its standard input. It runs in this process: a start

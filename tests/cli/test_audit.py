@@ -38,6 +38,7 @@ async def record_long_ago(data_dir: Path, count: int) -> None:
 @pytest.fixture
 def filled(terminal: Terminal) -> Terminal:
     """An installation with something in its chain."""
+    terminal.begun()
     for name in ("one", "two"):
         assert terminal.type("wallets", "create", name, "--credits", "5").status == 0
     return terminal

@@ -12,6 +12,12 @@ from tests.e2e.conftest import start_samovar
 from tests.e2e.storing import ADMIN, ask, upload
 
 
+@pytest.fixture
+def terminal(terminal: Terminal) -> Terminal:
+    """One where an installation is whose elements were never begun."""
+    return terminal.begun()
+
+
 def folder_of(terminal: Terminal, element_id: str = "edit") -> Path:
     return terminal.folder / "data" / "files" / element_id
 

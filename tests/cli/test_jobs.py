@@ -29,7 +29,7 @@ def test_a_cron_job_is_listed_run_now_and_seen_in_the_list(server: Samovar, term
 def test_without_a_server_a_job_is_queued_for_the_next_one_and_can_be_cancelled_and_replayed(
     terminal: Terminal,
 ) -> None:
-    made = terminal.type("jobs", "run", "backup", "--json").json()
+    made = terminal.begun().type("jobs", "run", "backup", "--json").json()
     assert made["state"] == "queued"
     again = terminal.type("jobs", "run", "backup")
     assert again.status == 1

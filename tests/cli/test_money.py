@@ -5,7 +5,7 @@ from tests.e2e.conftest import Samovar
 
 
 def test_a_wallet_is_made_funded_listed_and_checked(terminal: Terminal) -> None:
-    wallet = terminal.type("wallets", "create", "lab", "--credits", "12.5").out.strip()
+    wallet = terminal.begun().type("wallets", "create", "lab", "--credits", "12.5").out.strip()
     assert terminal.type("wallets", "add", wallet, "0.5", "--json").json()["balance"] == "13"
     shown = terminal.type("wallets", "show", wallet, "--json").json()
     listed = terminal.type("wallets", "list", "--json").json()

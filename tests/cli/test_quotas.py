@@ -34,5 +34,5 @@ def test_what_is_no_limit_is_refused_in_words(terminal: Terminal) -> None:
 
 
 def test_nobody_is_shut_out_at_first_and_who_is_not_cannot_be_let_in(terminal: Terminal) -> None:
-    assert terminal.type("quotas", "blocked", "--json").json() == []
+    assert terminal.begun().type("quotas", "blocked", "--json").json() == []
     assert "is not blocked" in terminal.type("quotas", "unblock", "192.0.2.1").err

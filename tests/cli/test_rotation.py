@@ -18,6 +18,12 @@ from tests.support.typed import Done, environment_with
 SCRIPT = Path(__file__).parents[2] / "scripts" / "rotate_api_keys.py"
 
 
+@pytest.fixture
+def terminal(terminal: Terminal) -> Terminal:
+    """One where an installation is, without keys."""
+    return terminal.begun()
+
+
 def made(terminal: Terminal, name: str, *options: str) -> Any:
     """A new key, as the command shows it."""
     return terminal.type("keys", "create", name, *options, "--json").json()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.e2e.conftest import ADMIN_TOKEN, Samovar, start_program, wait_for, wait_until_ready
+from tests.support import tables_ready
 from tests.support.servers import POSTGRES_URL, REDIS_URL, on_postgres
 
 
@@ -85,7 +86,7 @@ def until(look: Callable[[], bool], *, within_s: float = 20.0) -> None:
 def installation(folder: Path) -> Iterator[Apart]:
     """Nothing of it runs yet."""
     name = f"apart_{uuid.uuid4().hex[:10]}"
-    on_postgres(f"CREATE DATABASE {name}")
+    tables_ready.on_server(name)
     with ExitStack() as stack:
         stack.callback(on_postgres, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         apart = Apart(

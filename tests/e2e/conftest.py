@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests.support import tables_ready
+
 ADMIN_TOKEN = "admin-token-of-the-tests"
 START_S = 30.0
 
@@ -72,6 +74,9 @@ def start_samovar(folder: Path, environment: dict[str, str]) -> Samovar:
     output = folder / "samovar.out"
     data_dir = folder / "data"
     settings = {"SAMOVAR_PORT": "0", "SAMOVAR_DATA_DIR": str(data_dir), "ADMIN_TOKEN": ADMIN_TOKEN, **environment}
+    database_url = settings.get("SAMOVAR_DATABASE_URL") or f"sqlite:///{data_dir / 'samovar.db'}"
+    if database_url.startswith("sqlite:///"):
+        tables_ready.at_path(Path(database_url.removeprefix("sqlite:///")))
     process = start_program(["serve"], output, settings)
     url = wait_for(output, process, r"Samovar on (http://\S+)")
     wait_until_ready(url, process, output)

@@ -127,7 +127,7 @@ def test_an_answer_is_forgotten_when_its_time_is_over(pair: tuple[Samovar, Samov
     ("text", "more", "status"),
     [
         ("[[fault:500]]", {}, 502),
-        ("[[fault:429]]", {}, 429),
+        ("[[fault:429 retry_after=0]]", {}, 429),
         ("[[fault:400]]", {}, 400),
         ("one two three four five six", {"max_tokens": 2}, 200),
     ],

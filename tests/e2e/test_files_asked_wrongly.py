@@ -1,19 +1,16 @@
 """What callers ask of files that cannot be: each is told so, and nothing breaks or stays."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.conftest import Samovar, start_samovar
+from tests.e2e.conftest import Samovar
 from tests.e2e.storing import ask, form, kept, upload
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Samovar]:
-    running = start_samovar(tmp_path_factory.mktemp("files"), {})
-    yield running
-    running.stop()
+@pytest.fixture
+def store(bare: Samovar) -> Samovar:
+    return bare
 
 
 def test_an_address_with_too_many_parameters_is_refused(store: Samovar) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.e2e.calling import CHAT, Said, a_chat, calls, fresh, send, stats, surfaces, until
 from tests.e2e.conftest import ADMIN_TOKEN, Running, Samovar, start_samovar
+from tests.support import tables_ready
 from tests.support.servers import POSTGRES_URL, on_postgres
 
 SURFACES = surfaces(chat="openai/gpt-once", vectors="openai/text-embedding-once")
@@ -50,7 +51,7 @@ def pair(
         return
     request.getfixturevalue("empty_postgres_url")
     name = f"{run_name}_once"
-    on_postgres(f'CREATE DATABASE "{name}"')
+    tables_ready.on_server(name)
     both: list[Samovar] = []
     try:
         for number in ("1", "2"):
@@ -144,7 +145,7 @@ def test_a_fault_of_the_request_is_given_again(pair: tuple[Samovar, Samovar], sa
     assert calls(sandbox) <= before + 1
 
 
-@pytest.mark.parametrize("fault", ["500", "429", "html_502"])
+@pytest.mark.parametrize("fault", ["500", "429 retry_after=0", "html_502"])
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_fault_of_the_provider_is_not_kept(
     pair: tuple[Samovar, Samovar], sandbox: Running, fault: str, stream: bool

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from tests.e2e.conftest import Running, Samovar, start_samovar, wait_for
+from tests.support import tables_ready
 from tests.support.own_redis import OwnRedis
 from tests.support.servers import POSTGRES_URL, missing, on_postgres
 
@@ -78,7 +79,7 @@ def new_postgres() -> Iterator[str]:
     """The URL of an empty PostgreSQL database, dropped afterwards."""
     name = f"samovar_money_{os.getpid()}_{os.urandom(4).hex()}"
     try:
-        on_postgres(f'CREATE DATABASE "{name}"')
+        tables_ready.on_server(name)
     except OSError as error:
         missing("PostgreSQL", error)
     yield f"{POSTGRES_URL}/{name}"
