@@ -291,6 +291,23 @@ async def test_an_idle_lease_keeps_what_its_last_call_cost_until_that_stands_in_
     assert await till.books.check(ADMIN) == []
 
 
+async def test_several_who_tidy_at_once_give_back_once(open_till: Open, clock: ManualClock) -> None:
+    till = await open_till(idle_s=60.0)
+    wallet = await till.wallet(100)
+    long = await till.money.hold("call_1", wallet, 2 * CREDIT, principal_id="key_1")
+    await gone(long.sent())
+    await till.money.tidy()
+    clock.advance(61)
+    await asyncio.gather(*[till.money.tidy() for _ in range(5)])
+    await till.money.tidy()
+    assert (await till.wallets.get(ADMIN, wallet.id)).leased_nano_usd == 2 * CREDIT
+    await gone(long.settle(cost(CREDIT)))
+    await till.money.flush()
+    await asyncio.gather(*[till.money.tidy() for _ in range(5)])
+    assert (await till.wallets.get(ADMIN, wallet.id)).leased_nano_usd == 0
+    assert await till.books.check(ADMIN) == []
+
+
 async def test_a_long_call_keeps_only_its_own_hold_when_its_lease_is_idle(open_till: Open, clock: ManualClock) -> None:
     till = await open_till(idle_s=60.0)
     wallet = await till.wallet(100)

@@ -92,6 +92,7 @@ class MoneyService:
         self._opened = asyncio.Event()
         self._seen_at = clock.monotonic()
         self._in_doubt = False
+        self._tidying = asyncio.Lock()
         bus.subscribe(WALLETS_CHANGED, self._on_changed)
         bus.on_gap(self._hear_of_changes)
 
@@ -196,6 +197,11 @@ class MoneyService:
 
     async def tidy(self) -> None:
         """Give back what nobody uses. Raises ``Unavailable``."""
+        # Two at once would take the same credits off a lease twice, and leave a call under way without its hold.
+        async with self._tidying:
+            await self._tidy()
+
+    async def _tidy(self) -> None:
         assert self._journal is not None
         assert self._leasing is not None
         now, moved = self._clock.now(), self._journal.moved
