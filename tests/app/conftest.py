@@ -7,6 +7,7 @@ import shutil
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -138,15 +139,16 @@ def logged() -> Iterator[io.StringIO]:
 Serve = Callable[..., Awaitable[Served]]
 
 
-@pytest.fixture(scope="session")
+@cache
 def calm() -> None:
     """As a process that serves does, once: at each start the garbage of all tests before would stay for good."""
     calm_the_collector()
 
 
 @pytest.fixture
-async def serve(tmp_path: Path, sqlite_template: Path, calm: None) -> AsyncIterator[Serve]:
+async def serve(tmp_path: Path, sqlite_template: Path) -> AsyncIterator[Serve]:
     """Start a whole Samovar with the settings given."""
+    calm()
     async with AsyncExitStack() as stack:
 
         async def start(*, header_timeout_s: float = 10.0, **settings: Any) -> Served:
@@ -181,9 +183,10 @@ Share = Callable[..., Served]
 
 
 @pytest.fixture(scope="module")
-def share(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, calm: None) -> Iterator[Share]:
+def share(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Share]:
     """A whole Samovar with the settings given, started once for all tests of the module that leave nothing behind which another
     would see. It runs in a thread: each test has an event loop of its own, and reaches it by its port alone."""
+    calm()
     started: dict[str, Served] = {}
     with start_blocking_portal() as portal, ExitStack() as stack:
 

@@ -19,7 +19,8 @@ DEADLINE_MS = 5000
 CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
 
 
-MAX_EXAMPLES = 12
+FEW = 5
+MANY = 40
 
 # Bytes of forms that are ours or tus's: invented as any others.
 schemathesis.serializer.alias(
@@ -27,11 +28,11 @@ schemathesis.serializer.alias(
 )
 
 
-def _try(operation: Any, samovar: Samovar) -> None:
+def _try(operation: Any, samovar: Samovar, examples: int) -> None:
     """Invent requests of one operation, the same ones at each run. Raises what the checks find."""
 
     @settings(
-        max_examples=MAX_EXAMPLES,
+        max_examples=examples,
         deadline=DEADLINE_MS,
         derandomize=True,
         database=None,
@@ -54,8 +55,9 @@ def _try(operation: Any, samovar: Samovar) -> None:
     run()
 
 
-@pytest.mark.timeout(600)
-def test_no_invented_request_finds_a_defect(bare: Samovar) -> None:
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("examples", [FEW, pytest.param(MANY, marks=pytest.mark.soak)])
+def test_no_invented_request_finds_a_defect(bare: Samovar, examples: int) -> None:
     status, document, _ = bare.request("GET", "/openapi.json")
     assert status == 200
     found: dict[str, str] = {}
@@ -63,7 +65,7 @@ def test_no_invented_request_finds_a_defect(bare: Samovar) -> None:
     operations = [result.ok() for result in results]
     for operation in operations:
         try:
-            _try(operation, bare)
+            _try(operation, bare, examples)
         except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001  # all findings at once, whatever their type
             found[operation.label] = "".join(traceback.format_exception_only(error))
     assert not found, "\n\n".join(f"{label}: {words}" for label, words in found.items())
