@@ -11,8 +11,7 @@ unexport VIRTUAL_ENV
 # Extra words for the program that a target starts: `make run ARGS="--port 9000"`, `make test ARGS="tests/kernel -k money"`.
 ARGS ?=
 
-# Tests wait for a third of their time, for processes that start and for clocks: three of them keep two cores busy. Each begins
-# with a third of the folders in their order, so that what a file's tests share is started once.
+# Tests wait for a third of their time, for processes that start and for clocks: three of them keep two cores busy.
 TEST_WORKERS ?= 3
 
 # ---- set-up: Python 3.11 that is here, uv from the PATH or in .uv/, the environment in .venv/ -------------------------
@@ -69,7 +68,7 @@ dev: $(WITH_DEV) ## the same, started again whenever a source file changes
 	@exec $(BIN)/samovar serve --reload $(ARGS)
 
 test: $(WITH_DEV) ## all tests but the soak; PostgreSQL and Redis are used where they answer
-	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m "not soak" $(ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) -m "not soak" $(ARGS)
 
 check: check-format check-lint check-types check-imports check-house check-spelling check-dependencies check-lock check-openapi check-prices check-env check-models ## every check that needs no running of the program
 	@echo "All checks passed."

@@ -102,7 +102,7 @@ def test_a_restored_installation_begins_where_it_stands_now(terminal: Terminal) 
     assert other.type("files", "get", again, "-o", "-").out == "coffee"
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.soak)])
 def test_a_server_without_its_disk_says_so_and_serves_when_it_is_back(
     terminal: Terminal, workers: int, redis_server: str
 ) -> None:
